@@ -1,0 +1,188 @@
+"""What a skill is asked with and what it gives back."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from PIL import Image
+
+from inference.engine.config import MAX_TOKENS
+from inference.engine.layers import KVCache
+
+Piece = TypeVar("Piece")
+
+
+class UnsupportedSkill(ValueError):
+    """The loaded model has no such ability (say, reasoning, or answering without an image)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to generate. `temperature` 0 is greedy and the default: the same question gets the same
+    answer. (Upstream samples at 0.5 by default.)"""
+
+    temperature: float = 0.0
+    top_p: float = 0.3
+    max_tokens: int = MAX_TOKENS
+    max_objects: int = 50
+    seed: int = 0
+
+    @classmethod
+    def read(cls, values: "Settings | Mapping[str, Any] | None") -> "Settings":
+        """From a client's dict: unknown keys are ignored, `maxTokens` is read as `max_tokens`.
+
+        Raises:
+            ValueError: a value is not a number or out of its range.
+        """
+        if isinstance(values, Settings):
+            return values
+        given = dict(values or {})
+        for camel, snake in _CAMEL.items():
+            if camel in given:
+                given.setdefault(snake, given.pop(camel))
+        read: dict[str, Any] = {}
+        for name, (kind, low, high) in _RANGES.items():
+            value = given.get(name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"settings.{name} must be a number.")
+            if not (math.isfinite(value) and low <= value <= high):
+                raise ValueError(f"settings.{name} must be between {low:g} and {high:g}.")
+            read[name] = kind(value)
+        return cls(**read)
+
+
+_CAMEL = {"maxTokens": "max_tokens", "maxObjects": "max_objects", "topP": "top_p"}
+_RANGES: dict[str, tuple[type, float, float]] = {
+    "temperature": (float, 0.0, 2.0),
+    "top_p": (float, 0.0, 1.0),
+    "max_tokens": (int, 1, 2048),
+    "max_objects": (int, 1, 500),
+    "seed": (int, 0, 2**32 - 1),
+}
+
+
+@dataclass(slots=True)
+class EncodedImage:
+    """An image as the decoder knows it: keys and values of BOS and the image tokens.
+
+    Belongs to the model that made it (`owner`); may be asked any number of questions.
+    """
+
+    prefix: KVCache
+    size: tuple[int, int]
+    """(width, height) of the image in pixels."""
+    owner: str
+    encode_ms: float
+    cached: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        return self.prefix.nbytes
+
+
+ImageLike = Image.Image | EncodedImage
+
+
+class Answer(dict[str, Any]):
+    """A skill's result, shaped like the official clients': `answer["caption"]`.
+
+    With `stream=True` the value is an iterator, and the attributes are filled when it ends.
+    """
+
+    text: str
+    """The whole text, for captions and answers."""
+    timings: dict[str, Any]
+    """encode_ms, prefill_ms, first_token_ms (from the call), decode_ms, total_ms, encode_cached."""
+    confidence: float | None
+    """Geometric mean of the probabilities the model gave to what it chose: each token for text;
+    for objects, the mass within 5% of the image around each chosen coordinate or size bin. It
+    tells how sure the model is of its own wording, not how likely the answer is to be right."""
+    tokens: dict[str, int]
+    """prompt (image tokens included) and completion."""
+    finish_reason: str
+    """"stop", or "length" when a limit cut it."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Clock and tally of one answer."""
+
+    started: float = field(default_factory=time.perf_counter)
+    encode_ms: float = 0.0
+    encode_cached: bool = False
+    prefill_ms: float = 0.0
+    first_token_ms: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    log_probability: float = 0.0
+    choices: int = 0
+    finish_reason: str = "stop"
+
+    def elapsed_ms(self) -> float:
+        return (time.perf_counter() - self.started) * 1e3
+
+    def chose(self, probability: float) -> None:
+        """Count one choice of the model and the probability it had."""
+        self.log_probability += math.log(max(probability, 1e-12))
+        self.choices += 1
+
+    def token(self) -> None:
+        """Count one generated token."""
+        if not self.completion_tokens:
+            self.first_token_ms = self.elapsed_ms()
+        self.completion_tokens += 1
+
+    @property
+    def confidence(self) -> float | None:
+        return math.exp(self.log_probability / self.choices) if self.choices else None
+
+    def settle(self, answer: Answer) -> None:
+        """Write the run's figures onto its answer."""
+        total = self.elapsed_ms()
+        answer.timings = {
+            "encode_ms": self.encode_ms,
+            "prefill_ms": self.prefill_ms,
+            "first_token_ms": self.first_token_ms,
+            "decode_ms": max(0.0, total - self.first_token_ms),
+            "total_ms": total,
+            "encode_cached": self.encode_cached,
+        }
+        answer.confidence = self.confidence
+        answer.tokens = {"prompt": self.prompt_tokens, "completion": self.completion_tokens}
+        answer.finish_reason = self.finish_reason
+
+
+def respond(
+    key: str,
+    run: Run,
+    pieces: Iterator[Piece],
+    collect: Callable[[list[Piece]], Any],
+    *,
+    stream: bool,
+) -> Answer:
+    """Wrap a generator of pieces as an Answer, drained now or by the caller."""
+    answer = Answer()
+    answer.text = ""
+
+    def drain() -> Iterator[Piece]:
+        got: list[Piece] = []
+        for piece in pieces:
+            got.append(piece)
+            yield piece
+        whole = collect(got)
+        if isinstance(whole, str):
+            answer.text = whole
+        elif not stream:
+            answer[key] = whole
+        run.settle(answer)
+
+    if stream:
+        answer[key] = drain()
+        return answer
+    got = list(drain())
+    answer[key] = collect(got)
+    return answer

@@ -1,0 +1,125 @@
+"""Reading a model folder: config.json, model.safetensors (official names), tokenizer.json."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+from transformers.utils import logging as transformers_logging
+
+from inference.engine.model import HIGH_PRECISION, MoondreamForVision
+
+Quantization = Literal["int8", "nf4"]
+FILES = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+class CheckpointError(ValueError):
+    """A folder that is not a model, or whose tensors are not the architecture's."""
+
+
+def choose_device(device: str) -> torch.device:
+    """"auto" takes a CUDA GPU when there is one."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; without, half precision only costs time."""
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """"auto": bf16 where the hardware has it, fp16 on an older GPU, fp32 on an older CPU."""
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype != "auto":
+        chosen = getattr(torch, dtype, None)
+        if not isinstance(chosen, torch.dtype):
+            raise ValueError(f"Unknown dtype {dtype!r}: use auto, bfloat16, float16 or float32.")
+        return chosen
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if cpu_has_bf16() else torch.float32
+
+
+def load(
+    folder: str | os.PathLike[str],
+    *,
+    quantization: Quantization | None,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[MoondreamForVision, Tokenizer]:
+    """Load a folder's network and tokenizer.
+
+    Raises:
+        CheckpointError: files are missing, or tensors are missing, extra or misshaped.
+        ValueError: unknown `quantization`.
+    """
+    path = Path(folder)
+    absent = [name for name in FILES if not (path / name).is_file()]
+    if absent:
+        raise CheckpointError(f"{path} is not a model folder: {', '.join(absent)} missing.")
+    transformers_logging.disable_progress_bar()
+    model, report = MoondreamForVision.from_pretrained(
+        path,
+        dtype=dtype,
+        quantization_config=_quantization_config(quantization, dtype),
+        device_map={"": str(device)} if quantization else None,
+        use_safetensors=True,
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    wrong = {
+        kind: sorted(map(str, report[f"{kind}_keys"]))
+        for kind in ("missing", "unexpected", "mismatched")
+        if report.get(f"{kind}_keys")
+    }
+    if wrong:
+        raise CheckpointError(f"{path} does not hold this architecture's tensors: {wrong}.")
+    if not quantization:
+        model = model.to(device)
+    model.eval().requires_grad_(False)
+    return model, Tokenizer.from_file(str(path / "tokenizer.json"))
+
+
+def _quantization_config(quantization: Quantization | None, dtype: torch.dtype) -> Any:
+    if quantization is None:
+        return None
+    if quantization not in get_args(Quantization):
+        raise ValueError(f"Unknown quantization {quantization!r}: use int8 or nf4.")
+    from transformers import BitsAndBytesConfig
+
+    # On CPUs bitsandbytes says at every call that it casts its inputs to fp16, and once that it
+    # looked for a kernel on the hub.
+    for noisy in ("bitsandbytes.autograd._functions", "bitsandbytes.backends.cpu.ops"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    skipped = list(HIGH_PRECISION)
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=skipped,
+    )
+
+
+def weight_bytes(model: nn.Module) -> int:
+    """Bytes of all weights as held in memory, quantisation constants included."""
+    total = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
+    for parameter in model.parameters():
+        scale = getattr(parameter, "SCB", None)
+        total += scale.nbytes if isinstance(scale, torch.Tensor) else 0
+        state = getattr(parameter, "quant_state", None)
+        for name in ("absmax", "code"):
+            value = getattr(state, name, None)
+            total += value.nbytes if isinstance(value, torch.Tensor) else 0
+        nested = getattr(state, "state2", None)
+        value = getattr(nested, "absmax", None)
+        total += value.nbytes if isinstance(value, torch.Tensor) else 0
+    return total

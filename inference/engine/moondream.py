@@ -1,0 +1,426 @@
+"""The public face: one class, shaped like the official clients."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Self
+
+import torch
+from PIL import Image
+from tokenizers import Tokenizer
+
+from inference.engine.answers import (
+    Answer,
+    EncodedImage,
+    ImageLike,
+    Run,
+    Settings,
+    UnsupportedSkill,
+    respond,
+)
+from inference.engine.checkpoint import (
+    Quantization,
+    choose_device,
+    choose_dtype,
+    load,
+    weight_bytes,
+)
+from inference.engine.crops import make_crops
+from inference.engine.layers import KVCache
+from inference.engine.model import MoondreamForVision
+
+SpatialRef = Sequence[float]
+SettingsLike = Settings | Mapping[str, Any] | None
+_WINDOW = 0.05
+"""Half-width, as a fraction of the bins, of the mass counted as the model's belief in a bin."""
+
+
+class Moondream:
+    """A loaded model.
+
+    >>> model = Moondream.from_pretrained("inference/weights/embedded")
+    >>> encoded = model.encode_image(image)
+    >>> model.query(encoded, "How many circles are there?")["answer"]
+    '3'
+    """
+
+    def __init__(
+        self, model: MoondreamForVision, tokenizer: Tokenizer, quantization: Quantization | None
+    ) -> None:
+        self.model, self.tokenizer, self.quantization = model, tokenizer, quantization
+        self.sections = model.config.sections
+        reference = model.vision.pos_emb
+        self.device, self.dtype = reference.device, reference.dtype
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | os.PathLike[str],
+        quantization: Quantization | None = None,
+        device: str = "auto",
+        dtype: str | torch.dtype = "auto",
+    ) -> Self:
+        """Load a model folder.
+
+        Args:
+            folder: holds config.json, model.safetensors and tokenizer.json.
+            quantization: None, "int8" (LLM.int8) or "nf4" (4-bit NormalFloat, double
+                quantisation), by bitsandbytes while loading.
+            device: "auto", "cpu", "cuda", "cuda:1" …
+            dtype: of what is not quantised; "auto" is bf16 where the hardware has it.
+
+        Raises:
+            CheckpointError: not a model folder, or other tensors than the architecture's.
+        """
+        where = choose_device(device)
+        model, tokenizer = load(
+            folder, quantization=quantization, device=where, dtype=choose_dtype(dtype, where)
+        )
+        return cls(model, tokenizer, quantization)
+
+    @property
+    def key(self) -> str:
+        """Names what an encoded image depends on: model, revision, precision."""
+        info = self.info
+        return "/".join(str(info[k]) for k in ("name", "revision", "quantization", "dtype"))
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """name, revision, parameters, weight_bytes, dtype, quantization, device."""
+        config = self.model.config
+        return {
+            "name": config.name,
+            "revision": config.revision,
+            "parameters": parameter_count(config),
+            "weight_bytes": weight_bytes(self.model),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "quantization": self.quantization,
+            "device": str(self.device),
+        }
+
+    @torch.inference_mode()
+    def encode_image(self, image: ImageLike) -> EncodedImage:
+        """Run the vision encoder and the decoder's image prefix, once for any number of questions.
+
+        An `EncodedImage` is returned as it is.
+
+        Raises:
+            ValueError: it was encoded by another model or precision.
+        """
+        if isinstance(image, EncodedImage):
+            if image.owner != self.key:
+                raise ValueError(f"The image was encoded by {image.owner}, this is {self.key}.")
+            return image
+        started = time.perf_counter()
+        crops = make_crops(image, self.sections.vision)
+        prefix = self.model.prefix(self.model.image_tokens(crops)[None])
+        spent = (time.perf_counter() - started) * 1e3
+        return EncodedImage(prefix, image.size, self.key, spent)
+
+    def caption(
+        self,
+        image: ImageLike,
+        length: Literal["short", "normal", "long"] = "normal",
+        stream: bool = False,  # noqa: FBT001, FBT002  # the official clients' signature
+        settings: SettingsLike = None,
+    ) -> Answer:
+        """Describe the image: `{"caption": str}`, or an iterator of str pieces when streaming.
+
+        Raises:
+            ValueError: an unknown length, or bad settings.
+        """
+        prompts = self.sections.tokenizer.templates.get("caption") or {}
+        if length not in prompts:
+            known = ", ".join(prompts) or "none"
+            raise ValueError(f"Unknown caption length {length!r}; this model has: {known}.")
+        run = Run()
+        pieces = self._text(run, image, list(prompts[length]), {}, Settings.read(settings))
+        return respond("caption", run, pieces, "".join, stream=stream)
+
+    def query(
+        self,
+        image: ImageLike | None,
+        question: str,
+        reasoning: bool = False,  # noqa: FBT001, FBT002
+        spatial_refs: Sequence[SpatialRef] | None = None,
+        stream: bool = False,  # noqa: FBT001, FBT002
+        settings: SettingsLike = None,
+    ) -> Answer:
+        """Answer a question: `{"answer": str}`, or an iterator of str pieces when streaming.
+
+        `spatial_refs` are points (x, y) or boxes (x_min, y_min, x_max, y_max), 0..1, that the
+        question is about.
+
+        Raises:
+            ValueError: an empty or too long question, bad references or settings.
+            UnsupportedSkill: the model does not reason, or does not answer without an image.
+        """
+        question = question.strip()
+        if not question:
+            raise ValueError("The question is empty.")
+        if reasoning:
+            raise UnsupportedSkill(f"{self.model.config.name} does not reason; ask without it.")
+        if image is None and "text_only" in self.model.config.lacks:
+            raise UnsupportedSkill(
+                f"{self.model.config.name} answers about an image only; send one."
+            )
+        tokens = self.sections.tokenizer
+        template = tokens.templates["query"]
+        slots, regions = self._references(len(template["prefix"]), spatial_refs or ())
+        asked = self._encode((" " if tokens.question_space else "") + question)
+        prompt = [*template["prefix"], *slots, *asked, *template["suffix"]]
+        run = Run()
+        pieces = self._text(run, image, prompt, regions, Settings.read(settings))
+        return respond("answer", run, pieces, "".join, stream=stream)
+
+    def detect(
+        self,
+        image: ImageLike,
+        object: str,  # noqa: A002  # the official clients' name
+        stream: bool = False,  # noqa: FBT001, FBT002
+        settings: SettingsLike = None,
+    ) -> Answer:
+        """Find boxes: `{"objects": [{x_min, y_min, x_max, y_max, confidence}]}`, 0..1, not clamped.
+
+        Raises:
+            ValueError: an empty or too long phrase, or bad settings.
+        """
+        return self._find("detect", "objects", image, object, settings, stream=stream)
+
+    def point(
+        self,
+        image: ImageLike,
+        object: str,  # noqa: A002
+        stream: bool = False,  # noqa: FBT001, FBT002
+        settings: SettingsLike = None,
+    ) -> Answer:
+        """Find centres: `{"points": [{x, y, confidence}]}`, 0..1.
+
+        Raises:
+            ValueError: an empty or too long phrase, or bad settings.
+        """
+        return self._find("point", "points", image, object, settings, stream=stream)
+
+    def warm_up(self) -> None:
+        """Answer once on a blank image, so that the first visitor does not pay for set-up."""
+        side = self.sections.vision.crop_size
+        self.caption(Image.new("RGB", (side, side)), length="short", settings={"max_tokens": 2})
+
+    # Internals
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _references(
+        self, start: int, refs: Sequence[SpatialRef]
+    ) -> tuple[list[int], dict[int, tuple[float, ...]]]:
+        """Slots for spatial references and the values that fill them, by position in the prompt."""
+        tokens = self.sections.tokenizer
+        slots: list[int] = []
+        values: dict[int, tuple[float, ...]] = {}
+        for ref in refs:
+            if len(ref) not in (2, 4) or not all(0 <= v <= 1 for v in ref):
+                raise ValueError("A spatial reference is [x, y] or [x1, y1, x2, y2], each 0 to 1.")
+            at = start + len(slots)
+            if len(ref) == 2:
+                values[at], values[at + 1] = (ref[0],), (ref[1],)
+                slots += [tokens.coord_id] * 2
+            else:
+                x1, y1, x2, y2 = ref
+                values[at], values[at + 1] = ((x1 + x2) / 2,), ((y1 + y2) / 2,)
+                values[at + 2] = (abs(x2 - x1), abs(y2 - y1))
+                slots += [tokens.coord_id] * 2 + [tokens.size_id]
+        return slots, values
+
+    def _prefill(
+        self,
+        run: Run,
+        image: ImageLike | None,
+        prompt: list[int],
+        regions: Mapping[int, tuple[float, ...]],
+        reserve: int,
+    ) -> tuple[torch.Tensor, KVCache, int]:
+        """Encode the image if need be and read the prompt.
+
+        Returns the last hidden state (1, dim), the cache, and how many tokens may follow (at most
+        `reserve`).
+        """
+        text = self.sections.text
+        start = text.prefix_attn if image is not None else 1
+        room = text.max_context - start - len(prompt)
+        if room < 1:
+            raise ValueError(
+                f"The prompt is too long: {len(prompt)} tokens, and this model reads at most "
+                f"{text.max_context - start - 1} beside the image."
+            )
+        room = min(room, reserve)
+        if image is not None:
+            encoded = self.encode_image(image)
+            run.encode_cached = encoded is image
+            run.encode_ms = 0.0 if run.encode_cached else encoded.encode_ms
+            cache = encoded.prefix.fork(len(prompt) + room)
+            ids = prompt
+        else:
+            ids = [self.sections.tokenizer.bos_id, *prompt]
+            regions = {at + 1: value for at, value in regions.items()}
+            cache = KVCache(
+                text, len(ids) + room, batch=1, dtype=self.dtype, device=self.device
+            )
+        began = time.perf_counter()
+        embeds = self.model.text.embed(torch.tensor([ids], device=self.device))
+        for at, value in regions.items():
+            embeds[0, at] = self._region_embedding(value)
+        hidden = self.model.prefill(embeds, cache)
+        run.prefill_ms = (time.perf_counter() - began) * 1e3
+        run.prompt_tokens = cache.length
+        return hidden, cache, room
+
+    def _region_embedding(self, value: tuple[float, ...]) -> torch.Tensor:
+        tensor = torch.tensor(value, device=self.device, dtype=self.dtype)
+        region = self.model.region
+        return region.encode_coord(tensor) if len(value) == 1 else region.encode_size(tensor)
+
+    def _step(self, embed: torch.Tensor, cache: KVCache) -> torch.Tensor:
+        """Feed one embedding, (dim,) → hidden (1, dim)."""
+        return self.model.prefill(embed.view(1, 1, -1), cache)
+
+    @torch.inference_mode()
+    def _text(
+        self,
+        run: Run,
+        image: ImageLike | None,
+        prompt: list[int],
+        regions: Mapping[int, tuple[float, ...]],
+        settings: Settings,
+    ) -> Iterator[str]:
+        """Generate text and yield it in whole words."""
+        tokens = self.sections.tokenizer
+        hidden, cache, room = self._prefill(run, image, prompt, regions, settings.max_tokens)
+        generator = torch.Generator(self.device).manual_seed(settings.seed)
+        ids: list[int] = []
+        printed = 0
+        while True:
+            logits = self.model.text.logits(hidden)[0].float()
+            if ids:
+                # Upstream masks the answer token from the second generated token on.
+                logits[tokens.answer_id] = -torch.inf
+            token, probability = choose(logits, settings, generator)
+            run.token()
+            run.chose(probability)
+            if token == tokens.eos_id:
+                break
+            ids.append(token)
+            text: str = self.tokenizer.decode(ids)
+            cut = flush_point(text)
+            if cut > printed:
+                yield text[printed:cut]
+                printed = cut
+            if len(ids) >= room:
+                run.finish_reason = "length"
+                break
+            hidden = self._step(self.model.text.embed(torch.tensor(token, device=self.device)), cache)
+        rest = self.tokenizer.decode(ids)[printed:]
+        if rest:
+            yield rest
+
+    def _find(
+        self, skill: str, key: str, image: ImageLike, phrase: str, settings: SettingsLike,
+        *, stream: bool,
+    ) -> Answer:  # fmt: skip
+        phrase = phrase.strip()
+        if not phrase:
+            raise ValueError("Say what to look for: the object is empty.")
+        tokens = self.sections.tokenizer
+        template = tokens.templates[skill]
+        named = self._encode((" " if tokens.object_space else "") + phrase)
+        prompt = [*template["prefix"], *named, *template["suffix"]]
+        run = Run()
+        pieces = self._regions(run, image, prompt, Settings.read(settings), sizes=skill == "detect")
+        return respond(key, run, pieces, list, stream=stream)
+
+    @torch.inference_mode()
+    def _regions(
+        self, run: Run, image: ImageLike, prompt: list[int], settings: Settings, *, sizes: bool
+    ) -> Iterator[dict[str, float]]:
+        """Yield points or boxes, greedily, until the model says there are no more."""
+        per_object = 3 if sizes else 2
+        hidden, cache, room = self._prefill(
+            run, image, prompt, {}, settings.max_objects * per_object
+        )
+        heads, eos = self.model.region, self.sections.tokenizer.eos_id
+        found = 0
+        while True:
+            odds = self.model.text.logits(hidden)[0].float().softmax(-1)
+            run.token()
+            if int(odds.argmax()) == eos:
+                run.chose(float(odds[eos]))
+                return
+            if found >= settings.max_objects or (found + 1) * per_object > room:
+                run.finish_reason = "length"
+                return
+            beliefs = [float(1 - odds[eos])]
+            x_bin, belief = pick_bin(heads.coord_logits(hidden)[0])
+            beliefs.append(belief)
+            x = heads.coord_value(x_bin)
+            hidden = self._step(heads.encode_coord(x.view(1)), cache)
+            y_bin, belief = pick_bin(heads.coord_logits(hidden)[0])
+            beliefs.append(belief)
+            y = heads.coord_value(y_bin)
+            hidden = self._step(heads.encode_coord(y.view(1)), cache)
+            place = {"x": float(x), "y": float(y)}
+            if sizes:
+                picked = [pick_bin(row) for row in heads.size_logits(hidden)[0]]
+                beliefs += [belief for _, belief in picked]
+                size = heads.size_value(torch.stack([chosen for chosen, _ in picked]))
+                hidden = self._step(heads.encode_size(size), cache)
+                half_w, half_h = float(size[0]) / 2, float(size[1]) / 2
+                place = {
+                    "x_min": place["x"] - half_w, "y_min": place["y"] - half_h,
+                    "x_max": place["x"] + half_w, "y_max": place["y"] + half_h,
+                }  # fmt: skip
+            for belief in beliefs:
+                run.chose(belief)
+            mean = torch.tensor(beliefs).clamp(min=1e-12).log().mean().exp()
+            found += 1
+            yield {**place, "confidence": float(mean)}
+
+
+def choose(
+    logits: torch.Tensor, settings: Settings, generator: torch.Generator
+) -> tuple[int, float]:
+    """Pick a token from (vocab,) logits; its probability is the model's own, at temperature 1.
+
+    Top-p keeps a token while the mass before it is at most `top_p`: the first always stays.
+    """
+    odds = logits.softmax(-1)
+    if settings.temperature == 0:
+        token = int(odds.argmax())
+        return token, float(odds[token])
+    heated = (logits / settings.temperature).softmax(-1)
+    mass, order = heated.sort(descending=True)
+    mass[(mass.cumsum(-1) - mass) > settings.top_p] = 0
+    token = int(order[torch.multinomial(mass, 1, generator=generator)])
+    return token, float(odds[token])
+
+
+def pick_bin(logits: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """Most likely bin of (bins,) logits, and the mass within 5% of the range around it."""
+    odds = logits.float().softmax(-1)
+    chosen = odds.argmax()
+    reach = round(len(odds) * _WINDOW)
+    low = max(0, int(chosen) - reach)
+    return chosen, min(1.0, float(odds[low : int(chosen) + reach + 1].sum()))
+
+
+def flush_point(text: str) -> int:
+    """How much of a growing text may be shown: up to a newline, a CJK character or a space."""
+    if text and (text[-1] == "\n" or "\u4e00" <= text[-1] <= "\u9fff"):
+        return len(text)
+    return text.rfind(" ") + 1
+
+
+def parameter_count(config: Any) -> int:
+    """Parameters of the full-precision network (quantised tensors are packed and miscount)."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in MoondreamForVision(config).parameters())

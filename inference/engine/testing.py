@@ -1,0 +1,72 @@
+"""A random model of the real architecture, small enough for tests."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from inference.engine.config import MoondreamConfig
+from inference.engine.model import MoondreamForVision
+
+_SPECIALS = [f"<|{i}|>" for i in range(32)]
+
+
+def tiny_config(*, max_crops: int = 4, n_kv_heads: int | None = None) -> MoondreamConfig:
+    """Every part of the architecture at its smallest; widths stay multiples of 64."""
+    return MoondreamConfig(
+        name="moondream-tiny-random",
+        revision="test",
+        lacks=["reasoning"],
+        text={
+            "dim": 64, "ff_dim": 128, "n_layers": 2, "vocab_size": 320, "n_heads": 4,
+            "n_kv_heads": n_kv_heads, "max_context": 256, "prefix_attn": 37,
+        },
+        vision={
+            "enc_dim": 64, "enc_patch_size": 8, "enc_n_layers": 2, "enc_ff_dim": 128,
+            "enc_n_heads": 4, "proj_out_dim": 64, "crop_size": 48, "max_crops": max_crops,
+            "overlap_margin": 1, "proj_inner_dim": 128,
+        },
+        region={
+            "dim": 64, "coord_feat_dim": 64, "coord_out_dim": 1024, "size_feat_dim": 64,
+            "size_out_dim": 2048, "inner_dim": 64,
+        },
+        tokenizer={
+            "thinking_id": None,
+            "templates": {
+                "caption": {"short": [1, 10, 2, 11, 3], "normal": [1, 10, 2, 12, 3],
+                            "long": [1, 10, 2, 13, 3]},
+                "query": {"prefix": [1, 14, 2], "suffix": [3]},
+                "detect": {"prefix": [1, 15, 2], "suffix": [3]},
+                "point": {"prefix": [1, 16, 2], "suffix": [3]},
+            },
+        },
+    )  # fmt: skip
+
+
+def byte_tokenizer() -> Tokenizer:
+    """One token per byte, after 32 special ones."""
+    symbols = [*_SPECIALS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    tokenizer = Tokenizer(models.BPE(vocab={s: i for i, s in enumerate(symbols)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(_SPECIALS)
+    return tokenizer
+
+
+def make_tiny_checkpoint(
+    folder: str | Path, *, seed: int = 0, config: MoondreamConfig | None = None
+) -> Path:
+    """Write a model folder with random weights; its answers are noise, its mechanics are real."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    model = MoondreamForVision(config or tiny_config())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.normal_(std=0.15)
+    save_file(model.state_dict(), target / "model.safetensors", metadata={"format": "pt"})
+    model.config.to_json_file(target / "config.json", use_diff=False)
+    byte_tokenizer().save(str(target / "tokenizer.json"))
+    return target

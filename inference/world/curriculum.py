@@ -1,0 +1,169 @@
+"""Training examples for the embedded model: images of the world with packed segments."""
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from tokenizers import Tokenizer
+
+from inference.engine.config import MoondreamConfig
+from inference.engine.crops import normalise
+from inference.engine.training import Batch, Segment, pack, region_segment, text_segment
+from inference.world.language import caption, question, targets
+from inference.world.render import render
+from inference.world.scenes import Scene, sample_scene
+from inference.world.tokenizer import casual
+from inference.world.vocabulary import COLOURS, SHAPES, SIGN, WORDS
+
+_QUESTIONS: dict[str, float] = {
+    "color": 1.0, "shape": 1.0, "size": 1.0, "count": 2.5, "existence": 2.0, "relation": 3.0,
+    "place": 1.5, "reading": 3.0, "background": 0.4, "here": 1.5,
+}  # fmt: skip
+CAPTION_WEIGHT = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """How hard the scenes are at a point of the training."""
+
+    objects: tuple[int, int]
+    sign: float
+
+
+def stage(progress: float) -> Stage:
+    """Few objects first, the whole world from a fifth of the way on."""
+    if progress < 0.07:
+        return Stage((1, 2), 0.15)
+    if progress < 0.2:
+        return Stage((1, 3), 0.3)
+    return Stage((1, 5), 0.3)
+
+
+@dataclass(slots=True)
+class PatchLabels:
+    """What lies under each patch, for the auxiliary vision loss; all (B, tokens).
+
+    Class -1 in the text columns means "no sign here". `boxes` is (B, tokens, 4): centre and size
+    of the object under the patch.
+    """
+
+    colour: torch.Tensor
+    shape: torch.Tensor
+    word: torch.Tensor
+    tens: torch.Tensor
+    units: torch.Tensor
+    boxes: torch.Tensor
+
+
+class Curriculum:
+    """Deterministic batches: the same seed and step give the same batch."""
+
+    def __init__(
+        self, config: MoondreamConfig, tokenizer: Tokenizer, *, seed: int, batch: int, segments: int
+    ) -> None:
+        self.config, self.tokenizer = config, tokenizer
+        self.seed, self.batch, self.segments = seed, batch, segments
+
+    def __call__(self, step: int, progress: float) -> tuple[Batch, PatchLabels]:
+        """The batch of one step with its patch labels; `progress` 0..1 chooses the stage."""
+        rng = random.Random(f"train:{self.seed}:{step}")
+        level = stage(progress)
+        scenes = [
+            sample_scene(rng, objects=level.objects, sign=level.sign) for _ in range(self.batch)
+        ]
+        pixels = normalise(
+            np.stack([self.view(scene, rng) for scene in scenes]), torch.float32, torch.device("cpu")
+        )
+        images = [self.lesson(scene, rng) for scene in scenes]
+        return pack(pixels, images), patch_labels(scenes, self.config.sections.vision.grid)
+
+    def view(self, scene: Scene, rng: random.Random) -> np.ndarray:
+        """The crop the encoder would see, drawn at a varying size, with slight sensor noise."""
+        side = self.config.sections.vision.crop_size
+        drawn = rng.randint(int(side * 1.4), int(side * 2.4))
+        image = render(scene, (drawn, drawn), supersample=1)
+        pixels = np.asarray(image.resize((side, side), Image.Resampling.LANCZOS))
+        if rng.random() < 0.4:
+            noise = np.random.default_rng(rng.getrandbits(32)).normal(0, rng.uniform(1, 5), pixels.shape)
+            pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
+        return pixels
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text).ids
+        return ids
+
+    def lesson(self, scene: Scene, rng: random.Random) -> list[Segment]:
+        """One caption, pointing and detecting, and questions, for one scene."""
+        length = rng.choice(("short", "normal", "long"))
+        lesson = [self.caption(scene, length), self.region("point", scene, rng)]
+        lesson.append(self.region(rng.choice(("detect", "detect", "point")), scene, rng))
+        kinds, weights = list(_QUESTIONS), list(_QUESTIONS.values())
+        asked: set[str] = set()
+        for _ in range(40):
+            if len(lesson) >= self.segments:
+                break
+            qa = question(scene, rng.choices(kinds, weights)[0], rng)
+            if qa is None or qa.question in asked:
+                continue
+            asked.add(qa.question)
+            lesson.append(self.query(qa.kind, casual(qa.question, rng), qa.answer, qa.point))
+        rng.shuffle(lesson)
+        return lesson
+
+    def caption(self, scene: Scene, length: str) -> Segment:
+        tokens = self.config.sections.tokenizer
+        prompt = tokens.templates["caption"][length]
+        return text_segment(
+            f"caption-{length}", prompt, self.encode(caption(scene, length)), tokens.eos_id,
+            weight=CAPTION_WEIGHT,
+        )  # fmt: skip
+
+    def query(
+        self, kind: str, question: str, answer: str, point: tuple[float, float] | None
+    ) -> Segment:
+        tokens = self.config.sections.tokenizer
+        template = tokens.templates["query"]
+        refs = [tokens.coord_id] * 2 if point else []
+        prompt = [*template["prefix"], *refs, *self.encode(question), *template["suffix"]]
+        start = len(template["prefix"])
+        coords = {start: point[0], start + 1: point[1]} if point else {}
+        return text_segment(kind, prompt, self.encode(answer), tokens.eos_id, coords=coords)
+
+    def region(self, skill: str, scene: Scene, rng: random.Random) -> Segment:
+        phrase, found = targets(scene, rng)
+        template = self.config.sections.tokenizer.templates[skill]
+        prompt = [*template["prefix"], *self.encode(" " + phrase), *template["suffix"]]
+        objects = [
+            (o.centre, (2 * o.half[0], 2 * o.half[1]) if skill == "detect" else None)
+            for o in found
+        ]
+        return region_segment(skill, prompt, objects, self.config, weight=0.6)
+
+
+def patch_labels(scenes: list[Scene], grid: int) -> PatchLabels:
+    """Label each patch by the object whose box holds the patch's centre."""
+    colours, shapes = list(COLOURS), [*SHAPES, SIGN]
+    shape = (len(scenes), grid * grid)
+    labels = PatchLabels(*(torch.full(shape, -1) for _ in range(5)), torch.full((*shape, 4), float("nan")))
+    for row, scene in enumerate(scenes):
+        for item in scene.objects:
+            x0, y0, x1, y1 = item.box
+            for patch in range(grid * grid):
+                px, py = (patch % grid + 0.5) / grid, (patch // grid + 0.5) / grid
+                if not (x0 <= px <= x1 and y0 <= py <= y1):
+                    continue
+                labels.shape[row, patch] = shapes.index(item.shape)
+                labels.boxes[row, patch] = torch.tensor(
+                    (*item.centre, 2 * item.half[0], 2 * item.half[1])
+                )
+                if not item.is_sign:
+                    labels.colour[row, patch] = colours.index(item.colour)
+                elif item.text in WORDS:
+                    labels.word[row, patch] = WORDS.index(item.text)
+                else:
+                    number = int(item.text)
+                    labels.tens[row, patch] = number // 10 if number > 9 else 10
+                    labels.units[row, patch] = number % 10
+    return labels

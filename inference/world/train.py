@@ -1,0 +1,254 @@
+"""Training the embedded model on the world: seeded, resumable, logged."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from inference.engine.config import MoondreamConfig
+from inference.engine.model import MoondreamForVision
+from inference.engine.training import Batch, run
+from inference.world.curriculum import Curriculum, PatchLabels
+from inference.world.tokenizer import SPECIALS, build_tokenizer, templates
+from inference.world.vocabulary import COLOURS, SHAPES, WORDS
+
+NAME = "moondream-embedded"
+VOCABULARY = 640
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that determines the result."""
+
+    seed: int = 20
+    warm_vision_steps: int = 600
+    steps: int = 3600
+    batch: int = 32
+    segments: int = 10
+    learning_rate: float = 1e-3
+    warmup: int = 200
+    weight_decay: float = 0.02
+    bf16: bool = True
+
+
+def embedded_config() -> MoondreamConfig:
+    """The small member of the family: 128 px crops, 64 image tokens, 5.6 M parameters."""
+    return MoondreamConfig(
+        name=NAME,
+        lacks=["reasoning", "text_only"],
+        text={
+            "dim": 256, "ff_dim": 512, "n_layers": 5, "vocab_size": VOCABULARY, "n_heads": 8,
+            "n_kv_heads": 8, "max_context": 512, "prefix_attn": 65,
+        },
+        vision={
+            "enc_dim": 192, "enc_patch_size": 16, "enc_n_layers": 4, "enc_ff_dim": 576,
+            "enc_n_heads": 6, "proj_out_dim": 256, "crop_size": 128, "max_crops": 1,
+            "overlap_margin": 1, "proj_inner_dim": 384,
+        },
+        region={
+            "dim": 256, "coord_feat_dim": 128, "coord_out_dim": 1024, "size_feat_dim": 128,
+            "size_out_dim": 2048, "inner_dim": 192,
+        },
+        tokenizer={
+            "bos_id": 0, "eos_id": 0, "answer_id": SPECIALS.index("<|answer|>"),
+            "thinking_id": None, "templates": templates(),
+        },
+    )  # fmt: skip
+
+
+class PatchHead(nn.Module):
+    """Auxiliary head, not shipped: says what lies under each patch. Without it the encoder learns
+    only through the decoder, which takes many times longer."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.widths = (len(COLOURS) + 1, len(SHAPES) + 2, len(WORDS) + 1, 12, 11)
+        self.classes = nn.Linear(dim, sum(self.widths))
+        self.boxes = nn.Linear(dim, 4)
+
+    def loss(self, features: torch.Tensor, labels: PatchLabels) -> torch.Tensor:
+        """Cross-entropy of the classes (0 = nothing) plus L1 of the boxes."""
+        columns = (labels.colour, labels.shape, labels.word, labels.tens, labels.units)
+        parts = self.classes(features).float().split(self.widths, dim=-1)
+        loss = torch.stack(
+            [
+                F.cross_entropy(part.flatten(0, 1), (column + 1).flatten())
+                for part, column in zip(parts, columns, strict=True)
+            ]
+        ).sum()
+        at = ~labels.boxes[..., 0].isnan()
+        return loss + 4 * F.l1_loss(self.boxes(features).float()[at], labels.boxes[at])
+
+
+def sincos_2d(grid: int, dim: int) -> torch.Tensor:
+    """(1, grid², dim) two-dimensional sine/cosine codes, the position embedding's start."""
+    quarter = dim // 4
+    rates = torch.exp(-math.log(100.0) * torch.arange(quarter) / quarter)
+    angles = torch.arange(grid)[:, None] * rates[None]
+    axis = torch.cat((angles.sin(), angles.cos()), dim=1)
+    rows = axis[:, None].expand(grid, grid, -1)
+    cols = axis[None].expand(grid, grid, -1)
+    return torch.cat((rows, cols), dim=-1).reshape(1, grid * grid, dim)
+
+
+class _Lessons(Dataset[tuple[Batch, PatchLabels]]):
+    """Batches by step, made in a worker process."""
+
+    def __init__(self, curriculum: Curriculum, plan: Plan, start: int) -> None:
+        self.curriculum, self.plan, self.start = curriculum, plan, start
+
+    def __len__(self) -> int:
+        return self.plan.warm_vision_steps + self.plan.steps - self.start
+
+    def __getitem__(self, index: int) -> tuple[Batch, PatchLabels]:
+        if index >= len(self):
+            raise IndexError(index)
+        step = self.start + index - self.plan.warm_vision_steps
+        return self.curriculum(step, 1.0 if step < 0 else step / self.plan.steps)
+
+
+class Trainer:
+    """One training run in a folder; started again, it goes on from its last checkpoint."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self.folder, self.plan = folder, plan
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(plan.seed)
+        self.config = embedded_config()
+        self.tokenizer: Tokenizer = build_tokenizer(VOCABULARY)
+        self.model = MoondreamForVision(self.config).float()
+        vision = self.config.sections.vision
+        with torch.no_grad():
+            self.model.vision.pos_emb.copy_(0.5 * sincos_2d(vision.grid, vision.enc_dim))
+        self.head = PatchHead(vision.enc_dim)
+        parameters = [*self.model.named_parameters(), *self.head.named_parameters()]
+        self.parameters = [p for _, p in parameters]
+        matrices = [p for _, p in parameters if p.ndim == 2]
+        rest = [p for _, p in parameters if p.ndim != 2]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": plan.weight_decay},
+                {"params": rest, "weight_decay": 0.0},
+            ],
+            lr=plan.learning_rate,
+            betas=(0.9, 0.98),
+            fused=True,
+        )
+        self.step = -plan.warm_vision_steps
+        self._resume()
+
+    def rate(self) -> float:
+        """Warm-up then cosine, in each of the two phases."""
+        plan = self.plan
+        if self.step < 0:
+            done, total = self.step + plan.warm_vision_steps, plan.warm_vision_steps
+            return plan.learning_rate * min(1.0, (done + 1) / 50) * (1 - 0.5 * done / total)
+        cosine = 0.5 * (1 + math.cos(math.pi * self.step / plan.steps))
+        return plan.learning_rate * min(1.0, (self.step + 1) / plan.warmup) * (0.02 + 0.98 * cosine)
+
+    def train(self, report: Callable[[dict[str, object]], None], every: int = 50) -> None:
+        """Run to the end, reporting and checkpointing on the way."""
+        plan, started, seen = self.plan, time.monotonic(), 0
+        tally: dict[str, tuple[int, int]] = {}
+        for batch, labels in self._batches():
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate()
+            with torch.autocast("cpu", torch.bfloat16, enabled=plan.bf16):
+                if self.step < 0:
+                    loss = self.head.loss(self.model.vision(batch.pixels), labels)
+                    figures: dict[str, object] = {}
+                else:
+                    progress = self.step / plan.steps
+                    losses = run(
+                        self.model, batch, sigma=40 - 32 * progress, jitter=0.01 * progress
+                    )
+                    aux = self.head.loss(losses.features, labels)
+                    loss = losses.total + 0.3 * (1 - progress) * aux
+                    figures = {
+                        "text": losses.text, "coord": losses.coord, "size": losses.size,
+                        "coord_error": losses.coord_error, "aux": aux.item(),
+                    }  # fmt: skip
+                    for kind, (hits, count) in losses.right.items():
+                        old = tally.get(kind, (0, 0))
+                        tally[kind] = (old[0] + hits, old[1] + count)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.parameters, 1.0)
+            self.optimizer.step()
+            self.step += 1
+            seen += 1
+            if self.step % every == 0:
+                report(
+                    {
+                        "step": self.step, "loss": loss.item(), **figures,
+                        "steps_per_s": seen / (time.monotonic() - started),
+                        "right": {k: round(h / n, 3) for k, (h, n) in sorted(tally.items())},
+                    }
+                )  # fmt: skip
+                tally = {}
+            if self.step % (every * 5) == 0:
+                self._checkpoint()
+        self._checkpoint()
+
+    def _batches(self) -> Iterator[tuple[Batch, PatchLabels]]:
+        curriculum = Curriculum(
+            self.config, self.tokenizer,
+            seed=self.plan.seed, batch=self.plan.batch, segments=self.plan.segments,
+        )  # fmt: skip
+        lessons = _Lessons(curriculum, self.plan, self.step + self.plan.warm_vision_steps)
+        return iter(DataLoader(lessons, batch_size=None, num_workers=1, prefetch_factor=4))
+
+    @property
+    def _state_file(self) -> Path:
+        return self.folder / "state.pt"
+
+    def _checkpoint(self) -> None:
+        partial = self._state_file.with_suffix(".partial")
+        torch.save(
+            {
+                "plan": asdict(self.plan), "step": self.step, "model": self.model.state_dict(),
+                "head": self.head.state_dict(), "optimizer": self.optimizer.state_dict(),
+            },
+            partial,
+        )  # fmt: skip
+        partial.replace(self._state_file)
+
+    def _resume(self) -> None:
+        if not self._state_file.exists():
+            return
+        state = torch.load(self._state_file, weights_only=True)
+        if state["plan"] != asdict(self.plan):
+            raise ValueError(
+                f"{self._state_file} belongs to another plan; remove it or choose another folder."
+            )
+        self.step = state["step"]
+        self.model.load_state_dict(state["model"])
+        self.head.load_state_dict(state["head"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def export(self, target: Path, revision: str) -> None:
+        """Write a model folder: config.json, model.safetensors (fp16), tokenizer.json."""
+        export(self.model, self.tokenizer, target, revision)
+
+
+def export(model: MoondreamForVision, tokenizer: Tokenizer, target: Path, revision: str) -> None:
+    """Write a model folder that `Moondream.from_pretrained` reads; weights in fp16."""
+    target.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.half().contiguous() for k, v in model.state_dict().items()}
+    save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
+    model.config.revision = revision
+    values = model.config.to_dict()
+    kept = ("model_type", "name", "revision", "lacks", "text", "vision", "region", "tokenizer")
+    config = {"architectures": [type(model).__name__], "dtype": "float16"}
+    config |= {k: values[k] for k in kept}
+    (target / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    tokenizer.save(str(target / "tokenizer.json"))
