@@ -180,6 +180,8 @@ class Losses:
     size: float
     features: torch.Tensor
     """Vision features (B, tokens, enc_dim), for auxiliary losses."""
+    image: torch.Tensor
+    """Image tokens (B, tokens, dim), likewise."""
     right: dict[str, tuple[int, int]]
     """kind → (segments whose every label was the argmax, segments)."""
     coord_error: float
@@ -233,6 +235,7 @@ def run(
         coord.item(),
         size.item(),
         features,
+        image,
         _right(batch, labelled, logits.argmax(-1) == labels),
         error.item(),
     )

@@ -33,7 +33,10 @@ class Stage:
 
 
 def stage(progress: float) -> Stage:
-    """Few objects first, the whole world from a fifth of the way on."""
+    """Crowded scenes while the encoder warms up (`progress` < 0), then few objects, and the whole
+    world from a fifth of the way on."""
+    if progress < 0:
+        return Stage((3, 5), 0.5)
     if progress < 0.07:
         return Stage((1, 2), 0.15)
     if progress < 0.2:
@@ -67,7 +70,7 @@ class Curriculum:
         self.seed, self.batch, self.segments = seed, batch, segments
 
     def __call__(self, step: int, progress: float) -> tuple[Batch, PatchLabels]:
-        """The batch of one step with its patch labels; `progress` 0..1 chooses the stage."""
+        """The batch of one step with its patch labels; `progress` chooses the stage."""
         rng = random.Random(f"train:{self.seed}:{step}")
         level = stage(progress)
         scenes = [

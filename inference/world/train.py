@@ -19,7 +19,7 @@ from inference.engine.model import MoondreamForVision
 from inference.engine.training import Batch, run
 from inference.world.curriculum import Curriculum, PatchLabels
 from inference.world.tokenizer import SPECIALS, build_tokenizer, templates
-from inference.world.vocabulary import COLOURS, SHAPES, WORDS
+from inference.world.vocabulary import COLOURS, SHAPES, SIGN, WORDS
 
 NAME = "moondream-embedded"
 VOCABULARY = 640
@@ -30,9 +30,9 @@ class Plan:
     """Everything that determines the result."""
 
     seed: int = 20
-    warm_vision_steps: int = 600
-    steps: int = 3600
-    batch: int = 32
+    warm_vision_steps: int = 2200
+    steps: int = 3000
+    batch: int = 24
     segments: int = 10
     learning_rate: float = 1e-3
     warmup: int = 200
@@ -71,22 +71,65 @@ class PatchHead(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.widths = (len(COLOURS) + 1, len(SHAPES) + 2, len(WORDS) + 1, 12, 11)
+        self.widths = (len(COLOURS), len(SHAPES) + 1, len(WORDS), 11, 10)
         self.classes = nn.Linear(dim, sum(self.widths))
+        self.presence = nn.Linear(dim, 1)
         self.boxes = nn.Linear(dim, 4)
 
     def loss(self, features: torch.Tensor, labels: PatchLabels) -> torch.Tensor:
-        """Cross-entropy of the classes (0 = nothing) plus L1 of the boxes."""
+        """Cross-entropy of presence and of each class where there is one, plus L1 of the boxes.
+
+        Classes are averaged over the patches that have them: averaged over all patches, signs are
+        so rare that reading is not learnt at all.
+        """
         columns = (labels.colour, labels.shape, labels.word, labels.tens, labels.units)
         parts = self.classes(features).float().split(self.widths, dim=-1)
-        loss = torch.stack(
-            [
-                F.cross_entropy(part.flatten(0, 1), (column + 1).flatten())
-                for part, column in zip(parts, columns, strict=True)
-            ]
-        ).sum()
-        at = ~labels.boxes[..., 0].isnan()
-        return loss + 4 * F.l1_loss(self.boxes(features).float()[at], labels.boxes[at])
+        present = labels.shape >= 0
+        loss = F.binary_cross_entropy_with_logits(
+            self.presence(features).float().squeeze(-1), present.float()
+        )
+        for part, column in zip(parts, columns, strict=True):
+            at = column >= 0
+            if at.any():
+                loss = loss + F.cross_entropy(part[at], column[at])
+        return loss + 4 * F.l1_loss(self.boxes(features).float()[present], labels.boxes[present])
+
+
+def alignment_loss(
+    model: MoondreamForVision, image: torch.Tensor, labels: PatchLabels, words: "WordIds"
+) -> torch.Tensor:
+    """Pull each image token towards the embeddings of its colour's and shape's words.
+
+    Matching words to image tokens is the slow step of the whole training (it shows as a plateau on
+    which the model finds *an* object, not *the* object); a shared code shortens it.
+    """
+    dim = image.shape[-1]
+    tokens = F.layer_norm(image.float(), (dim,))
+    table = F.layer_norm(model.text.wte.float(), (dim,))
+    parts = []
+    for ids, column in ((words.colours, labels.colour), (words.shapes, labels.shape)):
+        at = column >= 0
+        logits = tokens[at] @ table[list(ids)].T / math.sqrt(dim)
+        parts.append(F.cross_entropy(logits, column[at]))
+    return torch.stack(parts).sum()
+
+
+@dataclass(frozen=True, slots=True)
+class WordIds:
+    """Token ids of the words for colours and shapes, in the labels' order."""
+
+    colours: tuple[int, ...]
+    shapes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> "WordIds":
+        def one(word: str) -> int:
+            ids: list[int] = tokenizer.encode(f" {word}").ids
+            if len(ids) != 1:
+                raise ValueError(f"{word!r} is not one token.")
+            return ids[0]
+
+        return cls(tuple(map(one, COLOURS)), tuple(map(one, (*SHAPES, SIGN))))
 
 
 def sincos_2d(grid: int, dim: int) -> torch.Tensor:
@@ -113,7 +156,7 @@ class _Lessons(Dataset[tuple[Batch, PatchLabels]]):
         if index >= len(self):
             raise IndexError(index)
         step = self.start + index - self.plan.warm_vision_steps
-        return self.curriculum(step, 1.0 if step < 0 else step / self.plan.steps)
+        return self.curriculum(step, step / self.plan.steps)
 
 
 class Trainer:
@@ -158,24 +201,28 @@ class Trainer:
     def train(self, report: Callable[[dict[str, object]], None], every: int = 50) -> None:
         """Run to the end, reporting and checkpointing on the way."""
         plan, started, seen = self.plan, time.monotonic(), 0
+        words = WordIds.of(self.tokenizer)
         tally: dict[str, tuple[int, int]] = {}
         for batch, labels in self._batches():
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate()
             with torch.autocast("cpu", torch.bfloat16, enabled=plan.bf16):
                 if self.step < 0:
-                    loss = self.head.loss(self.model.vision(batch.pixels), labels)
-                    figures: dict[str, object] = {}
+                    features = self.model.vision(batch.pixels)
+                    seen_loss = self.head.loss(features, labels)
+                    image = self.model.vision.project(features, features)
+                    loss = seen_loss + alignment_loss(self.model, image, labels, words)
+                    figures: dict[str, object] = {"aux": seen_loss.item()}
                 else:
                     progress = self.step / plan.steps
                     losses = run(
                         self.model, batch, sigma=40 - 32 * progress, jitter=0.01 * progress
                     )
                     aux = self.head.loss(losses.features, labels)
-                    loss = losses.total + 0.3 * (1 - progress) * aux
+                    loss = losses.total + 0.5 * (1 - progress) * aux
                     figures = {
                         "text": losses.text, "coord": losses.coord, "size": losses.size,
-                        "coord_error": losses.coord_error, "aux": aux.item(),
+                        "coord_error": losses.coord_error, "aux": aux.item(), "align": aligned.item(),
                     }  # fmt: skip
                     for kind, (hits, count) in losses.right.items():
                         old = tally.get(kind, (0, 0))

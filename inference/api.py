@@ -1,0 +1,366 @@
+"""`/v1`: the skills as the official clients call them, and jobs as the playground follows them."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, StreamingHttpResponse
+from ninja import File, Form, Header, Router
+from ninja.files import UploadedFile
+
+from inference import answering, images, schemas, selectors, services, stream
+from inference.errors import DomainError, InvalidInput
+from inference.models import Job, StoredImage
+from inference.world.samples import sample_bytes
+
+ERRORS: dict[int, Any] = dict.fromkeys(
+    (400, 401, 404, 409, 413, 415, 422, 429, 500, 503, 504), schemas.ErrorOut
+)
+router = Router(tags=["Skills"])
+jobs_router = Router(tags=["Jobs"])
+
+
+def _store_data_url(url: str | None) -> StoredImage | None:
+    return None if url is None else services.image_store(data=images.data_url_bytes(url))
+
+
+@sync_to_async
+def _submit(
+    request: HttpRequest, skill: str, slug: str | None, url: str | None, params: dict[str, Any]
+) -> Job:
+    return services.job_submit(
+        skill=skill,
+        variant_slug=slug,
+        image=_store_data_url(url),
+        params=params,
+        caller="api",
+        owner_key=getattr(request, "client_key", ""),
+        idempotency_key=request.headers.get("Idempotency-Key", "")[:128],
+    )
+
+
+def _metrics(data: dict[str, Any]) -> dict[str, Any]:
+    tokens, timings = data["tokens"], data["timings"]
+    return {
+        "input_tokens": tokens.get("prompt", 0),
+        "output_tokens": tokens.get("completion", 0),
+        "prefill_time_ms": timings["prefill_ms"],
+        "decode_time_ms": timings["decode_ms"],
+        "ttft_ms": round(timings["queue_ms"] + timings["first_token_ms"], 2),
+    }
+
+
+async def _answer(job: Job) -> dict[str, Any]:
+    data = await answering.answer(job)
+    return {
+        **data["result"],
+        "request_id": str(job.id),
+        "variant": data["variant"],
+        "confidence": data["confidence"],
+        "finish_reason": data["finish_reason"],
+        "metrics": _metrics(data),
+    }
+
+
+def _sse(lines: AsyncIterator[str]) -> StreamingHttpResponse:
+    response = StreamingHttpResponse(lines, content_type="text/event-stream")
+    response["Cache-Control"] = "no-cache, no-transform"
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+async def _text_stream(job: Job) -> AsyncIterator[str]:
+    """Caption and query events. A failure is a `data:` line that is not JSON: the one in-band
+    signal that makes both official clients raise."""
+    try:
+        async for piece in answering.pieces(job):
+            if piece is None:
+                yield ": waiting\n\n"
+            else:
+                yield f"data: {json.dumps({'chunk': piece, 'completed': False})}\n\n"
+    except DomainError as error:
+        yield f"data: stream failed: {error.code}: {_ascii(error.message)}\n\n"
+        return
+    last = {"chunk": "", "completed": True, "request_id": str(job.id)}
+    yield f"data: {json.dumps(last)}\n\n"
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode().replace("\n", " ")
+
+
+@router.post(
+    "/caption", response={200: schemas.CaptionOut, **ERRORS}, summary="Describe an image",
+    operation_id="caption",
+)  # fmt: skip
+async def caption(request: HttpRequest, body: schemas.CaptionIn) -> Any:
+    """A caption of the chosen length. With `stream: true` the reply is an event stream of
+    `data: {"chunk": …, "completed": false}` lines, ended by `"completed": true`."""
+    params = {"length": body.length, "settings": body.settings}
+    job = await _submit(request, "caption", body.variant_slug, body.image_url, params)
+    return _sse(_text_stream(job)) if body.stream else await _answer(job)
+
+
+@router.post(
+    "/query", response={200: schemas.QueryOut, **ERRORS}, summary="Ask about an image",
+    operation_id="query",
+)  # fmt: skip
+async def query(request: HttpRequest, body: schemas.QueryIn) -> Any:
+    """An answer to a question, optionally about places given in `spatial_refs`. Streams as
+    `/caption` does. A variant that does not reason, or needs an image, says so with 400."""
+    params = {
+        "question": body.question, "reasoning": body.reasoning,
+        "spatial_refs": body.spatial_refs, "settings": body.settings,
+    }  # fmt: skip
+    job = await _submit(request, "query", body.variant_slug, body.image_url, params)
+    return _sse(_text_stream(job)) if body.stream else await _answer(job)
+
+
+@router.post(
+    "/detect", response={200: schemas.DetectOut, **ERRORS}, summary="Find boxes",
+    operation_id="detect",
+)  # fmt: skip
+async def detect(request: HttpRequest, body: schemas.RegionIn) -> Any:
+    """Boxes of all objects the phrase names, normalised to 0..1 from the top left; may be empty."""
+    params = {"object": body.object, "settings": body.settings}
+    job = await _submit(request, "detect", body.variant_slug, body.image_url, params)
+    return await _answer(job)
+
+
+@router.post(
+    "/point", response={200: schemas.PointOut, **ERRORS}, summary="Find centres",
+    operation_id="point",
+)  # fmt: skip
+async def point(request: HttpRequest, body: schemas.RegionIn) -> Any:
+    """The centre of each object the phrase names, normalised to 0..1 from the top left."""
+    params = {"object": body.object, "settings": body.settings}
+    job = await _submit(request, "point", body.variant_slug, body.image_url, params)
+    return await _answer(job)
+
+
+@router.post(
+    "/segment", response={200: dict[str, Any], **ERRORS}, summary="Outline an object",
+    operation_id="segment",
+)  # fmt: skip
+def segment(request: HttpRequest, body: schemas.SegmentIn) -> Any:
+    """No model here has this skill yet: always a 400 that says so."""
+    raise InvalidInput(
+        "No model on this server can segment.",
+        code="unsupported_skill",
+        hint="Use /v1/detect for boxes or /v1/point for centres.",
+    )
+
+
+@router.post(
+    "/chat/completions", response={200: schemas.ChatOut, **ERRORS}, summary="Chat completion",
+    operation_id="chat_completions",
+)  # fmt: skip
+async def chat_completions(request: HttpRequest, body: schemas.ChatIn) -> Any:
+    """OpenAI's shape over `/query`: the last user turn's text is asked about the newest image of
+    the conversation. Earlier turns are not read: the model has no memory of a conversation."""
+    question, url = _last_question(body.messages)
+    settings = {
+        "temperature": body.temperature, "top_p": body.top_p,
+        "max_tokens": body.max_completion_tokens or body.max_tokens,
+    }  # fmt: skip
+    params = {
+        "question": question, "reasoning": bool(body.reasoning),
+        "settings": {k: v for k, v in settings.items() if v is not None},
+    }  # fmt: skip
+    job = await _submit(request, "query", body.model, url, params)
+    if body.stream:
+        return _sse(_chat_stream(job))
+    data = await answering.answer(job)
+    tokens = data["tokens"]
+    return {
+        "id": str(job.id),
+        "object": "chat.completion",
+        "created": int(job.created_at.timestamp()),
+        "model": data["variant"],
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": data["result"]["answer"]},
+                "finish_reason": data["finish_reason"],
+            }
+        ],
+        "usage": {
+            "prompt_tokens": tokens["prompt"],
+            "completion_tokens": tokens["completion"],
+            "total_tokens": tokens["prompt"] + tokens["completion"],
+        },
+    }
+
+
+async def _chat_stream(job: Job) -> AsyncIterator[str]:
+    head = {"id": str(job.id), "object": "chat.completion.chunk", "created": int(time.time())}
+
+    def line(delta: dict[str, str], finish: str | None = None) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return f"data: {json.dumps({**head, 'choices': [choice]})}\n\n"
+
+    try:
+        yield line({"role": "assistant"})
+        async for piece in answering.pieces(job):
+            yield ": waiting\n\n" if piece is None else line({"content": piece})
+    except DomainError as error:
+        yield f"data: stream failed: {error.code}: {_ascii(error.message)}\n\n"
+        return
+    yield line({}, "stop")
+    yield "data: [DONE]\n\n"
+
+
+def _last_question(messages: list[schemas.Message]) -> tuple[str, str | None]:
+    """Text of the last user turn, and the newest image up to it."""
+    turns = [m for m in messages if m.role == "user"]
+    if not turns:
+        raise InvalidInput("There is no user message.", code="question_required")
+    image: str | None = None
+    for turn in turns:
+        for part in turn.content if isinstance(turn.content, list) else []:
+            if part.image_url is not None:
+                image = part.image_url.url
+    last = turns[-1].content
+    text = last if isinstance(last, str) else " ".join(p.text for p in last if p.text)
+    return text, image
+
+
+@router.get("/variants", response={200: list[schemas.VariantOut], **ERRORS}, operation_id="variants")
+def variants(request: HttpRequest) -> Any:
+    """The model variants that can be asked, the default first."""
+    return [
+        {
+            "slug": v.slug, "name": v.name, "precision": v.precision,
+            "quantization": v.quantization, "revision": v.revision, "parameters": v.parameters,
+            "weight_bytes": v.weight_bytes,
+            "measured_at": v.measured_at.isoformat() if v.measured_at else None,
+            "default": v.is_default, "world": v.world,
+        }
+        for v in selectors.variants_available()
+    ]  # fmt: skip
+
+
+def _job_out(job: Job) -> dict[str, Any]:
+    failed = job.status == Job.Status.FAILED
+    return {
+        "id": str(job.id),
+        "skill": job.skill,
+        "status": job.status,
+        "variant": job.variant.slug,
+        "image_id": job.image_sha256,
+        "created_at": job.created_at.isoformat(),
+        "events_url": f"/v1/jobs/{job.id}/events",
+        "cancel_url": f"/v1/jobs/{job.id}/cancel",
+        "result": job.result,
+        "timings": job.timings or None,
+        "confidence": job.confidence,
+        "error": {"code": job.error_code, "message": job.error_message} if failed else None,
+    }
+
+
+@jobs_router.post("/jobs", response={202: schemas.JobOut, **ERRORS}, operation_id="job_create")
+def job_create(
+    request: HttpRequest,
+    skill: Form[str],
+    variant: Form[str] = "",
+    question: Form[str] = "",
+    object: Form[str] = "",  # noqa: A002  # the API's own word
+    length: Form[str] = "normal",
+    settings: Form[str] = "",
+    sample: Form[str] = "",
+    image_id: Form[str] = "",
+    image: UploadedFile | None = File(None),  # noqa: B008
+    idempotency_key: str = Header("", alias="Idempotency-Key", max_length=128),
+) -> Any:
+    """Ask without waiting: a multipart form with an image file, a sample's name or the `image_id`
+    of an earlier upload. Follow the answer at `events_url`."""
+    job = services.job_submit(
+        skill=_known_skill(skill),
+        variant_slug=variant,
+        image=_form_image(image, sample, image_id),
+        params={
+            "question": question, "object": object, "length": _known_length(length),
+            "settings": _json_settings(settings),
+        },
+        caller="playground",
+        owner_key=getattr(request, "client_key", ""),
+        idempotency_key=idempotency_key,
+    )  # fmt: skip
+    return 202, _job_out(job)
+
+
+def _known_skill(skill: str) -> str:
+    if skill not in ("caption", "query", "detect", "point"):
+        raise InvalidInput(
+            f"Unknown skill {skill[:40]!r}.", code="unsupported_skill",
+            hint="Use caption, query, detect or point.",
+        )  # fmt: skip
+    return skill
+
+
+def _known_length(length: str) -> str:
+    if length not in ("short", "normal", "long"):
+        raise InvalidInput(
+            f"Unknown caption length {length[:40]!r}.", code="bad_length",
+            hint="Use short, normal or long.",
+        )  # fmt: skip
+    return length
+
+
+def _json_settings(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text) if text else {}
+    except ValueError as error:
+        raise InvalidInput("settings is not JSON.", code="bad_settings") from error
+    if not isinstance(value, dict):
+        raise InvalidInput("settings must be a JSON object.", code="bad_settings")
+    return value
+
+
+def _form_image(file: UploadedFile | None, sample: str, image_id: str) -> StoredImage | None:
+    if file is not None:
+        images.check_size(file.size or 0)
+        return services.image_store(data=file.read())
+    if sample:
+        return services.image_store(data=sample_bytes(sample))
+    return services.image_get(sha256=image_id) if image_id else None
+
+
+@jobs_router.get("/jobs/{job_id}", response={200: schemas.JobOut, **ERRORS}, operation_id="job_get")
+def job_get(request: HttpRequest, job_id: UUID) -> Any:
+    """A job's state, and its answer once there is one."""
+    return _job_out(selectors.job_get(job_id))
+
+
+@jobs_router.post(
+    "/jobs/{job_id}/cancel", response={200: schemas.JobOut, **ERRORS}, operation_id="job_cancel"
+)
+def job_cancel(request: HttpRequest, job_id: UUID) -> Any:
+    """Cancel a job; repeating it, or cancelling a finished one, changes nothing."""
+    return _job_out(services.job_cancel(job_id=job_id))
+
+
+@jobs_router.get("/jobs/{job_id}/events", operation_id="job_events", response={**ERRORS})
+async def job_events(request: HttpRequest, job_id: UUID) -> Any:
+    """A job's events as server-sent events (`id`, `event`, `data`), from the beginning or after
+    `Last-Event-ID`; ends with `result`, `error` or `cancelled`."""
+    job = await sync_to_async(selectors.job_get)(job_id)
+    after = request.headers.get("Last-Event-ID", "")
+    return _sse(_event_lines(job, after if _is_stream_id(after) else stream.START))
+
+
+def _is_stream_id(value: str) -> bool:
+    first, _, second = value.partition("-")
+    return len(value) < 40 and first.isascii() and first.isdigit() and second.isdigit()
+
+
+async def _event_lines(job: Job, after: str) -> AsyncIterator[str]:
+    yield ": stream\n\n"
+    async for event in answering.events(job, after):
+        if event is None:
+            yield ": waiting\n\n"
+        else:
+            yield f"id: {event.id}\nevent: {event.type}\ndata: {json.dumps(event.data)}\n\n"

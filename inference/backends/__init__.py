@@ -1,0 +1,26 @@
+"""One interface, several ways to answer."""
+
+import functools
+
+from inference.backends.base import Backend, BackendEvent, Finished, Found, Request, Stage, Token
+from inference.models import Variant
+
+__all__ = [
+    "Backend", "BackendEvent", "Finished", "Found", "Request", "Stage", "Token", "for_variant",
+]  # fmt: skip
+
+
+def for_variant(variant: Variant) -> Backend:
+    """The backend of a variant, kept for the life of this process (the latest four)."""
+    return _backend(
+        variant.backend, variant.folder, variant.revision, variant.quantization, variant.dtype
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _backend(kind: str, folder: str, revision: str, quantization: str, dtype: str) -> Backend:
+    if kind == "engine":
+        from inference.backends.engine import EngineBackend
+
+        return EngineBackend(folder, quantization, dtype)
+    raise ValueError(f"Unknown backend {kind!r}.")

@@ -1,0 +1,141 @@
+"""Local weights, any precision, through `inference.engine`. Torch is imported when it loads."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from inference.backends.base import BackendEvent, Finished, Found, Request, Stage, Token
+
+if TYPE_CHECKING:
+    from inference.engine import Answer, EncodedImage, Moondream
+
+
+class EncodedImages:
+    """The latest encoded images of this process, bounded by bytes; all variants share it."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes, self.held_bytes = limit_bytes, 0
+        self._held: OrderedDict[tuple[str, str], EncodedImage] = OrderedDict()
+
+    def get(self, key: tuple[str, str]) -> "EncodedImage | None":
+        """The encoded image under (model key, image hash), marked as the latest used."""
+        found = self._held.get(key)
+        if found is not None:
+            self._held.move_to_end(key)
+        return found
+
+    def put(self, key: tuple[str, str], image: "EncodedImage") -> None:
+        """Keep an encoded image; the least recently used make room."""
+        if image.nbytes > self.limit_bytes or key in self._held:
+            return
+        self._held[key] = image
+        self.held_bytes += image.nbytes
+        while self.held_bytes > self.limit_bytes:
+            _, dropped = self._held.popitem(last=False)
+            self.held_bytes -= dropped.nbytes
+
+
+_encoded = EncodedImages(settings.INFERENCE_ENCODE_CACHE_MB * 1024 * 1024)
+
+
+class EngineBackend:
+    """One folder at one precision, loaded once and kept warm."""
+
+    def __init__(self, folder: str, quantization: str, dtype: str) -> None:
+        self.folder, self.quantization, self.dtype = folder, quantization, dtype
+        self._model: Moondream | None = None
+        self._key = ""
+
+    @property
+    def is_warm(self) -> bool:
+        return self._model is not None
+
+    def load(self) -> dict[str, Any]:
+        from inference.engine import Moondream
+
+        started = time.perf_counter()
+        model = Moondream.from_pretrained(
+            Path(self.folder),
+            quantization=self.quantization or None,  # type: ignore[arg-type]  # checked by the model's choices
+            device=settings.INFERENCE_DEVICE,
+            dtype=self.dtype,
+        )
+        model.warm_up()
+        self._model, self._key = model, model.key
+        return {**model.info, "load_ms": (time.perf_counter() - started) * 1e3}
+
+    def answer(self, request: Request) -> Iterator[BackendEvent]:
+        if self._model is None:
+            self.load()
+        assert self._model is not None
+        started = time.perf_counter()
+        encoded, encode_ms, cached = None, 0.0, False
+        if request.open_image is not None:
+            yield Stage("encoding")
+            encoded, encode_ms, cached = self._encode(request)
+            note = "image encoding reused" if cached else f"image encoded in {encode_ms:.0f} ms"
+            yield Stage("prefill", note)
+        before = time.perf_counter() - started
+        answer, key, kind = self._ask(request, encoded)
+        pieces: list[Any] = []
+        for piece in answer[key]:
+            if not pieces:
+                yield Stage("decoding")
+            pieces.append(piece if kind == "text" else _on_image(piece, kind))
+            yield Token(piece) if kind == "text" else Found(kind, pieces[-1])
+        timings = dict(answer.timings)
+        timings |= {
+            "encode_ms": encode_ms,
+            "encode_cached": cached,
+            "first_token_ms": timings["first_token_ms"] + before * 1e3,
+        }
+        result = {key: answer.text if kind == "text" else pieces}
+        yield Finished(result, timings, answer.confidence, answer.tokens, answer.finish_reason)
+
+    def _encode(self, request: Request) -> tuple["EncodedImage", float, bool]:
+        assert self._model is not None
+        assert request.open_image is not None
+        cache_key = (self._key, request.image_key)
+        found = _encoded.get(cache_key)
+        if found is not None:
+            return found, 0.0, True
+        started = time.perf_counter()
+        encoded = self._model.encode_image(request.open_image())
+        _encoded.put(cache_key, encoded)
+        return encoded, (time.perf_counter() - started) * 1e3, False
+
+    def _ask(self, request: Request, encoded: "EncodedImage | None") -> tuple["Answer", str, str]:
+        """The answer (streaming), the key its pieces are under, and what they are."""
+        assert self._model is not None
+        params, model = request.params, self._model
+        settings_ = params.get("settings")
+        if request.skill == "query":
+            answer = model.query(
+                encoded, params["question"], reasoning=params.get("reasoning", False),
+                spatial_refs=params.get("spatial_refs"), stream=True, settings=settings_,
+            )  # fmt: skip
+            return answer, "answer", "text"
+        if encoded is None:
+            raise ValueError("An image is needed.")
+        match request.skill:
+            case "caption":
+                answer = model.caption(
+                    encoded, params.get("length", "normal"), stream=True, settings=settings_
+                )
+                return answer, "caption", "text"
+            case "detect":
+                answer = model.detect(encoded, params["object"], stream=True, settings=settings_)
+                return answer, "objects", "object"
+            case "point":
+                answer = model.point(encoded, params["object"], stream=True, settings=settings_)
+                return answer, "points", "point"
+        raise ValueError(f"Unknown skill {request.skill!r}.")
+
+
+def _on_image(piece: dict[str, float], kind: str) -> dict[str, float]:
+    """Clamp to the image: the core returns what the model said, the API what can be drawn."""
+    return {k: v if k == "confidence" else min(1.0, max(0.0, v)) for k, v in piece.items()}

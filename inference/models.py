@@ -1,0 +1,139 @@
+"""Variants of the model, stored images, and jobs."""
+
+import uuid
+
+from django.db import models
+
+
+class Skill(models.TextChoices):
+    CAPTION = "caption"
+    QUERY = "query"
+    DETECT = "detect"
+    POINT = "point"
+
+
+class Variant(models.Model):
+    """One way to run one model: weights, revision and precision."""
+
+    class Quantization(models.TextChoices):
+        NONE = "", "None"
+        INT8 = "int8", "8-bit"
+        NF4 = "nf4", "4-bit"
+
+    slug = models.SlugField(unique=True, max_length=80)
+    name = models.CharField(max_length=120)
+    model_name = models.CharField(max_length=120)
+    revision = models.CharField(max_length=80)
+    quantization = models.CharField(max_length=8, choices=Quantization.choices, blank=True)
+    dtype = models.CharField(max_length=16, default="auto")
+    folder = models.CharField(max_length=400)
+    backend = models.CharField(max_length=20, default="engine")
+    queue = models.CharField(max_length=40, default="cpu")
+    is_default = models.BooleanField(default=False)
+    enabled = models.BooleanField(default=True)
+    world = models.TextField(blank=True, help_text="What it knows, said honestly to a visitor.")
+    # Measured by a worker when it loads the variant.
+    parameters = models.BigIntegerField(null=True, blank=True)
+    weight_bytes = models.BigIntegerField(null=True, blank=True)
+    loaded_dtype = models.CharField(max_length=16, blank=True)
+    load_ms = models.FloatField(null=True, blank=True)
+    measured_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-is_default", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_default"], condition=models.Q(is_default=True), name="one_default_variant"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def precision(self) -> str:
+        """What really runs: "8-bit", "4-bit", or the floating type ("BF16")."""
+        if self.quantization:
+            return self.get_quantization_display()
+        names = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}
+        return names.get(self.loaded_dtype, "FP16")
+
+
+class StoredImage(models.Model):
+    """An uploaded image, normalised, addressed by what it holds. Kept for a while, not public."""
+
+    sha256 = models.CharField(primary_key=True, max_length=64)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    size_bytes = models.PositiveIntegerField()
+    extension = models.CharField(max_length=5)
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.sha256[:2]}/{self.sha256}.{self.extension}"
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def unfinished(self) -> "JobQuerySet":
+        return self.filter(status__in=[Job.Status.QUEUED, Job.Status.RUNNING])
+
+
+class Job(models.Model):
+    """One question to one variant, from being asked to its end."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    skill = models.CharField(max_length=10, choices=Skill.choices)
+    variant = models.ForeignKey(Variant, on_delete=models.PROTECT, related_name="jobs")
+    image = models.ForeignKey(
+        StoredImage, on_delete=models.SET_NULL, null=True, blank=True, related_name="jobs"
+    )
+    image_sha256 = models.CharField(max_length=64, blank=True)
+    params = models.JSONField(default=dict, blank=True)
+    caller = models.CharField(max_length=20)
+    owner_key = models.CharField(max_length=64, blank=True)
+    idempotency_key = models.CharField(max_length=128, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    worker = models.CharField(max_length=120, blank=True)
+    result = models.JSONField(null=True, blank=True)
+    timings = models.JSONField(default=dict, blank=True)
+    confidence = models.FloatField(null=True, blank=True)
+    tokens = models.JSONField(default=dict, blank=True)
+    finish_reason = models.CharField(max_length=10, blank=True)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_message = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["status", "created_at"], name="job_status_created")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["caller", "owner_key", "idempotency_key"],
+                condition=~models.Q(idempotency_key=""),
+                name="job_idempotency",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.skill} {self.id}"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status not in (self.Status.QUEUED, self.Status.RUNNING)

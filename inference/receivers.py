@@ -1,0 +1,26 @@
+"""Celery's signals: a worker's sign of life."""
+
+from typing import Any
+
+from celery.signals import heartbeat_sent, worker_process_init, worker_ready, worker_shutdown
+
+from inference import services
+
+
+@worker_ready.connect
+@heartbeat_sent.connect
+def _alive(sender: Any, **_: Any) -> None:
+    # worker_ready's sender is the consumer, heartbeat_sent's the heart.
+    consumer = getattr(sender, "eventer", sender)
+    hostname = getattr(consumer, "hostname", None) or getattr(sender, "hostname", "worker")
+    services.worker_beat(str(hostname))
+
+
+@worker_shutdown.connect
+def _gone(sender: Any, **_: Any) -> None:
+    services.worker_gone(str(getattr(sender, "hostname", "worker")))
+
+
+@worker_process_init.connect
+def _fresh_process(**_: Any) -> None:
+    services.worker_process_started()

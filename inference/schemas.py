@@ -1,0 +1,197 @@
+"""Wire shapes of `/v1`, as the official clients speak them."""
+
+from typing import Any, Literal
+
+from ninja import Field, Schema
+
+DataUrl = Field(
+    description="The image as a base64 data URL (`data:image/jpeg;base64,…`). Remote URLs are not fetched.",
+    examples=["data:image/jpeg;base64,/9j/4AAQ…"],
+)
+SettingsField = Field(
+    default=None,
+    description="`temperature` (0 = greedy, the default), `top_p`, `max_tokens` or `maxTokens`, "
+    "`max_objects`, `seed`. Unknown keys are ignored.",
+)
+
+
+class SkillIn(Schema):
+    """What every skill takes. `model` and `variant` mean the same; absent, the default answers."""
+
+    model: str | None = None
+    variant: str | None = None
+    settings: dict[str, Any] | None = SettingsField
+
+    @property
+    def variant_slug(self) -> str | None:
+        return self.model or self.variant
+
+
+class CaptionIn(SkillIn):
+    image_url: str = DataUrl
+    length: Literal["short", "normal", "long"] = "normal"
+    stream: bool = False
+
+
+class QueryIn(SkillIn):
+    question: str = Field(max_length=20_000, examples=["How many circles are there?"])
+    image_url: str | None = DataUrl
+    stream: bool = False
+    reasoning: bool = False
+    spatial_refs: list[list[float]] | None = Field(
+        default=None, max_length=16, description="Points [x, y] or boxes [x1, y1, x2, y2], each 0 to 1."
+    )
+
+
+class RegionIn(SkillIn):
+    image_url: str = DataUrl
+    object: str = Field(max_length=20_000, examples=["red circle"])
+    spatial_refs: list[list[float]] | None = None
+
+
+class SegmentIn(RegionIn):
+    stream: bool = False
+
+
+class Metrics(Schema):
+    input_tokens: int
+    output_tokens: int
+    prefill_time_ms: float
+    decode_time_ms: float
+    ttft_ms: float
+
+
+class SkillOut(Schema):
+    request_id: str
+    variant: str
+    confidence: float | None = Field(
+        description="Geometric mean of the probabilities of the model's choices. Not the odds of being right."
+    )
+    finish_reason: str
+    metrics: Metrics
+
+
+class CaptionOut(SkillOut):
+    caption: str
+
+
+class QueryOut(SkillOut):
+    answer: str
+
+
+class Box(Schema):
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+    confidence: float
+
+
+class DetectOut(SkillOut):
+    objects: list[Box]
+
+
+class Point(Schema):
+    x: float
+    y: float
+    confidence: float
+
+
+class PointOut(SkillOut):
+    points: list[Point]
+
+
+class ErrorBody(Schema):
+    message: str
+    type: str
+    code: str
+    hint: str = ""
+    details: Any = None
+
+
+class ErrorOut(Schema):
+    """Every error under /v1."""
+
+    error: ErrorBody
+
+
+class ImageUrl(Schema):
+    url: str
+
+
+class Part(Schema):
+    type: Literal["text", "image_url"]
+    text: str | None = None
+    image_url: ImageUrl | None = None
+
+
+class Message(Schema):
+    role: Literal["system", "user", "assistant"]
+    content: str | list[Part]
+
+
+class ChatIn(Schema):
+    """OpenAI's chat completion, as the Python client sends it."""
+
+    model: str | None = None
+    messages: list[Message] = Field(min_length=1, max_length=64)
+    stream: bool = False
+    reasoning: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_completion_tokens: int | None = None
+    max_tokens: int | None = None
+
+
+class ChatMessage(Schema):
+    role: str
+    content: str
+
+
+class Choice(Schema):
+    index: int
+    message: ChatMessage
+    finish_reason: str
+
+
+class Usage(Schema):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ChatOut(Schema):
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+
+
+class VariantOut(Schema):
+    slug: str
+    name: str
+    precision: str
+    quantization: str
+    revision: str
+    parameters: int | None
+    weight_bytes: int | None
+    measured_at: str | None
+    default: bool
+    world: str
+
+
+class JobOut(Schema):
+    id: str
+    skill: str
+    status: str
+    variant: str
+    image_id: str
+    created_at: str
+    events_url: str
+    cancel_url: str
+    result: dict[str, Any] | None = None
+    timings: dict[str, Any] | None = None
+    confidence: float | None = None
+    error: dict[str, str] | None = None

@@ -1,0 +1,87 @@
+"""Reads."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.conf import settings
+
+from inference import stream
+from inference.errors import NotFound
+from inference.models import Job, Variant
+
+ALIASES = frozenset(
+    {"", "moondream", "moondream2", "moondream-2b", "moondream3-preview", "moondream-embedded"}
+)
+"""Names that clients send without meaning one variant of ours: they get the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker that was heard of in the last half minute."""
+
+    name: str
+    seen_at: datetime
+
+
+def variants_available() -> list[Variant]:
+    """Enabled variants, the default first."""
+    return list(Variant.objects.filter(enabled=True))
+
+
+def variant_get(name: str | None) -> Variant:
+    """The variant a client means.
+
+    Raises:
+        NotFound: no such variant, or none at all.
+    """
+    wanted = (name or "").strip().removeprefix("moondream/")
+    found = (
+        Variant.objects.filter(enabled=True, is_default=True).first()
+        if wanted in ALIASES
+        else Variant.objects.filter(enabled=True, slug=wanted).first()
+    )
+    if found is None:
+        known = ", ".join(v.slug for v in variants_available()) or "none is installed"
+        raise NotFound(
+            f"There is no model variant {wanted!r}.",
+            code="variant_not_found",
+            hint=f"Available: {known}.",
+        )
+    return found
+
+
+def job_get(job_id: UUID | str) -> Job:
+    """A job by its id, which is the capability to see it.
+
+    Raises:
+        NotFound: no such job.
+    """
+    job = Job.objects.select_related("variant").filter(pk=job_id).first()
+    if job is None:
+        raise NotFound("There is no such job; it may have been cleared away.", code="job_not_found")
+    return job
+
+
+def queue_depth(queue: str = "cpu") -> int:
+    """Messages waiting in a queue of the broker."""
+    return int(stream.client().llen(f"{settings.REDIS_PREFIX}celery:{queue}"))
+
+
+def workers_seen() -> list[Worker]:
+    """Workers with a recent sign of life."""
+    client = stream.client()
+    names = sorted(client.scan_iter(match=f"{settings.REDIS_PREFIX}worker:*", count=100))
+    values = client.mget(names) if names else []
+    beats = [json.loads(value) for value in values if value]
+    return [Worker(b["name"], datetime.fromtimestamp(b["at"], UTC)) for b in beats]
+
+
+def last_success(variant: Variant) -> Job | None:
+    """The variant's latest answered job."""
+    return (
+        Job.objects.filter(variant=variant, status=Job.Status.SUCCEEDED)
+        .order_by("-created_at")
+        .first()
+    )

@@ -1,0 +1,98 @@
+"""Sample images for pages: scenes drawn once, kept as files, with prompts that suit them."""
+
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.world.render import render
+from inference.world.scenes import Scene, sample_scene
+
+SAMPLE_DIR = Path(__file__).parent / "sample_images"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A drawn scene that a visitor can start from. `prompts` maps a skill to a good prompt."""
+
+    slug: str
+    seed: int
+    alt: str
+    prompts: dict[str, str]
+    has_sign: bool = False
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.slug}.webp"
+
+    @property
+    def prompts_json(self) -> str:
+        """For a page's script."""
+        return json.dumps(self.prompts)
+
+    def scene(self) -> Scene:
+        """The scene behind the image."""
+        return sample_scene(
+            random.Random(self.seed),
+            objects=(3, 3) if self.has_sign else (4, 5),
+            sign=1.0 if self.has_sign else 0.0,
+            aspect=4 / 3,
+        )
+
+
+SAMPLES: tuple[Sample, ...] = (
+    Sample(
+        "night", 109, "Drawn scene: five shapes on black, two of them hearts",
+        {"query": "How many hearts are there?", "detect": "hearts", "point": "red heart"},
+    ),
+    Sample(
+        "moon", 117, "Drawn scene: a sign that reads MOON among three shapes on white",
+        {"query": "What does the sign say?", "detect": "sign", "point": "yellow triangle"},
+        has_sign=True,
+    ),
+    Sample(
+        "triangles", 116, "Drawn scene: three triangles, a square and a star on white",
+        {"query": "Is the blue square above the orange triangle?", "detect": "triangles",
+         "point": "triangles"},
+    ),
+    Sample(
+        "number", 110, "Drawn scene: a sign with the number 52 among three shapes on gray",
+        {"query": "What number is on the sign?", "detect": "green shapes", "point": "red heart"},
+        has_sign=True,
+    ),
+    Sample(
+        "greens", 107, "Drawn scene: a red cross and three green shapes on gray",
+        {"query": "What color is the cross?", "detect": "green squares", "point": "green shapes"},
+    ),
+    Sample(
+        "crosses", 123, "Drawn scene: two crosses, a circle and a star on black",
+        {"query": "Where is the purple star?", "detect": "crosses", "point": "purple star"},
+    ),
+)  # fmt: skip
+
+
+def sample_bytes(slug: str) -> bytes:
+    """The file of a sample.
+
+    Raises:
+        InvalidSample: no sample of that name.
+    """
+    for sample in SAMPLES:
+        if sample.slug == slug:
+            return (SAMPLE_DIR / sample.file_name).read_bytes()
+    raise InvalidSample(slug)
+
+
+def draw_samples() -> None:
+    """Draw the files again (they are committed; the drawing is deterministic)."""
+    SAMPLE_DIR.mkdir(exist_ok=True)
+    for sample in SAMPLES:
+        image = render(sample.scene(), (800, 600))
+        image.save(SAMPLE_DIR / sample.file_name, "WEBP", quality=90, method=6)
+
+
+class InvalidSample(ValueError):
+    """There is no sample of that name."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"There is no sample image {slug[:40]!r}.")

@@ -1,0 +1,1 @@
+"""Measuring models: the metrics that benchmarks and reports share."""

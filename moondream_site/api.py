@@ -1,0 +1,155 @@
+"""Composes the API: every app's router, who is calling, how fast, and one shape for errors."""
+
+import json
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
+from django.urls import URLPattern, URLResolver
+from ninja import NinjaAPI
+from ninja.errors import HttpError, Throttled, ValidationError
+
+from inference.api import jobs_router
+from inference.api import router as skills_router
+from inference.errors import Busy, DomainError, InvalidInput, NotFound, TooLarge, Unsupported
+from inference.world.samples import InvalidSample
+from pricing.auth import ClientIdentity
+from pricing.throttling import AddressThrottle
+from research.selectors import register_schema
+
+_TYPES = {
+    400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error",
+    409: "conflict_error", 413: "invalid_request_error", 415: "invalid_request_error",
+    422: "invalid_request_error", 429: "rate_limit_error", 503: "overloaded_error",
+    504: "timeout_error",
+}  # fmt: skip
+
+
+class HubAPI(NinjaAPI):
+    """The site's one API. Under `/v1` errors have the clients' shape, elsewhere RFC 9457's."""
+
+    def create_response(
+        self, request: HttpRequest, data: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        return super().create_response(request, data, *args, **kwargs)
+
+    def problem(self, request: HttpRequest, error: DomainError) -> HttpResponse:
+        """One error as a response."""
+        if request.path.startswith("/v1"):
+            body: dict[str, Any] = {
+                "message": error.message,
+                "type": _TYPES.get(error.status, "server_error"),
+                "code": error.code,
+                "hint": error.hint,
+            }
+            if error.extra:
+                body["details"] = error.extra
+            payload, kind = {"error": body}, "application/json"
+        else:
+            payload = {
+                "type": f"urn:moondream:problem:{error.code}", "title": error.message,
+                "status": error.status, "detail": error.hint, **error.extra,
+            }  # fmt: skip
+            kind = "application/problem+json"
+        response = HttpResponse(json.dumps(payload), content_type=kind, status=error.status)
+        if isinstance(error, Busy):
+            response["Retry-After"] = str(error.retry_after)
+        return response
+
+
+api = HubAPI(
+    title="Moondream hub API",
+    version="1",
+    description=(
+        "The skills of Moondream as the official clients call them. Point a client at "
+        "`/v1`; no key is needed."
+    ),
+    docs_url="/api/docs",
+    openapi_url="/api/openapi.json",
+    auth=ClientIdentity(),
+    throttle=[AddressThrottle()],
+    openapi_extra={"components": {"securitySchemes": {}}},
+)
+api.add_router("/v1", skills_router)
+api.add_router("/v1", jobs_router)
+
+
+@api.exception_handler(DomainError)
+def _domain(request: HttpRequest, error: DomainError) -> HttpResponse:
+    return api.problem(request, error)
+
+
+@api.exception_handler(InvalidSample)
+def _sample(request: HttpRequest, error: InvalidSample) -> HttpResponse:
+    return api.problem(request, InvalidInput(str(error), code="unknown_sample"))
+
+
+@api.exception_handler(ValidationError)
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    problems = [
+        {"field": ".".join(str(part) for part in e["loc"] if part != "body"), "problem": e["msg"]}
+        for e in error.errors[:10]
+    ]
+    first = problems[0] if problems else {"field": "", "problem": "invalid"}
+    return api.problem(
+        request,
+        InvalidInput(
+            f"{first['field'] or 'body'}: {first['problem']}", code="invalid_field", fields=problems
+        ),
+    )
+
+
+@api.exception_handler(Throttled)
+def _throttled(request: HttpRequest, error: Throttled) -> HttpResponse:
+    wait = int(error.wait or 1)
+    return api.problem(
+        request,
+        Busy(
+            "Too many requests from this address.", retry_after=wait, code="rate_limited",
+            hint=f"Try again in {wait} s.",
+        ),
+    )  # fmt: skip
+
+
+@api.exception_handler(RequestDataTooBig)
+def _body_too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    return api.problem(request, TooLarge("The request is too large.", code="body_too_large"))
+
+
+@api.exception_handler(MultiPartParserError)
+@api.exception_handler(SuspiciousOperation)
+def _suspicious(request: HttpRequest, error: Exception) -> HttpResponse:
+    return api.problem(request, InvalidInput("The request cannot be read.", code="bad_request"))
+
+
+@api.exception_handler(Http404)
+def _absent(request: HttpRequest, error: Http404) -> HttpResponse:
+    return api.problem(request, NotFound("There is nothing here."))
+
+
+@api.exception_handler(HttpError)
+def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if error.status_code == 400 and "content" not in request.content_type.lower():
+        is_json = request.content_type in ("application/json", "text/json")
+        if not is_json and not request.content_type.startswith("multipart/"):
+            return api.problem(
+                request,
+                Unsupported(
+                    f"Content type {request.content_type or 'none'!r} is not read here.",
+                    code="unsupported_content_type",
+                    hint="Send application/json.",
+                ),
+            )
+    problem = DomainError(error.message, code="bad_json" if error.status_code == 400 else "error")
+    problem.status = error.status_code
+    return api.problem(request, problem)
+
+
+def urls() -> list[URLPattern | URLResolver]:
+    """The API's patterns at the site's root, without ninja's "api-root", which would take `/`."""
+    patterns, *_ = api.urls
+    return [p for p in patterns if getattr(p, "name", None) != "api-root"]
+
+
+register_schema(api.get_openapi_schema)

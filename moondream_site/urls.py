@@ -1,0 +1,35 @@
+"""Every address of the site. Wagtail's pages come last: they take what is left."""
+
+from django.conf import settings
+from django.conf.urls.static import static
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+from wagtail import urls as wagtail_urls
+from wagtail.admin import urls as wagtailadmin_urls
+from wagtail.documents import urls as wagtaildocs_urls
+
+from moondream_site import api
+from moondream_site.design.views import styleguide
+
+
+async def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers; nothing else is checked (see /status/ for the rest)."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("", include((api.urls(), "api"), namespace="api-1.0.0")),
+    path("playground/", include("playground.urls")),
+    path("status/", include("status.urls")),
+    path("styleguide/", styleguide, name="styleguide"),
+    path("django-admin/", admin.site.urls),
+    path("admin/", include(wagtailadmin_urls)),
+    path("documents/", include(wagtaildocs_urls)),
+    *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
+    path("", include(wagtail_urls)),
+]
+
+handler404 = "moondream_site.design.views.not_found"
+handler500 = "moondream_site.design.views.server_error"

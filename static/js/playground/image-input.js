@@ -1,0 +1,120 @@
+// Images by file, drop, paste or sample; one chosen at a time.
+const MAX_BYTES = 20 * 1024 * 1024;
+
+export function imageProblem(file) {
+  if (file.size === 0) return { message: "The image file is empty.", hint: "Choose another file." };
+  if (file.size > MAX_BYTES) return { message: "The image is larger than 20 MB.", hint: "Send a smaller one." };
+  if (file.type === "image/svg+xml" || /\.svg$/i.test(file.name ?? "")) return { message: "SVG is a drawing, not a photograph.", hint: "Export it as PNG or JPEG." };
+  if (file.type && !file.type.startsWith("image/")) return { message: "This file is not an image we can read.", hint: "Use JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC." };
+  return null;
+}
+
+export class ImageInput {
+  constructor(root, { onChange, onProblem }) {
+    this.root = root;
+    this.onChange = onChange;
+    this.onProblem = onProblem;
+    this.current = null; // {file} | {sample, url} , plus url for the preview
+    this.preview = root.querySelector("[data-preview]");
+    this.file = root.querySelector("[data-file]");
+    this.samples = [...root.querySelectorAll('[name="sample"]')];
+    this.file.addEventListener("change", () => this.file.files[0] && this.take(this.file.files[0]));
+    for (const radio of this.samples) radio.addEventListener("change", () => this.takeSample(radio.value));
+    root.querySelector("[data-remove]").addEventListener("click", () => this.clear());
+    this.bindDrop();
+    this.bindPaste();
+  }
+
+  bindDrop() {
+    let depth = 0;
+    const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+    this.root.addEventListener("dragenter", (event) => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      depth += 1;
+      this.root.setAttribute("data-dragging", "");
+    });
+    this.root.addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
+    this.root.addEventListener("dragleave", () => {
+      depth = Math.max(0, depth - 1);
+      if (depth === 0) this.root.removeAttribute("data-dragging");
+    });
+    this.root.addEventListener("drop", (event) => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      depth = 0;
+      this.root.removeAttribute("data-dragging");
+      const [file] = event.dataTransfer.files;
+      if (file) this.take(file);
+    });
+  }
+
+  bindPaste() {
+    document.addEventListener("paste", (event) => {
+      if (!this.root.isConnected) return;
+      const file = [...(event.clipboardData?.files ?? [])].find((f) => f.type.startsWith("image/"));
+      if (file) {
+        event.preventDefault();
+        this.take(file);
+      }
+    });
+    const button = this.root.querySelector("[data-paste]");
+    if (!navigator.clipboard?.read) return;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      try {
+        for (const item of await navigator.clipboard.read()) {
+          const type = item.types.find((t) => t.startsWith("image/"));
+          if (type) return this.take(await item.getType(type));
+        }
+        this.onProblem({ message: "There is no image on the clipboard.", hint: "Copy one first." });
+      } catch {
+        this.onProblem({ message: "The browser did not let us read the clipboard.", hint: "Press Ctrl+V instead." });
+      }
+    });
+  }
+
+  take(file) {
+    const problem = imageProblem(file);
+    if (problem) {
+      this.file.value = "";
+      this.onProblem(problem);
+      return;
+    }
+    for (const radio of this.samples) radio.checked = false;
+    this.show({ file, url: URL.createObjectURL(file), name: file.name || "pasted image" });
+  }
+
+  takeSample(slug) {
+    const radio = this.samples.find((r) => r.value === slug);
+    if (!radio) return;
+    radio.checked = true;
+    this.file.value = "";
+    this.show({ sample: slug, url: radio.dataset.url, name: radio.nextElementSibling.alt, prompts: JSON.parse(radio.dataset.prompts) });
+  }
+
+  show(image, { quiet = false } = {}) {
+    this.current = image;
+    this.preview.src = image.url;
+    this.preview.alt = `Your image: ${image.name}`;
+    this.toggle(true);
+    if (!quiet) this.onChange(image);
+  }
+
+  clear() {
+    this.current = null;
+    this.file.value = "";
+    for (const radio of this.samples) radio.checked = false;
+    this.preview.removeAttribute("src");
+    this.toggle(false);
+    this.onChange(null);
+    this.file.focus();
+  }
+
+  toggle(has) {
+    this.root.querySelector("[data-stage]").hidden = !has;
+    this.root.querySelector("[data-empty]").hidden = has;
+    this.root.querySelector("[data-remove]").hidden = !has;
+    this.root.querySelector("[data-file-label]").textContent = has ? "Replace" : "Choose image";
+  }
+}

@@ -1,0 +1,69 @@
+// Talks to /v1/jobs: submit, follow the events (resuming after a lost connection), cancel.
+export class JobError extends Error {
+  constructor({ message, code = "error", hint = "" }) {
+    super(message);
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+const OFFLINE = { message: "The server cannot be reached.", code: "offline", hint: "Your image and prompt are kept. Check the connection and try again." };
+
+async function call(url, options = {}) {
+  let response;
+  try {
+    response = await fetch(url, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new JobError(OFFLINE);
+  }
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) {
+    const wait = response.headers.get("Retry-After");
+    const told = body.error ?? { message: `The server answered with ${response.status}.`, hint: "Try again in a moment." };
+    throw new JobError({ ...told, hint: wait && !told.hint ? `Try again in ${wait} s.` : told.hint });
+  }
+  return body;
+}
+
+export function submit(form, key, signal) {
+  return call("/v1/jobs", { method: "POST", body: form, headers: { "Idempotency-Key": key }, signal });
+}
+
+export function cancel(job) {
+  return call(job.cancel_url, { method: "POST" });
+}
+
+// Calls onEvent(type, data) until the terminal event; survives dropped connections.
+export function follow(job, onEvent, onNotice) {
+  return new Promise((resolve, reject) => {
+    const source = new EventSource(job.events_url);
+    let drops = 0;
+    const types = ["status", "stage", "token", "object", "point", "log", "result", "error", "cancelled"];
+    for (const type of types) {
+      source.addEventListener(type, (event) => {
+        if (type === "error" && event.data === undefined) return; // a connection error, below
+        drops = 0;
+        const data = JSON.parse(event.data);
+        onEvent(type, data);
+        if (type === "result" || type === "cancelled") {
+          source.close();
+          resolve({ type, data });
+        } else if (type === "error") {
+          source.close();
+          reject(new JobError(data));
+        }
+      });
+    }
+    source.onerror = (event) => {
+      if (event.data !== undefined) return;
+      drops += 1;
+      // EventSource reconnects by itself with Last-Event-ID: nothing is lost meanwhile.
+      onNotice("The connection was lost; resuming.");
+      if (drops > 5 || source.readyState === EventSource.CLOSED) {
+        source.close();
+        reject(new JobError({ ...OFFLINE, hint: "The answer may still be finished on the server: try again to fetch it." }));
+      }
+    };
+  });
+}

@@ -1,0 +1,403 @@
+// The playground: ties image, form, job and answer together.
+import { copyText } from "../shell.js";
+import { ImageInput } from "./image-input.js";
+import { JobError, cancel, follow, submit } from "./job-client.js";
+import { Overlay } from "./overlay.js";
+import { Moon, showTimings } from "./progress.js";
+import { snippets } from "./snippets.js";
+
+const PROMPT_FIELD = { caption: "length", query: "question", detect: "object", point: "object" };
+
+class Playground {
+  constructor(root, { embedded }) {
+    this.root = root;
+    this.embedded = embedded;
+    this.$ = (name) => root.querySelector(`[data-${name}]`);
+    this.form = this.$("form");
+    this.moon = new Moon(root);
+    this.overlay = new Overlay(root);
+    this.history = [];
+    this.job = null;
+    this.image = new ImageInput(root, { onChange: (image) => this.imageChanged(image), onProblem: (problem) => this.fail(problem) });
+    this.tabs = [...root.querySelectorAll("[data-skill]")];
+    this.bind();
+    this.restore();
+  }
+
+  bind() {
+    this.$("nojs").remove();
+    this.$("tabs").hidden = false;
+    for (const tab of this.tabs) {
+      tab.addEventListener("click", () => this.choose(tab.dataset.skill));
+      tab.addEventListener("keydown", (event) => this.tabKey(event, tab));
+    }
+    for (const item of this.root.querySelectorAll(".pg-suggest__item")) {
+      item.addEventListener("click", () => {
+        this.prompt = item.textContent;
+        this.field(this.skill).focus();
+      });
+    }
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.run();
+    });
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+        event.preventDefault();
+        this.run();
+      } else if (event.key === "Escape" && this.job) {
+        event.preventDefault();
+        event.stopPropagation();
+        this.stop();
+      }
+    });
+    this.$("cancel").addEventListener("click", () => this.stop());
+    this.$("retry").addEventListener("click", () => this.run());
+    this.form.addEventListener("input", () => this.remember());
+    this.form.addEventListener("change", () => this.remember());
+    this.$("copy-log").addEventListener("click", (event) => copyText(this.$("log").innerText, event.currentTarget));
+    this.$("copy-json").addEventListener("click", (event) => copyText(this.$("json").textContent, event.currentTarget));
+    this.$("history-clear").addEventListener("click", (event) => this.clearHistory(event.currentTarget));
+  }
+
+  field(skill) {
+    return this.form.elements[PROMPT_FIELD[skill]];
+  }
+
+  get prompt() {
+    return this.field(this.skill).value.trim();
+  }
+
+  set prompt(value) {
+    this.field(this.skill).value = value;
+    this.remember();
+  }
+
+  choose(skill, { focus = false } = {}) {
+    this.skill = skill;
+    for (const tab of this.tabs) {
+      const on = tab.dataset.skill === skill;
+      tab.setAttribute("aria-selected", on);
+      tab.tabIndex = on ? 0 : -1;
+      if (on && focus) tab.focus();
+      if (on) this.$("object-label").textContent = tab.dataset.label;
+    }
+    this.$("ask").setAttribute("role", "tabpanel");
+    this.$("ask").setAttribute("aria-labelledby", `tab-${skill}`);
+    for (const field of this.root.querySelectorAll("[data-for]")) field.hidden = field.dataset.for !== PROMPT_FIELD[skill];
+    for (const group of this.root.querySelectorAll("[data-suggest]")) group.hidden = group.dataset.suggest !== skill;
+    this.promptError("");
+    this.suggestFromSample();
+    this.remember();
+  }
+
+  tabKey(event, tab) {
+    const at = this.tabs.indexOf(tab);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: this.tabs.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    this.choose(this.tabs[(to + this.tabs.length) % this.tabs.length].dataset.skill, { focus: true });
+  }
+
+  imageChanged(image) {
+    this.overlay.clear();
+    this.hideError();
+    if (image?.prompts) this.suggestFromSample(true);
+    this.remember();
+  }
+
+  // A sample brings a prompt that suits it, unless the visitor wrote one.
+  suggestFromSample(force = false) {
+    const suggested = this.image?.current?.prompts?.[this.skill];
+    if (!suggested || this.skill === "caption") return;
+    const field = this.field(this.skill);
+    if (!field.value.trim() || field.value === this.lastSuggested || force) {
+      field.value = suggested;
+      this.lastSuggested = suggested;
+    }
+  }
+
+  promptError(text) {
+    const field = this.field(this.skill);
+    const line = this.$("prompt-error");
+    line.textContent = text;
+    line.hidden = !text;
+    field.toggleAttribute("aria-invalid", false);
+    if (text) {
+      field.setAttribute("aria-invalid", "true");
+      field.focus();
+    } else {
+      field.removeAttribute("aria-invalid");
+    }
+  }
+
+  async run() {
+    if (this.job) return;
+    this.hideError();
+    this.promptError("");
+    if (!this.image.current) {
+      this.fail({ message: "An image is needed.", hint: "Choose a file, paste one, or pick a scene." });
+      return;
+    }
+    if (!this.prompt) {
+      this.promptError(this.skill === "query" ? "Write a question." : "Say what to look for.");
+      return;
+    }
+    const run = { skill: this.skill, prompt: this.prompt, variant: this.$("variant").value, image: this.image.current, sample: this.image.current.sample };
+    this.begin();
+    const abort = new AbortController();
+    this.job = { abort };
+    try {
+      const job = await submit(this.payload(run), crypto.randomUUID?.() ?? String(Math.random()), abort.signal);
+      this.job = { ...job, abort };
+      run.image.id = job.image_id;
+      const end = await follow(job, (type, data) => this.event(type, data, run), (notice) => this.log(notice));
+      if (end.type === "result") this.finish(run, end.data);
+      else this.cancelled();
+    } catch (error) {
+      if (error.name === "AbortError") this.cancelled();
+      else {
+        if (error.code === "image_gone") delete run.image.id;
+        this.failed(error instanceof JobError ? error : new JobError({ message: "Something broke in the page.", hint: "Reload and try again." }));
+        if (!(error instanceof JobError)) throw error;
+      }
+    } finally {
+      this.job = null;
+      this.$("run").disabled = false;
+      this.$("cancel").hidden = true;
+      this.$("output").removeAttribute("data-streaming");
+    }
+  }
+
+  payload(run) {
+    const data = new FormData();
+    data.set("skill", run.skill);
+    data.set("variant", run.variant);
+    data.set(PROMPT_FIELD[run.skill], run.prompt);
+    if (run.image.id) data.set("image_id", run.image.id);
+    else if (run.sample) data.set("sample", run.sample);
+    else data.set("image", run.image.file, run.image.name);
+    return data;
+  }
+
+  begin() {
+    this.text = "";
+    this.count = 0;
+    this.overlay.clear();
+    this.$("output").textContent = "";
+    this.$("output").setAttribute("data-streaming", "");
+    this.$("figures").hidden = true;
+    this.$("json-box").hidden = true;
+    this.$("code-box").hidden = true;
+    this.$("log").replaceChildren();
+    this.$("run").disabled = true;
+    this.$("cancel").hidden = false;
+    this.started = performance.now();
+    this.say(this.moon.set("sending"));
+  }
+
+  event(type, data, run) {
+    if (type === "status") this.moon.set(data.status === "running" ? "running" : "queued");
+    else if (type === "stage") {
+      this.moon.set(data.stage);
+      this.log(data.stage);
+    } else if (type === "log") this.log(data.message, data.at_ms);
+    else if (type === "token") {
+      this.text += data.text;
+      this.$("output").textContent = this.text;
+    } else if (type === "object" || type === "point") {
+      this.count += 1;
+      this.overlay.add(type, data, run.prompt);
+      this.$("output").textContent = this.counted(run);
+    }
+  }
+
+  counted(run) {
+    const noun = run.skill === "detect" ? (this.count === 1 ? "box" : "boxes") : this.count === 1 ? "point" : "points";
+    return this.count ? `${this.count} ${noun} for “${run.prompt}”.` : `No “${run.prompt}” found.`;
+  }
+
+  finish(run, data) {
+    const isText = run.skill === "caption" || run.skill === "query";
+    if (isText) this.$("output").textContent = data.result.answer ?? data.result.caption;
+    else this.$("output").textContent = this.counted(run);
+    this.moon.set("done");
+    this.showFigures(data);
+    this.showCode(run);
+    const answer = this.$("output").textContent;
+    this.say(`Answer: ${answer || "empty"}. ${Math.round(data.timings.total_ms)} milliseconds.`);
+    this.history.unshift({ run, data, answer });
+    this.history.length = Math.min(this.history.length, 10);
+    this.showHistory();
+  }
+
+  showFigures(data) {
+    this.$("figures").hidden = false;
+    showTimings(this.root, data.timings);
+    this.$("confidence").textContent = data.confidence === null ? "–" : data.confidence.toFixed(2);
+    this.$("json-box").hidden = false;
+    this.$("json").textContent = JSON.stringify(data, null, 2);
+  }
+
+  showCode(run) {
+    const blocks = snippets(run, location.origin).map(({ language, code }) => {
+      const box = document.createElement("div");
+      box.className = "code";
+      const bar = document.createElement("div");
+      bar.className = "code__bar";
+      const name = document.createElement("span");
+      name.textContent = language;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "button button--small";
+      button.append("Copy");
+      button.addEventListener("click", () => copyText(code, button));
+      bar.append(name, button);
+      const pre = document.createElement("pre");
+      pre.tabIndex = 0;
+      pre.setAttribute("role", "region");
+      pre.setAttribute("aria-label", `${language} code`);
+      const inner = document.createElement("code");
+      inner.dataset.language = language;
+      inner.textContent = code;
+      pre.append(inner);
+      box.append(bar, pre);
+      return box;
+    });
+    this.$("code-box").hidden = false;
+    this.$("code-list").replaceChildren(...blocks);
+  }
+
+  showHistory() {
+    this.$("history").hidden = this.history.length === 0;
+    this.$("history-list").replaceChildren(
+      ...this.history.map((entry) => {
+        const item = document.createElement("li");
+        const button = document.createElement("button");
+        button.type = "button";
+        const skill = document.createElement("span");
+        skill.textContent = entry.run.skill;
+        const text = document.createElement("span");
+        text.textContent = entry.run.skill === "caption" ? entry.answer : `${entry.run.prompt} → ${entry.answer}`;
+        const time = document.createElement("span");
+        time.className = "mono quiet";
+        time.textContent = `${Math.round(entry.data.timings.total_ms)} ms`;
+        button.append(skill, text, time);
+        button.addEventListener("click", () => this.reopen(entry));
+        item.append(button);
+        return item;
+      }),
+    );
+  }
+
+  reopen({ run, data, answer }) {
+    if (this.job) return;
+    this.image.show(run.image, { quiet: true });
+    for (const radio of this.image.samples) radio.checked = radio.value === run.sample;
+    this.choose(run.skill);
+    this.prompt = run.prompt;
+    this.$("variant").value = run.variant;
+    this.overlay.clear();
+    for (const region of data.result.objects ?? []) this.overlay.add("object", region, run.prompt);
+    for (const region of data.result.points ?? []) this.overlay.add("point", region, run.prompt);
+    this.$("output").textContent = answer;
+    this.showFigures(data);
+    this.showCode(run);
+    this.say(`Shown again: ${answer}`);
+  }
+
+  clearHistory(button) {
+    if (this.history.length) {
+      this.cleared = this.history;
+      this.history = [];
+      this.$("history-list").replaceChildren();
+      button.textContent = "Undo";
+      return;
+    }
+    this.history = this.cleared ?? [];
+    button.textContent = "Clear";
+    this.showHistory();
+  }
+
+  async stop() {
+    const job = this.job;
+    if (!job) return;
+    this.$("cancel").hidden = true;
+    if (!job.cancel_url) {
+      job.abort.abort();
+      return;
+    }
+    try {
+      await cancel(job);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  cancelled() {
+    this.moon.set("cancelled");
+    if (!this.text && !this.count) this.$("output").textContent = "Cancelled before an answer.";
+    this.say("Cancelled.");
+  }
+
+  failed(error) {
+    this.moon.set("failed");
+    if (!this.text && !this.count) this.$("output").textContent = "";
+    if (/_(required|too_long)$/.test(error.code) && !error.code.startsWith("image")) this.promptError(`${error.message} ${error.hint}`);
+    this.fail(error);
+  }
+
+  fail({ message, hint = "" }) {
+    this.$("error").hidden = false;
+    this.$("error-message").textContent = message;
+    this.$("error-hint").textContent = hint;
+    this.$("retry").hidden = !this.image?.current;
+  }
+
+  hideError() {
+    this.$("error").hidden = true;
+  }
+
+  log(message, at = performance.now() - (this.started ?? performance.now())) {
+    const item = document.createElement("li");
+    const time = document.createElement("time");
+    time.textContent = `${Math.round(at)} ms`;
+    const text = document.createElement("span");
+    text.textContent = message;
+    item.append(time, text);
+    this.$("log").append(item);
+    this.$("log").scrollTop = this.$("log").scrollHeight;
+  }
+
+  say(text) {
+    this.$("live").textContent = text;
+  }
+
+  // The address carries what a stranger needs to ask the same again.
+  remember() {
+    if (this.embedded || !this.ready) return;
+    const query = new URLSearchParams();
+    query.set("skill", this.skill);
+    if (this.prompt) query.set("prompt", this.prompt.slice(0, 500));
+    if (this.image.current?.sample) query.set("sample", this.image.current.sample);
+    query.set("variant", this.$("variant").value);
+    history.replaceState(null, "", `?${query}`);
+  }
+
+  restore() {
+    const query = new URLSearchParams(this.embedded ? "" : location.search);
+    const asked = query.get("skill");
+    this.choose(PROMPT_FIELD[asked] ? asked : "caption");
+    this.image.takeSample(query.get("sample") ?? this.image.samples[0]?.value);
+    const prompt = query.get("prompt");
+    const field = this.field(this.skill);
+    if (prompt && (field.tagName !== "SELECT" || [...field.options].some((o) => o.value === prompt))) field.value = prompt;
+    const variant = this.$("variant");
+    if ([...variant.options].some((o) => o.value === query.get("variant"))) variant.value = query.get("variant");
+    this.ready = true;
+  }
+}
+
+export function mount(root, options) {
+  return new Playground(root, options);
+}

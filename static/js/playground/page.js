@@ -1,0 +1,3 @@
+import { mount } from "./main.js";
+
+mount(document.querySelector("[data-playground]"), { embedded: false });

@@ -1,0 +1,65 @@
+"""Reads: the state of the system as last checked."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from inference.measurement import Measurement
+from status.models import CheckResult
+
+State = CheckResult.State
+FRESH = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One line of the status page."""
+
+    component: str
+    label: str
+    state: str
+    state_label: str
+    note: str
+    latency: Measurement | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The whole, in one sentence."""
+
+    state: str
+    sentence: str
+    checked_at: datetime | None
+    components: list[Component]
+
+
+def summary() -> Summary:
+    """The latest check of every component; one query."""
+    latest = CheckResult.objects.order_by("-checked_at").values_list("checked_at", flat=True)[:1]
+    results = list(CheckResult.objects.filter(checked_at__in=latest).order_by("id"))
+    if not results:
+        return Summary(State.UNKNOWN, "Not checked yet.", None, [])
+    checked_at = results[0].checked_at
+    components = [
+        Component(
+            r.component,
+            r.label,
+            r.state,
+            r.get_state_display(),
+            r.note,
+            Measurement(r.latency_ms, "ms", "this site's own check", measured_at=r.checked_at)
+            if r.latency_ms is not None
+            else None,
+        )
+        for r in results
+    ]
+    if timezone.now() - checked_at > FRESH:
+        return Summary(State.UNKNOWN, "The last check is too old to rely on.", checked_at, components)
+    down = [c.label for c in components if c.state == State.DOWN]
+    slow = [c.label for c in components if c.state == State.DEGRADED]
+    if down:
+        return Summary(State.DOWN, f"Not working: {', '.join(down)}.", checked_at, components)
+    if slow:
+        return Summary(State.DEGRADED, f"Degraded: {', '.join(slow)}.", checked_at, components)
+    return Summary(State.UP, "All systems operational.", checked_at, components)
