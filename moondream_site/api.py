@@ -29,11 +29,6 @@ _TYPES = {
 class HubAPI(NinjaAPI):
     """The site's one API. Under `/v1` errors have the clients' shape, elsewhere RFC 9457's."""
 
-    def create_response(
-        self, request: HttpRequest, data: Any, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        return super().create_response(request, data, *args, **kwargs)
-
     def problem(self, request: HttpRequest, error: DomainError) -> HttpResponse:
         """One error as a response."""
         if request.path.startswith("/v1"):
@@ -146,10 +141,11 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
     return api.problem(request, problem)
 
 
-def urls() -> list[URLPattern | URLResolver]:
-    """The API's patterns at the site's root, without ninja's "api-root", which would take `/`."""
-    patterns, *_ = api.urls
-    return [p for p in patterns if getattr(p, "name", None) != "api-root"]
+def urls() -> tuple[list[URLPattern | URLResolver], str, str]:
+    """The API's patterns for the site's root, without ninja's "api-root", which would take `/`."""
+    patterns, app_name, namespace = api.urls
+    kept = [p for p in patterns if getattr(p, "name", None) != "api-root"]
+    return kept, app_name, namespace
 
 
 register_schema(api.get_openapi_schema)

@@ -20,7 +20,7 @@ async def healthz(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
-    path("", include((api.urls(), "api"), namespace="api-1.0.0")),
+    path("", api.urls()),
     path("playground/", include("playground.urls")),
     path("status/", include("status.urls")),
     path("styleguide/", styleguide, name="styleguide"),

@@ -79,7 +79,11 @@ class Curriculum:
         pixels = normalise(
             np.stack([self.view(scene, rng) for scene in scenes]), torch.float32, torch.device("cpu")
         )
-        images = [self.lesson(scene, rng) for scene in scenes]
+        images = [
+            # The warm-up trains the encoder alone: no words needed.
+            self.lesson(scene, rng) if progress >= 0 else [self.caption(scene, "short")]
+            for scene in scenes
+        ]
         return pack(pixels, images), patch_labels(scenes, self.config.sections.vision.grid)
 
     def view(self, scene: Scene, rng: random.Random) -> np.ndarray:

@@ -14,7 +14,7 @@ from inference.world.vocabulary import BACKGROUNDS, COLOURS, MAX_OBJECTS, SHAPES
 Box = tuple[float, float, float, float]
 
 _ASPECTS = (1.0, 1.0, 4 / 3, 3 / 4)
-_RADIUS = {"small": (0.070, 0.095), "large": (0.130, 0.165)}
+_RADIUS = {"small": (0.085, 0.105), "large": (0.145, 0.175)}
 _COLUMNS = ("left", "middle", "right")
 _ROWS = ("top", "middle", "bottom")
 

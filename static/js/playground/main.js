@@ -61,7 +61,7 @@ class Playground {
   }
 
   field(skill) {
-    return this.form.elements[PROMPT_FIELD[skill]];
+    return this.form.elements.namedItem(PROMPT_FIELD[skill]); // `elements.length` is the count
   }
 
   get prompt() {
@@ -122,7 +122,6 @@ class Playground {
     const line = this.$("prompt-error");
     line.textContent = text;
     line.hidden = !text;
-    field.toggleAttribute("aria-invalid", false);
     if (text) {
       field.setAttribute("aria-invalid", "true");
       field.focus();

@@ -1,0 +1,1 @@
+"""Benchmarks: they print tables and ratios and assert nothing."""

@@ -1,0 +1,60 @@
+"""Metrics of places in an image; coordinates are 0..1."""
+
+import math
+from collections.abc import Sequence
+
+Box = tuple[float, float, float, float]
+Point = tuple[float, float]
+
+
+def box_iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes (x_min, y_min, x_max, y_max)."""
+    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    shared = width * height
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    return shared / union if union > 0 else 0.0
+
+
+def f1_at_iou(
+    predictions: Sequence[Sequence[Box]], references: Sequence[Sequence[Box]], threshold: float = 0.5
+) -> float:
+    """Detection F1 over all images: boxes are matched greedily by IoU, each reference once."""
+    hits = predicted = wanted = 0
+    for found, truth in zip(predictions, references, strict=True):
+        predicted += len(found)
+        wanted += len(truth)
+        pairs = sorted(
+            ((box_iou(f, t), i, j) for i, f in enumerate(found) for j, t in enumerate(truth)),
+            reverse=True,
+        )
+        used: tuple[set[int], set[int]] = (set(), set())
+        for overlap, i, j in pairs:
+            if overlap >= threshold and i not in used[0] and j not in used[1]:
+                used[0].add(i)
+                used[1].add(j)
+                hits += 1
+    return 2 * hits / (predicted + wanted) if predicted + wanted else 1.0
+
+
+def point_errors(
+    predictions: Sequence[Sequence[Point]], references: Sequence[Sequence[Point]]
+) -> list[float]:
+    """Distance of each reference to its matched prediction, as a fraction of the image's side.
+
+    Greedy matching by distance. A reference that nothing was matched to counts with 0.5, the
+    typical distance of a blind guess, so that pointing at nothing is not rewarded.
+    """
+    errors: list[float] = []
+    for found, truth in zip(predictions, references, strict=True):
+        pairs = sorted(
+            (math.dist(f, t), i, j) for i, f in enumerate(found) for j, t in enumerate(truth)
+        )
+        used_found: set[int] = set()
+        matched: dict[int, float] = {}
+        for distance, i, j in pairs:
+            if i not in used_found and j not in matched:
+                used_found.add(i)
+                matched[j] = distance
+        errors += [matched.get(j, 0.5) for j in range(len(truth))]
+    return errors
