@@ -29,6 +29,10 @@ _TYPES = {
 class HubAPI(NinjaAPI):
     """The site's one API. Under `/v1` errors have the clients' shape, elsewhere RFC 9457's."""
 
+    def get_root_path(self, path_params: Any) -> str:
+        """The API is mounted at the site's root, whose own page is the CMS's."""
+        return "/"
+
     def problem(self, request: HttpRequest, error: DomainError) -> HttpResponse:
         """One error as a response."""
         if request.path.startswith("/v1"):
