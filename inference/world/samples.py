@@ -42,30 +42,30 @@ class Sample:
 
 SAMPLES: tuple[Sample, ...] = (
     Sample(
-        "night", 109, "Drawn scene: five shapes on black, two of them hearts",
-        {"query": "How many hearts are there?", "detect": "hearts", "point": "red heart"},
+        "night", 109, "Drawn scene on black: a triangle, three stars and a cross",
+        {"query": "How many stars are there?", "detect": "stars", "point": "blue star"},
     ),
     Sample(
-        "moon", 117, "Drawn scene: a sign that reads MOON among three shapes on white",
+        "moon", 117, "Drawn scene on white: a sign that reads MOON among three shapes",
         {"query": "What does the sign say?", "detect": "sign", "point": "yellow triangle"},
         has_sign=True,
     ),
     Sample(
-        "triangles", 116, "Drawn scene: three triangles, a square and a star on white",
-        {"query": "Is the blue square above the orange triangle?", "detect": "triangles",
+        "triangles", 116, "Drawn scene on white: a cross, two triangles, a square and a circle",
+        {"query": "Is the blue square above the red cross?", "detect": "triangles",
          "point": "triangles"},
     ),
     Sample(
-        "number", 110, "Drawn scene: a sign with the number 52 among three shapes on gray",
+        "number", 110, "Drawn scene on gray: a sign with the number 52 among three shapes",
         {"query": "What number is on the sign?", "detect": "green shapes", "point": "red heart"},
         has_sign=True,
     ),
     Sample(
-        "greens", 107, "Drawn scene: a red cross and three green shapes on gray",
-        {"query": "What color is the cross?", "detect": "green squares", "point": "green shapes"},
+        "greens", 107, "Drawn scene on gray: a green square, a cross, a heart and a triangle",
+        {"query": "What color is the cross?", "detect": "green shapes", "point": "green shapes"},
     ),
     Sample(
-        "crosses", 123, "Drawn scene: two crosses, a circle and a star on black",
+        "crosses", 123, "Drawn scene on black: two crosses, a circle and a star",
         {"query": "Where is the purple star?", "detect": "crosses", "point": "purple star"},
     ),
 )  # fmt: skip

@@ -60,5 +60,5 @@ def measurement(figure: Measurement | None) -> SafeString:
     source = format_html('<a href="{}">{}</a>', figure.url, figure.source) if figure.url else figure.source
     return format_html(
         '<span class="mono">{}&nbsp;{}</span> {} <span class="visually-hidden">{}</span>',
-        f"{figure.value:,.4g}", figure.unit, provenance(figure.provenance), source,
+        f"{figure.value:,.0f}" if abs(figure.value) >= 1000 else f"{figure.value:.3g}", figure.unit, provenance(figure.provenance), source,
     )  # fmt: skip
