@@ -36,7 +36,7 @@ class Plan:
 
     seed: int = 20
     warm_vision_steps: int = 1400
-    steps: int = 2300
+    steps: int = 1600
     batch: int = 24
     segments: int = 9
     muon_rate: float = 3e-3
@@ -299,7 +299,8 @@ class Trainer:
                         self.model, batch, sigma=40 - 32 * progress, jitter=0.01 * progress
                     )
                     aux = self.head.loss(losses.features, labels)
-                    loss = losses.total + 0.5 * (1 - progress) * aux
+                    aligned = alignment_loss(self.model, losses.image, labels, words)
+                    loss = losses.total + 0.5 * (1 - progress) * (aux + aligned)
                     figures = {
                         "text": losses.text, "coord": losses.coord, "size": losses.size,
                         "coord_error": losses.coord_error, "aux": aux.item(), "align": aligned.item(),
