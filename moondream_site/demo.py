@@ -1,0 +1,239 @@
+"""`bin/demo`: the whole system on this machine, and all of it gone after Ctrl-C."""
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+import redis
+
+from moondream_site.services import EmbeddedServices, ServiceError
+
+ROOT = Path(__file__).parents[1]
+NEEDED_MB = 500
+PATIENCE_S = 90
+
+
+class DemoError(RuntimeError):
+    """Something a person can put right; the message says how."""
+
+
+class Stopped(BaseException):
+    """Ctrl-C or a SIGTERM."""
+
+
+def main() -> int:
+    """Run until stopped; 0 after Ctrl-C, 1 when something failed."""
+    options = _options()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    try:
+        Demo(options.host, options.port, options.var.resolve()).run()
+    except Stopped:
+        pass
+    except (DemoError, ServiceError) as error:
+        print(f"\n✗ {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bin/demo", description="Start the site, its worker and its services; Ctrl-C stops all."
+    )
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--var", type=Path, default=ROOT / "var", help="folder for all data")
+    return parser.parse_args()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # A second Ctrl-C must not cut the shutting down short.
+    for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(again, signal.SIG_IGN)
+    raise Stopped
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    print(f"· {text}", flush=True)
+
+
+class Demo:
+    """The processes of one demo."""
+
+    def __init__(self, host: str, port: int, var: Path) -> None:
+        self.host, self.port, self.var = host, port, var
+        self.logs, self.pids = var / "log", var / "run"
+        self.url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def run(self) -> None:
+        """Start everything in order, wait, stop everything in reverse."""
+        self._check_place()
+        self._end_leftovers()
+        self._check_port()
+        say("Starting PostgreSQL and Valkey")
+        with EmbeddedServices(self.var) as services:
+            self.env = self._environment(services)
+            try:
+                say("Migrating the database")
+                self._manage("migrate", "-v0")
+                say("Loading starter content")
+                self._manage("load_starter")
+                say("Starting web server, worker and scheduler")
+                self._start_all()
+                self._wait_ready(services.redis_url)
+                print(f"\n  Moondream hub is at {self.url}/   (Ctrl-C stops it)\n", flush=True)
+                self._watch()
+            finally:
+                say("Stopping")
+                self._stop_all()
+        say("Stopped")
+
+    def _check_place(self) -> None:
+        try:
+            for folder in (self.var, self.logs, self.pids):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DemoError(f"Cannot write to {self.var}: {error.strerror}. Use --var.") from error
+        free = shutil.disk_usage(self.var).free // 2**20
+        if free < NEEDED_MB:
+            raise DemoError(
+                f"Only {free} MB of disk are free under {self.var}; {NEEDED_MB} MB are needed."
+            )
+
+    def _check_port(self) -> None:
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host, self.port))
+            except OSError as error:
+                raise DemoError(
+                    f"Port {self.port} on {self.host} cannot be used ({error.strerror}). "
+                    f"Stop what is using it, or choose another: bin/demo --port {self.port + 1}"
+                ) from error
+
+    def _environment(self, services: EmbeddedServices) -> dict[str, str]:
+        env = {
+            "DJANGO_SETTINGS_MODULE": "moondream_site.settings.development",
+            "SITE_URL": self.url,
+            "C_FORCE_ROOT": "1",
+            **os.environ,
+            **services.environment,
+            "VAR_DIR": str(self.var),
+        }
+        if self.host not in ("127.0.0.1", "localhost"):
+            env.setdefault("ALLOWED_HOSTS", "*")
+        return env
+
+    def _manage(self, *args: str) -> None:
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "manage.py", *args],
+            cwd=ROOT, env=self.env, capture_output=True, text=True, check=False,
+            start_new_session=True,
+        )  # fmt: skip
+        if done.returncode:
+            raise DemoError(f"manage.py {args[0]} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+
+    def _start_all(self) -> None:
+        celery = ("-m", "celery", "-A", "moondream_site")
+        self._start(
+            "web", "-m", "uvicorn", "moondream_site.asgi:application", "--host", self.host,
+            "--port", str(self.port), "--timeout-graceful-shutdown", "3",
+        )  # fmt: skip
+        self._start(
+            "worker", *celery, "worker", "-Q", "cpu,default", "-c", "1",
+            "--prefetch-multiplier", "1", "-l", "INFO",
+        )  # fmt: skip
+        self._start("beat", *celery, "beat", "-l", "INFO", "--pidfile=")
+
+    def _start(self, name: str, *args: str) -> None:
+        log: IO[bytes] = (self.logs / f"{name}.log").open("ab")
+        with log:
+            child = subprocess.Popen(  # noqa: S603
+                [sys.executable, *args], cwd=ROOT, env=self.env, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL,
+                # Ctrl-C reaches this process alone, which stops the others in order.
+                start_new_session=True,
+            )  # fmt: skip
+        self.children[name] = child
+        (self.pids / f"{name}.pid").write_text(str(child.pid))
+
+    def _wait_ready(self, redis_url: str) -> None:
+        self._wait("the web server", self._web_answers)
+        client = redis.Redis.from_url(redis_url)
+        prefix = self.env.get("REDIS_PREFIX", "moondream:")
+        self._wait("the worker", lambda: any(client.scan_iter(f"{prefix}worker:*", count=500)))
+
+    def _wait(self, what: str, ready: object) -> None:
+        assert callable(ready)
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            self._check_children()
+            with contextlib.suppress(OSError, urllib.error.URLError, redis.exceptions.RedisError):
+                if ready():
+                    return
+            time.sleep(0.1)  # polling a process that is starting
+        raise DemoError(f"{what} was not ready after {PATIENCE_S} s; see {self.logs}.")
+
+    def _web_answers(self) -> bool:
+        with urllib.request.urlopen(f"{self.url}/healthz", timeout=3) as response:  # noqa: S310
+            return bool(response.status == 200)
+
+    def _check_children(self) -> None:
+        for name, child in self.children.items():
+            if child.poll() is not None:
+                tail = (self.logs / f"{name}.log").read_text(errors="replace")[-1500:]
+                raise DemoError(f"The {name} process ended (code {child.returncode}):\n{tail}")
+
+    def _watch(self) -> None:
+        while True:
+            self._check_children()
+            time.sleep(0.5)  # watching children
+
+    def _stop_all(self) -> None:
+        for name in ("beat", "worker", "web"):
+            child = self.children.pop(name, None)
+            if child is not None:
+                _end_group(child)
+            (self.pids / f"{name}.pid").unlink(missing_ok=True)
+
+    def _end_leftovers(self) -> None:
+        """Stop what a killed run of the same folder left behind."""
+        for file in self.pids.glob("*.pid"):
+            with contextlib.suppress(ValueError, OSError):
+                pid = int(file.read_text())
+                command = subprocess.run(  # noqa: S603
+                    ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607
+                    capture_output=True, text=True, check=False,
+                ).stdout  # fmt: skip
+                if "moondream_site" in command and os.getpgid(pid) == pid:
+                    say(f"Stopping a leftover {file.stem} process")
+                    os.killpg(pid, signal.SIGKILL)
+            file.unlink(missing_ok=True)
+
+
+def _end_group(child: subprocess.Popen[bytes], patience_s: float = 12) -> None:
+    """SIGTERM to a child, SIGKILL to its whole group when that was not enough."""
+    with contextlib.suppress(ProcessLookupError):
+        child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(patience_s)
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

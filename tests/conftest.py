@@ -1,0 +1,89 @@
+"""Fixtures that every room's tests share."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.live import LiveStack
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+_CHROMIUMS = (
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)  # fmt: skip
+
+
+def _absent(what: str, how: str) -> None:
+    """Skip loudly, or fail where nothing may be skipped."""
+    if os.environ.get("REQUIRE_ALL") == "1":
+        pytest.fail(f"{what} is required here. {how}")
+    pytest.skip(f"NO {what.upper()}: {how}")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> "Iterator[Browser]":
+    """A real Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _CHROMIUMS)), None)
+    if not found:
+        _absent("Chromium", "Install it (Debian: apt-get install chromium) or set CHROMIUM.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def node_client() -> Path:
+    """The folder with the official Node client installed."""
+    folder = Path(__file__).parent / "clients" / "node"
+    if not shutil.which("node"):
+        _absent("Node", "Install Node.js 18 or newer.")
+    if not (folder / "node_modules" / "moondream").exists():
+        _absent("Node client", f"Run `npm ci` in {folder.relative_to(Path.cwd())}.")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
+    """A whole running system: its own database, web server and worker."""
+    folder = tmp_path_factory.mktemp("live")
+    with LiveStack(folder) as stack:
+        yield stack
+
+
+@pytest.fixture(autouse=True)
+def _clean_redis(request: pytest.FixtureRequest) -> None:
+    """Tests of this process start with an empty queue and cache."""
+    if "live" in request.keywords:
+        return
+    from django.conf import settings
+
+    from inference import stream
+
+    client = stream.client()
+    keys = list(client.scan_iter(f"{settings.REDIS_PREFIX}*", count=1000))
+    keys = [key for key in keys if not key.startswith(b"live:")]
+    if keys:
+        client.delete(*keys)
+
+
+@pytest.fixture
+def starter(db: None) -> Any:
+    """The starter content."""
+    from inference.services import variants_sync
+    from research.starter import starter_load
+
+    starter_load(base_url="http://testserver")
+    return variants_sync()

@@ -1,0 +1,162 @@
+"""A real stack for tests: uvicorn and a Celery worker as child processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from moondream_site.services import free_port
+
+ROOT = Path(__file__).parents[1]
+_PATIENCE_S = 120
+
+
+class LiveStack:
+    """Web server and worker on a database and a Redis prefix of their own.
+
+    Time limits are short, so that a lost worker's job comes back within seconds.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.database = f"live_{os.getpid()}"
+        parts = conninfo_to_dict(os.environ["DATABASE_URL"])
+        self.admin_url = make_conninfo(**parts)  # type: ignore[arg-type]
+        parts["dbname"] = self.database
+        self.env = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "moondream_site.settings.development",
+            "DATABASE_URL": make_conninfo(**parts),  # type: ignore[arg-type]
+            "REDIS_PREFIX": "live:",
+            "VAR_DIR": str(folder),
+            "SITE_URL": self.base_url,
+            "DEBUG": "true",
+            "ANON_RATE": "100000/m",
+            "INFERENCE_JOB_TIME_LIMIT_S": "15",
+            "INFERENCE_VISIBILITY_TIMEOUT_S": "18",
+            "OMP_NUM_THREADS": "1",
+            "C_FORCE_ROOT": "1",
+            "PYTHONPATH": str(ROOT),
+        }
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{self.database}"')
+        try:
+            self.manage("migrate", "-v0")
+            self.manage("load_starter")
+            self._spawn("web", "-m", "uvicorn", "moondream_site.asgi:application", "--port", str(self.port), "--log-level", "warning")
+            self.start_worker()
+            self._wait_for("the web server", self._web_answers)
+            self._wait_for("the worker", self._worker_answers)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def manage(self, *args: str) -> str:
+        """Run a management command against the stack's database."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *args], cwd=ROOT, env=self.env, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"manage.py {args[0]} failed:\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def _spawn(self, name: str, *args: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._children[name] = subprocess.Popen(
+                [sys.executable, *args], cwd=ROOT, env=self.env, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+
+    def start_worker(self) -> None:
+        """Start the worker; it answers once its model is warm."""
+        self._spawn(
+            "worker", "-m", "celery", "-A", "moondream_site", "worker", "-Q", "cpu,default",
+            "-c", "1", "--prefetch-multiplier", "1", "-l", "WARNING",
+        )  # fmt: skip
+
+    def kill_worker(self, name: str = "worker") -> None:
+        """SIGKILL the worker and its children, as a lost machine would."""
+        child = self._children.pop(name)
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+    def logs(self) -> str:
+        """What web and worker wrote."""
+        return "\n".join(f"--- {f.name}\n{f.read_text()[-4000:]}" for f in self.folder.glob("*.log"))
+
+    def get(self, path: str) -> Any:
+        """GET JSON."""
+        with urllib.request.urlopen(self.base_url + path, timeout=30) as response:
+            return json.load(response)
+
+    def post(self, path: str, body: Any, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        """POST JSON → (status, JSON)."""
+        request = urllib.request.Request(
+            self.base_url + path,
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json", **(headers or {})},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def _web_answers(self) -> bool:
+        with urllib.request.urlopen(self.base_url + "/healthz", timeout=5) as response:
+            return bool(response.status == 200)
+
+    def _worker_answers(self) -> bool:
+        from inference.world.samples import sample_bytes
+        from tests.images import data_url
+
+        code, _ = self.post("/v1/caption", {"image_url": data_url(sample_bytes("night")), "settings": {"max_tokens": 2}})
+        return code == 200
+
+    def _wait_for(self, what: str, ready: Any) -> None:
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            dead = [n for n, c in self._children.items() if c.poll() is not None]
+            if dead:
+                raise RuntimeError(f"{dead} ended early\n{self.logs()}")
+            try:
+                if ready():
+                    return
+            except (OSError, urllib.error.URLError):
+                pass
+            time.sleep(0.2)
+        raise RuntimeError(f"{what} did not answer\n{self.logs()}")
+
+    def stop(self) -> None:
+        """Stop the children, in order, and drop the database."""
+        for name in list(self._children):
+            child = self._children.pop(name)
+            try:
+                os.killpg(child.pid, signal.SIGTERM)
+                child.wait(15)
+            except (subprocess.TimeoutExpired, ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')
