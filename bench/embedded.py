@@ -1,6 +1,6 @@
 """Scores of the embedded model on held-out world scenes, by category and by precision.
 
-    python -m bench.embedded [--count 300] [--folder inference/weights/embedded] [--json FILE]
+python -m bench.embedded [--count 300] [--folder inference/weights/embedded] [--json FILE]
 """
 
 import argparse
@@ -82,9 +82,14 @@ def report(rows: dict[str, dict[str, Any]]) -> None:
     print(f"{'':24}" + "".join(f"{name:>12}" for name in rows))
     flat = {name: dict(_flat(row)) for name, row in rows.items()}
     for key in next(iter(flat.values())):
-        cells = "".join(f"{row[key]:>12.4g}" if not isinstance(row[key], str) else f"{row[key]:>12}" for row in flat.values())
+        cells = "".join(
+            f"{row[key]:>12.4g}" if not isinstance(row[key], str) else f"{row[key]:>12}"
+            for row in flat.values()
+        )
         print(f"{key:24}{cells}")
-    sizes = "".join(f"{row['weight_bytes'] / first['weight_bytes']:>12.2f}" for row in rows.values())
+    sizes = "".join(
+        f"{row['weight_bytes'] / first['weight_bytes']:>12.2f}" for row in rows.values()
+    )
     print(f"{'weights, ratio':24}{sizes}")
 
 

@@ -228,7 +228,9 @@ def _last_question(messages: list[schemas.Message]) -> tuple[str, str | None]:
     return text, image
 
 
-@router.get("/variants", response={200: list[schemas.VariantOut], **ERRORS}, operation_id="variants")
+@router.get(
+    "/variants", response={200: list[schemas.VariantOut], **ERRORS}, operation_id="variants"
+)
 def variants(request: HttpRequest) -> Any:
     """The model variants that can be asked, the default first."""
     return [
@@ -272,7 +274,7 @@ def job_create(
     settings: Form[str] = "",
     sample: Form[str] = "",
     image_id: Form[str] = "",
-    image: UploadedFile | None = File(None),  # noqa: B008
+    image: UploadedFile | None = File(None),
     idempotency_key: str = Header("", alias="Idempotency-Key", max_length=128),
 ) -> Any:
     """Ask without waiting: a multipart form with an image file, a sample's name or the `image_id`

@@ -44,9 +44,7 @@ class Busy(DomainError):
 
     status, code = 429, "busy"
 
-    def __init__(
-        self, message: str, *, retry_after: int, status: int = 429, **extra: Any
-    ) -> None:
+    def __init__(self, message: str, *, retry_after: int, status: int = 429, **extra: Any) -> None:
         super().__init__(message, **extra)
         self.retry_after = retry_after
         self.status = status

@@ -76,7 +76,9 @@ def check_size(size: int) -> None:
     if size > settings.INFERENCE_MAX_IMAGE_BYTES:
         limit = settings.INFERENCE_MAX_IMAGE_BYTES // (1024 * 1024)
         raise TooLarge(
-            f"The image is larger than {limit} MB.", code="image_too_large", hint="Send a smaller one."
+            f"The image is larger than {limit} MB.",
+            code="image_too_large",
+            hint="Send a smaller one.",
         )
 
 
@@ -87,7 +89,9 @@ def normalise(data: bytes) -> NormalisedImage:
         InvalidInput, TooLarge, Unsupported: with a code and a hint for the uploader.
     """
     if not data:
-        raise InvalidInput("The image file is empty.", code="empty_image", hint="Choose another file.")
+        raise InvalidInput(
+            "The image file is empty.", code="empty_image", hint="Choose another file."
+        )
     check_size(len(data))
     head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<svg", b"<?xml", b"<!doctype svg")):
@@ -174,7 +178,7 @@ def delete(name: str) -> None:
 def _rgb(image: Image.Image) -> Image.Image:
     """Any mode to RGB: transparency on white, 16 bits scaled to 8 (Pillow alone would clip)."""
     if image.mode.startswith("I;16") or image.mode == "I":
-        low, high = image.getextrema()
+        _, high = image.getextrema()
         scale = 1 / 257 if isinstance(high, int | float) and high > 255 else 1  # type: ignore[redundant-expr]
         image = image.convert("I").point(lambda v: v * scale).convert("L")
     elif image.mode == "F":

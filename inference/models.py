@@ -43,7 +43,9 @@ class Variant(models.Model):
         ordering = ["-is_default", "id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["is_default"], condition=models.Q(is_default=True), name="one_default_variant"
+                fields=["is_default"],
+                condition=models.Q(is_default=True),
+                name="one_default_variant",
             )
         ]
 

@@ -39,7 +39,9 @@ class QueryIn(SkillIn):
     stream: bool = False
     reasoning: bool = False
     spatial_refs: list[list[float]] | None = Field(
-        default=None, max_length=16, description="Points [x, y] or boxes [x1, y1, x2, y2], each 0 to 1."
+        default=None,
+        max_length=16,
+        description="Points [x, y] or boxes [x1, y1, x2, y2], each 0 to 1.",
     )
 
 

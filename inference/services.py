@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import redis
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -280,7 +281,10 @@ def _claim(job_id: UUID | str, worker: str) -> Job | None:
         _fail(job, "worker_lost", "The worker was lost while answering, several times over.")
         return None
     Job.objects.filter(pk=job.pk).update(
-        status=Job.Status.RUNNING, attempt=F("attempt") + 1, worker=worker, started_at=timezone.now()
+        status=Job.Status.RUNNING,
+        attempt=F("attempt") + 1,
+        worker=worker,
+        started_at=timezone.now(),
     )
     job.refresh_from_db(fields=["status", "attempt", "worker", "started_at"])
     return job
@@ -351,23 +355,31 @@ def _answer(job: Job) -> None:
     except _Cancelled:
         if _settle(job, from_status=Job.Status.RUNNING, status=Job.Status.CANCELLED):
             stream.publish(job.id, "cancelled", {})
-    except DomainError as error:
-        _fail(job, error.code, error.message, error.hint)
-    except ValueError as error:  # the engine's word for a question it cannot take
-        _fail(job, "invalid_request", str(error), "Change the request and try again.")
-    except FileNotFoundError:
-        _fail(job, "image_gone", "The image was cleared away before the job ran.", "Upload it again.")
-    except MemoryError:
-        _fail(job, "out_of_memory", "The worker ran out of memory.", "Try a smaller variant.")
-    except Exception as error:
-        if type(error).__name__ == "SoftTimeLimitExceeded":
-            raise
-        logger.exception("Job %s failed", job.id)
-        _fail(job, "internal_error", "Something broke on our side.", "Try again; it was logged.")
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:  # whatever broke, the asker is told and the worker lives on
+        _fail(job, *_explained(error, job))
     else:
-        fields = {k: result[k] for k in ("result", "timings", "confidence", "tokens", "finish_reason")}
+        kept = ("result", "timings", "confidence", "tokens", "finish_reason")
+        fields = {name: result[name] for name in kept}
         if _settle(job, from_status=Job.Status.RUNNING, status=Job.Status.SUCCEEDED, **fields):
             stream.publish(job.id, "result", result)
+
+
+def _explained(error: Exception, job: Job) -> tuple[str, str, str]:
+    """(code, message, hint) of what went wrong, for the asker."""
+    match error:
+        case DomainError():
+            return error.code, error.message, error.hint
+        case ValueError():  # the engine's word for a question it cannot take
+            return "invalid_request", str(error), "Change the request and try again."
+        case FileNotFoundError():
+            message = "The image was cleared away before the job ran."
+            return "image_gone", message, "Upload it again."
+        case MemoryError():
+            return "out_of_memory", "The worker ran out of memory.", "Try a smaller variant."
+    logger.error("Job %s failed", job.id, exc_info=error)
+    return "internal_error", "Something broke on our side.", "Try again; it was logged."
 
 
 def _stream_answer(job: Job) -> dict[str, Any]:
@@ -400,7 +412,9 @@ def _stream_answer(job: Job) -> dict[str, Any]:
             case backends.Found(kind=kind, data=data):
                 publish.region(kind, data)
             case backends.Finished() as done:
-                timings = {k: round(v, 2) if isinstance(v, float) else v for k, v in done.timings.items()}
+                timings = {
+                    k: round(v, 2) if isinstance(v, float) else v for k, v in done.timings.items()
+                }
                 timings |= {
                     "queue_ms": round(queue_ms, 2),
                     "load_ms": round(load_ms, 2),
@@ -432,7 +446,11 @@ def _record_load(variant: Variant, loaded: Mapping[str, Any]) -> None:
 
 def _fail(job: Job, code: str, message: str, hint: str = "") -> None:
     done = _settle(
-        job, from_status=job.status, status=Job.Status.FAILED, error_code=code, error_message=message
+        job,
+        from_status=job.status,
+        status=Job.Status.FAILED,
+        error_code=code,
+        error_message=message,
     )
     if done:
         stream.publish(job.id, "error", {"code": code, "message": message, "hint": hint})

@@ -49,7 +49,8 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="bin/demo", description="Start the site, its worker and its services; Ctrl-C stops all."
+        prog="bin/demo",
+        description="Start the site, its worker and its services; Ctrl-C stops all.",
     )
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--host", default="127.0.0.1")

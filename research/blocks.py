@@ -15,9 +15,13 @@ def _sample_choices() -> list[tuple[str, str]]:
 class FigureMixin(blocks.StructBlock):
     """Adds the sample's figure (image with the model's own answer) to the template."""
 
-    def get_context(self, value: Any, parent_context: dict[str, Any] | None = None) -> dict[str, Any]:
+    def get_context(
+        self, value: Any, parent_context: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(value, parent_context=parent_context)
-        context["figure"] = selectors.answer_figure(value.get("sample") or "", value.get("skill") or "detect")
+        context["figure"] = selectors.answer_figure(
+            value.get("sample") or "", value.get("skill") or "detect"
+        )
         return context
 
 
@@ -63,7 +67,12 @@ class FeatureBlock(FigureMixin):
     flip = blocks.BooleanBlock(required=False, help_text="Figure on the left.")
     sample = blocks.ChoiceBlock(choices=_sample_choices, required=False)
     skill = blocks.ChoiceBlock(
-        choices=[("detect", "Boxes"), ("point", "Points"), ("query", "Answer"), ("caption", "Caption")],
+        choices=[
+            ("detect", "Boxes"),
+            ("point", "Points"),
+            ("query", "Answer"),
+            ("caption", "Caption"),
+        ],
         default="query",
     )
 
@@ -119,7 +128,9 @@ class ProseBlock(blocks.StructBlock):
         group = "Sections"
         template = "research/blocks/prose.html"
         description = "Headings and paragraphs."
-        preview_value: ClassVar[dict[str, str]] = {"text": "<h2>A heading</h2><p>And a paragraph.</p>"}
+        preview_value: ClassVar[dict[str, str]] = {
+            "text": "<h2>A heading</h2><p>And a paragraph.</p>"
+        }
 
 
 class CodeBlock(blocks.StructBlock):
@@ -136,10 +147,14 @@ class CodeBlock(blocks.StructBlock):
         description = "Code with a copy button; {base_url} is replaced by this server's address."
         preview_value: ClassVar[dict[str, str]] = {"language": "Python", "code": "print('hello')"}
 
-    def get_context(self, value: Any, parent_context: dict[str, Any] | None = None) -> dict[str, Any]:
+    def get_context(
+        self, value: Any, parent_context: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(value, parent_context=parent_context)
         request = (parent_context or {}).get("request")
-        base = f"{request.scheme}://{request.get_host()}/v1" if request else "http://localhost:8000/v1"
+        base = (
+            f"{request.scheme}://{request.get_host()}/v1" if request else "http://localhost:8000/v1"
+        )
         context["code"] = value["code"].replace("{base_url}", base)
         return context
 

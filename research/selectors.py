@@ -50,7 +50,9 @@ def answer_figure(slug: str, skill: str) -> AnswerFigure | None:
         height=record["height"],
         alt=sample.alt,
         caption=f"{_answers()['model']}, computed on {_answers()['computed_on']}. The scene is drawn.",
-        question=f"{skill.capitalize()}: {given['prompt']}" if given["prompt"] else skill.capitalize(),
+        question=f"{skill.capitalize()}: {given['prompt']}"
+        if given["prompt"]
+        else skill.capitalize(),
         answer=text,
         boxes=boxes,
     )
@@ -77,7 +79,7 @@ _schema_source: Any = None
 
 def register_schema(source: Any) -> None:
     """The shell tells where the API's OpenAPI schema comes from: research may not import it."""
-    global _schema_source  # noqa: PLW0603
+    global _schema_source
     _schema_source = source
 
 
@@ -93,7 +95,9 @@ def api_reference() -> list[dict[str, Any]]:
     ]
 
 
-def _operation(path: str, method: str, operation: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+def _operation(
+    path: str, method: str, operation: dict[str, Any], parts: dict[str, Any]
+) -> dict[str, Any]:
     content = operation.get("requestBody", {}).get("content", {})
     kind, body = next(iter(content.items()), ("", {}))
     responses = operation.get("responses", {})

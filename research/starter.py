@@ -72,7 +72,7 @@ _NODE = (
 )
 _CURL = (
     'curl {base_url}/query \\\n  -H "Content-Type: application/json" \\\n'
-    "  -d '{\"image_url\": \"data:image/png;base64,'\"$(base64 < scene.png | tr -d '\\n')\"'\", "
+    '  -d \'{"image_url": "data:image/png;base64,\'"$(base64 < scene.png | tr -d \'\\n\')"\'", '
     '"question": "How many circles are there?"}\''
 )
 

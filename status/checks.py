@@ -130,5 +130,9 @@ def _variants() -> Iterator[Outcome]:
             continue
         last = inference.last_success(variant)
         latency = last.timings.get("total_ms") if last else None
-        note = f"Last answer {last.created_at:%Y-%m-%d %H:%M} UTC." if last else "Installed; not asked yet."
+        note = (
+            f"Last answer {last.created_at:%Y-%m-%d %H:%M} UTC."
+            if last
+            else "Installed; not asked yet."
+        )
         yield Outcome(component, variant.name, State.UP, latency, note)

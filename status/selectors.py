@@ -55,7 +55,9 @@ def summary() -> Summary:
         for r in results
     ]
     if timezone.now() - checked_at > FRESH:
-        return Summary(State.UNKNOWN, "The last check is too old to rely on.", checked_at, components)
+        return Summary(
+            State.UNKNOWN, "The last check is too old to rely on.", checked_at, components
+        )
     down = [c.label for c in components if c.state == State.DOWN]
     slow = [c.label for c in components if c.state == State.DEGRADED]
     if down:

@@ -58,7 +58,16 @@ class LiveStack:
         try:
             self.manage("migrate", "-v0")
             self.manage("load_starter")
-            self._spawn("web", "-m", "uvicorn", "moondream_site.asgi:application", "--port", str(self.port), "--log-level", "warning")
+            self._spawn(
+                "web",
+                "-m",
+                "uvicorn",
+                "moondream_site.asgi:application",
+                "--port",
+                str(self.port),
+                "--log-level",
+                "warning",
+            )
             self.start_worker()
             self._wait_for("the web server", self._web_answers)
             self._wait_for("the worker", self._worker_answers)
@@ -68,7 +77,10 @@ class LiveStack:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
@@ -103,7 +115,9 @@ class LiveStack:
 
     def logs(self) -> str:
         """What web and worker wrote."""
-        return "\n".join(f"--- {f.name}\n{f.read_text()[-4000:]}" for f in self.folder.glob("*.log"))
+        return "\n".join(
+            f"--- {f.name}\n{f.read_text()[-4000:]}" for f in self.folder.glob("*.log")
+        )
 
     def get(self, path: str) -> Any:
         """GET JSON."""
@@ -131,7 +145,10 @@ class LiveStack:
         from inference.world.samples import sample_bytes
         from tests.images import data_url
 
-        code, _ = self.post("/v1/caption", {"image_url": data_url(sample_bytes("night")), "settings": {"max_tokens": 2}})
+        code, _ = self.post(
+            "/v1/caption",
+            {"image_url": data_url(sample_bytes("night")), "settings": {"max_tokens": 2}},
+        )
         return code == 200
 
     def _wait_for(self, what: str, ready: Any) -> None:

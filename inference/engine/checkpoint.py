@@ -21,7 +21,7 @@ class CheckpointError(ValueError):
 
 
 def choose_device(device: str) -> torch.device:
-    """"auto" takes a CUDA GPU when there is one."""
+    """ "auto" takes a CUDA GPU when there is one."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(device)
@@ -33,7 +33,7 @@ def cpu_has_bf16() -> bool:
 
 
 def choose_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
-    """"auto": bf16 where the hardware has it, fp16 on an older GPU, fp32 on an older CPU."""
+    """ "auto": bf16 where the hardware has it, fp16 on an older GPU, fp32 on an older CPU."""
     if isinstance(dtype, torch.dtype):
         return dtype
     if dtype != "auto":
@@ -82,7 +82,7 @@ def load(
         raise CheckpointError(f"{path} does not hold this architecture's tensors: {wrong}.")
     if not quantization:
         model = model.to(device)
-    model.eval().requires_grad_(False)
+    model.eval().requires_grad_(requires_grad=False)
     return model, Tokenizer.from_file(str(path / "tokenizer.json"))
 
 

@@ -76,7 +76,9 @@ def make_crops(image: Image.Image, config: VisionConfig) -> Crops:
     return Crops(np.stack(crops), tiling)
 
 
-def normalise(pixels: npt.NDArray[np.uint8], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def normalise(
+    pixels: npt.NDArray[np.uint8], dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
     """(N, H, W, 3) uint8 → (N, 3, H, W) in -1..1, every step rounded in `dtype` as upstream does."""
     tensor = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).to(dtype)
     return tensor.div_(255).sub_(0.5).div_(0.5)

@@ -118,7 +118,13 @@ class KVCache:
     """Keys and values of every layer, allocated once for `capacity` positions."""
 
     def __init__(
-        self, config: TextConfig, capacity: int, *, batch: int, dtype: torch.dtype, device: torch.device
+        self,
+        config: TextConfig,
+        capacity: int,
+        *,
+        batch: int,
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> None:
         shape = (config.n_layers, batch, config.kv_heads, capacity, config.head_dim)
         self.keys = torch.empty(shape, dtype=dtype, device=device)

@@ -264,9 +264,7 @@ class Moondream:
         else:
             ids = [self.sections.tokenizer.bos_id, *prompt]
             regions = {at + 1: value for at, value in regions.items()}
-            cache = KVCache(
-                text, len(ids) + room, batch=1, dtype=self.dtype, device=self.device
-            )
+            cache = KVCache(text, len(ids) + room, batch=1, dtype=self.dtype, device=self.device)
         began = time.perf_counter()
         embeds = self.model.text.embed(torch.tensor([ids], device=self.device))
         for at, value in regions.items():
@@ -319,7 +317,9 @@ class Moondream:
             if len(ids) >= room:
                 run.finish_reason = "length"
                 break
-            hidden = self._step(self.model.text.embed(torch.tensor(token, device=self.device)), cache)
+            hidden = self._step(
+                self.model.text.embed(torch.tensor(token, device=self.device)), cache
+            )
         rest = self.tokenizer.decode(ids)[printed:]
         if rest:
             yield rest

@@ -205,9 +205,7 @@ def run(
     prefix = config.text.prefix_attn
     sequence = torch.cat((bos.to(image.dtype), image, embeds.to(image.dtype)), dim=1)
     count, length = batch.ids.shape
-    positions = torch.cat(
-        (torch.arange(prefix).expand(count, -1), batch.positions + prefix), dim=1
-    )
+    positions = torch.cat((torch.arange(prefix).expand(count, -1), batch.positions + prefix), dim=1)
     mask = torch.zeros(count, 1, prefix + length, prefix + length, dtype=torch.bool)
     mask[..., :prefix] = True
     mask[:, :, prefix:, prefix:] = batch.mask
@@ -224,7 +222,9 @@ def run(
     coord_logits = heads.coord_logits(hidden[at])
     coord_bins = heads.coord_bin(batch.coord_targets[at])
     coord = bin_loss(coord_logits, coord_bins, sigma)
-    error = (coord_logits.argmax(-1) - coord_bins).abs().float().mean() / config.region.coord_out_dim
+    error = (
+        coord_logits.argmax(-1) - coord_bins
+    ).abs().float().mean() / config.region.coord_out_dim
 
     at = ~batch.size_targets[..., 0].isnan()
     size_logits = heads.size_logits(hidden[at]).flatten(0, 1)
@@ -248,16 +248,20 @@ def _with_regions(
     embeds = embeds.clone()
     at = ~batch.coord_inputs.isnan()
     values = batch.coord_inputs[at].unsqueeze(-1)
-    embeds[at] = model.region.encode_coord(values + jitter * torch.randn_like(values)).to(embeds.dtype)
+    embeds[at] = model.region.encode_coord(values + jitter * torch.randn_like(values)).to(
+        embeds.dtype
+    )
     at = ~batch.size_inputs[..., 0].isnan()
     sizes = batch.size_inputs[at]
-    embeds[at] = model.region.encode_size(
-        sizes * (1 + 4 * jitter * torch.randn_like(sizes))
-    ).to(embeds.dtype)
+    embeds[at] = model.region.encode_size(sizes * (1 + 4 * jitter * torch.randn_like(sizes))).to(
+        embeds.dtype
+    )
     return embeds
 
 
-def _right(batch: Batch, labelled: torch.Tensor, correct: torch.Tensor) -> dict[str, tuple[int, int]]:
+def _right(
+    batch: Batch, labelled: torch.Tensor, correct: torch.Tensor
+) -> dict[str, tuple[int, int]]:
     wrong = torch.zeros_like(labelled)
     wrong[labelled] = ~correct
     tally: dict[str, tuple[int, int]] = {}

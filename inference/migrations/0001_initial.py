@@ -6,82 +6,156 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='StoredImage',
+            name="StoredImage",
             fields=[
-                ('sha256', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('width', models.PositiveIntegerField()),
-                ('height', models.PositiveIntegerField()),
-                ('size_bytes', models.PositiveIntegerField()),
-                ('extension', models.CharField(max_length=5)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('used_at', models.DateTimeField(db_index=True)),
+                ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("width", models.PositiveIntegerField()),
+                ("height", models.PositiveIntegerField()),
+                ("size_bytes", models.PositiveIntegerField()),
+                ("extension", models.CharField(max_length=5)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("used_at", models.DateTimeField(db_index=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Variant',
+            name="Variant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=80, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('model_name', models.CharField(max_length=120)),
-                ('revision', models.CharField(max_length=80)),
-                ('quantization', models.CharField(blank=True, choices=[('', 'None'), ('int8', '8-bit'), ('nf4', '4-bit')], max_length=8)),
-                ('dtype', models.CharField(default='auto', max_length=16)),
-                ('folder', models.CharField(max_length=400)),
-                ('backend', models.CharField(default='engine', max_length=20)),
-                ('queue', models.CharField(default='cpu', max_length=40)),
-                ('is_default', models.BooleanField(default=False)),
-                ('enabled', models.BooleanField(default=True)),
-                ('world', models.TextField(blank=True, help_text='What it knows, said honestly to a visitor.')),
-                ('parameters', models.BigIntegerField(blank=True, null=True)),
-                ('weight_bytes', models.BigIntegerField(blank=True, null=True)),
-                ('loaded_dtype', models.CharField(blank=True, max_length=16)),
-                ('load_ms', models.FloatField(blank=True, null=True)),
-                ('measured_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("slug", models.SlugField(max_length=80, unique=True)),
+                ("name", models.CharField(max_length=120)),
+                ("model_name", models.CharField(max_length=120)),
+                ("revision", models.CharField(max_length=80)),
+                (
+                    "quantization",
+                    models.CharField(
+                        blank=True,
+                        choices=[("", "None"), ("int8", "8-bit"), ("nf4", "4-bit")],
+                        max_length=8,
+                    ),
+                ),
+                ("dtype", models.CharField(default="auto", max_length=16)),
+                ("folder", models.CharField(max_length=400)),
+                ("backend", models.CharField(default="engine", max_length=20)),
+                ("queue", models.CharField(default="cpu", max_length=40)),
+                ("is_default", models.BooleanField(default=False)),
+                ("enabled", models.BooleanField(default=True)),
+                (
+                    "world",
+                    models.TextField(
+                        blank=True, help_text="What it knows, said honestly to a visitor."
+                    ),
+                ),
+                ("parameters", models.BigIntegerField(blank=True, null=True)),
+                ("weight_bytes", models.BigIntegerField(blank=True, null=True)),
+                ("loaded_dtype", models.CharField(blank=True, max_length=16)),
+                ("load_ms", models.FloatField(blank=True, null=True)),
+                ("measured_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ['-is_default', 'id'],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('is_default',), name='one_default_variant')],
+                "ordering": ["-is_default", "id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_default", True)),
+                        fields=("is_default",),
+                        name="one_default_variant",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('skill', models.CharField(choices=[('caption', 'Caption'), ('query', 'Query'), ('detect', 'Detect'), ('point', 'Point')], max_length=10)),
-                ('image_sha256', models.CharField(blank=True, max_length=64)),
-                ('params', models.JSONField(blank=True, default=dict)),
-                ('caller', models.CharField(max_length=20)),
-                ('owner_key', models.CharField(blank=True, max_length=64)),
-                ('idempotency_key', models.CharField(blank=True, max_length=128)),
-                ('status', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=10)),
-                ('attempt', models.PositiveSmallIntegerField(default=0)),
-                ('worker', models.CharField(blank=True, max_length=120)),
-                ('result', models.JSONField(blank=True, null=True)),
-                ('timings', models.JSONField(blank=True, default=dict)),
-                ('confidence', models.FloatField(blank=True, null=True)),
-                ('tokens', models.JSONField(blank=True, default=dict)),
-                ('finish_reason', models.CharField(blank=True, max_length=10)),
-                ('error_code', models.CharField(blank=True, max_length=40)),
-                ('error_message', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('image', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='jobs', to='inference.storedimage')),
-                ('variant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='jobs', to='inference.variant')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "skill",
+                    models.CharField(
+                        choices=[
+                            ("caption", "Caption"),
+                            ("query", "Query"),
+                            ("detect", "Detect"),
+                            ("point", "Point"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("image_sha256", models.CharField(blank=True, max_length=64)),
+                ("params", models.JSONField(blank=True, default=dict)),
+                ("caller", models.CharField(max_length=20)),
+                ("owner_key", models.CharField(blank=True, max_length=64)),
+                ("idempotency_key", models.CharField(blank=True, max_length=128)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("succeeded", "Succeeded"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("worker", models.CharField(blank=True, max_length=120)),
+                ("result", models.JSONField(blank=True, null=True)),
+                ("timings", models.JSONField(blank=True, default=dict)),
+                ("confidence", models.FloatField(blank=True, null=True)),
+                ("tokens", models.JSONField(blank=True, default=dict)),
+                ("finish_reason", models.CharField(blank=True, max_length=10)),
+                ("error_code", models.CharField(blank=True, max_length=40)),
+                ("error_message", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True, db_index=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "image",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="jobs",
+                        to="inference.storedimage",
+                    ),
+                ),
+                (
+                    "variant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="jobs",
+                        to="inference.variant",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
-                'indexes': [models.Index(fields=['status', 'created_at'], name='job_status_created')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), fields=('caller', 'owner_key', 'idempotency_key'), name='job_idempotency')],
+                "ordering": ["-created_at"],
+                "indexes": [
+                    models.Index(fields=["status", "created_at"], name="job_status_created")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("idempotency_key", ""), _negated=True),
+                        fields=("caller", "owner_key", "idempotency_key"),
+                        name="job_idempotency",
+                    )
+                ],
             },
         ),
     ]

@@ -77,7 +77,9 @@ class Curriculum:
             sample_scene(rng, objects=level.objects, sign=level.sign) for _ in range(self.batch)
         ]
         pixels = normalise(
-            np.stack([self.view(scene, rng) for scene in scenes]), torch.float32, torch.device("cpu")
+            np.stack([self.view(scene, rng) for scene in scenes]),
+            torch.float32,
+            torch.device("cpu"),
         )
         images = [
             # The warm-up trains the encoder alone: no words needed.
@@ -93,7 +95,9 @@ class Curriculum:
         image = render(scene, (drawn, drawn), supersample=1)
         pixels = np.asarray(image.resize((side, side), Image.Resampling.LANCZOS))
         if rng.random() < 0.4:
-            noise = np.random.default_rng(rng.getrandbits(32)).normal(0, rng.uniform(1, 5), pixels.shape)
+            noise = np.random.default_rng(rng.getrandbits(32)).normal(
+                0, rng.uniform(1, 5), pixels.shape
+            )
             pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
         return pixels
 
@@ -143,8 +147,7 @@ class Curriculum:
         template = self.config.sections.tokenizer.templates[skill]
         prompt = [*template["prefix"], *self.encode(" " + phrase), *template["suffix"]]
         objects = [
-            (o.centre, (2 * o.half[0], 2 * o.half[1]) if skill == "detect" else None)
-            for o in found
+            (o.centre, (2 * o.half[0], 2 * o.half[1]) if skill == "detect" else None) for o in found
         ]
         return region_segment(skill, prompt, objects, self.config, weight=0.6)
 
@@ -153,7 +156,9 @@ def patch_labels(scenes: list[Scene], grid: int) -> PatchLabels:
     """Label each patch by the object whose box holds the patch's centre."""
     colours, shapes = list(COLOURS), [*SHAPES, SIGN]
     shape = (len(scenes), grid * grid)
-    labels = PatchLabels(*(torch.full(shape, -1) for _ in range(5)), torch.full((*shape, 4), float("nan")))
+    labels = PatchLabels(
+        *(torch.full(shape, -1) for _ in range(5)), torch.full((*shape, 4), float("nan"))
+    )
     for row, scene in enumerate(scenes):
         for item in scene.objects:
             x0, y0, x1, y1 = item.box

@@ -170,9 +170,7 @@ def _ask_relation(scene: Scene, rng: random.Random) -> QA | None:
     a, b, name, sign = rng.choice(pairs)
     axis = _RELATIONS[name][0]
     holds = (a.centre[axis] - b.centre[axis]) * sign > 0
-    return QA(
-        "relation", f"Is the {a.phrase} {name} the {b.phrase}?", "yes" if holds else "no"
-    )
+    return QA("relation", f"Is the {a.phrase} {name} the {b.phrase}?", "yes" if holds else "no")
 
 
 def _ask_place(scene: Scene, rng: random.Random) -> QA | None:

@@ -17,7 +17,9 @@ Point = tuple[float, float]
 Colour = tuple[int, int, int]
 
 
-def render(scene: Scene, size: tuple[int, int] | None = None, *, supersample: int = 2) -> Image.Image:
+def render(
+    scene: Scene, size: tuple[int, int] | None = None, *, supersample: int = 2
+) -> Image.Image:
     """Draw a scene as an RGB image.
 
     Args:

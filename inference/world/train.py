@@ -36,7 +36,7 @@ class Plan:
 
     seed: int = 20
     warm_vision_steps: int = 1400
-    steps: int = 1600
+    steps: int = 1500
     batch: int = 24
     segments: int = 9
     muon_rate: float = 3e-3
@@ -277,10 +277,10 @@ class Trainer:
 
     def train(self, report: Callable[[dict[str, object]], None], every: int = 50) -> None:
         """Run to the end, reporting and checkpointing on the way."""
-        plan, started, seen = self.plan, time.monotonic(), 0
+        plan, started = self.plan, time.monotonic()
         words = WordIds.of(self.tokenizer)
         tally: dict[str, tuple[int, int]] = {}
-        for batch, labels in self._batches():
+        for seen, (batch, labels) in enumerate(self._batches(), start=1):
             pace = self.pace()
             for name, optimizer in self.optimizers.items():
                 base = plan.muon_rate if name == "muon" else plan.learning_rate
@@ -315,7 +315,6 @@ class Trainer:
             for optimizer in self.optimizers.values():
                 optimizer.step()
             self.step += 1
-            seen += 1
             if self.step % every == 0:
                 report(
                     {

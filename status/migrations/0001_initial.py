@@ -4,27 +4,43 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='CheckResult',
+            name="CheckResult",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('component', models.CharField(max_length=80)),
-                ('label', models.CharField(max_length=120)),
-                ('state', models.CharField(choices=[('up', 'Operational'), ('degraded', 'Degraded'), ('down', 'Down'), ('unknown', 'Not checked')], max_length=10)),
-                ('latency_ms', models.FloatField(blank=True, null=True)),
-                ('note', models.CharField(blank=True, max_length=300)),
-                ('checked_at', models.DateTimeField(db_index=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("component", models.CharField(max_length=80)),
+                ("label", models.CharField(max_length=120)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("up", "Operational"),
+                            ("degraded", "Degraded"),
+                            ("down", "Down"),
+                            ("unknown", "Not checked"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("latency_ms", models.FloatField(blank=True, null=True)),
+                ("note", models.CharField(blank=True, max_length=300)),
+                ("checked_at", models.DateTimeField(db_index=True)),
             ],
             options={
-                'ordering': ['-checked_at'],
-                'indexes': [models.Index(fields=['component', '-checked_at'], name='check_component')],
+                "ordering": ["-checked_at"],
+                "indexes": [
+                    models.Index(fields=["component", "-checked_at"], name="check_component")
+                ],
             },
         ),
     ]

@@ -138,7 +138,10 @@ def test_text_is_shown_in_whole_words(text: str, shown: int) -> None:
         (lambda m: m.caption(IMAGE, "epic"), "Unknown caption length"),
         (lambda m: m.query(IMAGE, "x" * 4000), "too long"),
         (lambda m: m.query(IMAGE, "x", spatial_refs=[(0.1, 2)]), "spatial reference"),
-        (lambda m: m.caption(IMAGE, settings={"temperature": "hot"}), "temperature must be a number"),
+        (
+            lambda m: m.caption(IMAGE, settings={"temperature": "hot"}),
+            "temperature must be a number",
+        ),
         (lambda m: m.caption(IMAGE, settings={"max_tokens": 0}), "max_tokens must be between"),
         (lambda m: m.caption(IMAGE, settings={"top_p": float("nan")}), "top_p must be between"),
     ],
@@ -166,7 +169,9 @@ def test_text_only_questions_start_from_bos(tiny: Moondream) -> None:
 def test_quantised_weights_answer_and_take_less_room(
     tiny: Moondream, tiny_folder: Path, quantization: Any
 ) -> None:
-    small = Moondream.from_pretrained(tiny_folder, quantization=quantization, dtype="float32", device="cpu")
+    small = Moondream.from_pretrained(
+        tiny_folder, quantization=quantization, dtype="float32", device="cpu"
+    )
     assert small.info["weight_bytes"] < tiny.info["weight_bytes"]
     assert small.info["parameters"] == tiny.info["parameters"]
     assert isinstance(small.caption(IMAGE, settings=SHORT)["caption"], str)
@@ -181,7 +186,7 @@ def test_unknown_quantisation_is_refused(tiny_folder: Path) -> None:
 
 
 def test_a_folder_that_is_not_a_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="config.json, model.safetensors, tokenizer.json"):
+    with pytest.raises(CheckpointError, match=r"config\.json, model\.safetensors, tokenizer\.json"):
         Moondream.from_pretrained(tmp_path)
 
 

@@ -7,7 +7,7 @@ from leaderboard.metrics import bleu4, box_iou, exact_match, f1_at_iou, point_er
 
 def test_exact_match_ignores_case_and_blanks_only() -> None:
     assert exact_match(["Red ", "2", "no"], ["red", "3", "no"]) == pytest.approx(2 / 3)
-    with pytest.raises(ValueError, match="as many|As many"):
+    with pytest.raises(ValueError, match="As many"):
         exact_match(["a"], [])
 
 

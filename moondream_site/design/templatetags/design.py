@@ -56,8 +56,12 @@ def provenance(kind: str, text: str = "") -> SafeString:
 def measurement(figure: Measurement | None) -> SafeString:
     """A figure with unit and provenance; a dash where nothing was measured yet."""
     if figure is None:
-        return mark_safe('<span class="quiet">not measured yet</span>')  # noqa: S308
-    source = format_html('<a href="{}">{}</a>', figure.url, figure.source) if figure.url else figure.source
+        return mark_safe('<span class="quiet">not measured yet</span>')
+    source = (
+        format_html('<a href="{}">{}</a>', figure.url, figure.source)
+        if figure.url
+        else figure.source
+    )
     return format_html(
         '<span class="mono">{}&nbsp;{}</span> {} <span class="visually-hidden">{}</span>',
         f"{figure.value:,.0f}" if abs(figure.value) >= 1000 else f"{figure.value:.3g}", figure.unit, provenance(figure.provenance), source,
