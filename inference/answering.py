@@ -86,7 +86,7 @@ def result_of(event: Event) -> dict[str, Any]:
         return event.data
     if event.type == "cancelled":
         raise DomainError("The job was cancelled.", code="cancelled")
-    kind = InvalidInput if event.data["code"] in _REQUEST_FAULTS else JobFailed
+    kind: type[DomainError] = InvalidInput if event.data["code"] in _REQUEST_FAULTS else JobFailed
     if event.data["code"] == "timeout":
         kind = TimedOut
     raise kind(event.data["message"], code=event.data["code"], hint=event.data.get("hint", ""))

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -357,7 +358,7 @@ def _answer(job: Job) -> None:
             stream.publish(job.id, "cancelled", {})
     except SoftTimeLimitExceeded:
         raise
-    except Exception as error:  # whatever broke, the asker is told and the worker lives on
+    except Exception as error:  # noqa: BLE001  # the asker is told, the worker lives on
         _fail(job, *_explained(error, job))
     else:
         kept = ("result", "timings", "confidence", "tokens", "finish_reason")
@@ -398,7 +399,7 @@ def _stream_answer(job: Job) -> dict[str, Any]:
         skill=job.skill,
         params=job.params,
         image_key=job.image_sha256,
-        open_image=(lambda: images.read(job.image.file_name)) if job.image else None,
+        open_image=partial(images.read, job.image.file_name) if job.image else None,
     )
     load_ms = (time.time() - started) * 1e3
     for event in backend.answer(request):

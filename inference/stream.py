@@ -76,7 +76,8 @@ def cancel_requested(job_id: UUID | str) -> bool:
 
 def history(job_id: UUID | str) -> list[Event]:
     """All events so far."""
-    return [_event(entry_id, fields) for entry_id, fields in client().xrange(key(job_id))]
+    entries: Any = client().xrange(key(job_id))
+    return [_event(entry_id, fields) for entry_id, fields in entries]
 
 
 async def follow(job_id: UUID | str, after: str = START) -> AsyncIterator[Event | None]:
@@ -87,7 +88,7 @@ async def follow(job_id: UUID | str, after: str = START) -> AsyncIterator[Event 
     """
     last = after
     while True:
-        reply = await _async_client().xread({key(job_id): last}, count=256, block=_BLOCK_MS)
+        reply: Any = await _async_client().xread({key(job_id): last}, count=256, block=_BLOCK_MS)
         if not reply:
             yield None
             continue
@@ -99,5 +100,5 @@ async def follow(job_id: UUID | str, after: str = START) -> AsyncIterator[Event 
                 return
 
 
-def _event(entry_id: bytes, fields: dict[bytes, bytes]) -> Event:
+def _event(entry_id: Any, fields: Any) -> Event:
     return Event(entry_id.decode(), fields[b"t"].decode(), json.loads(fields[b"d"]))

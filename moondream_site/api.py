@@ -44,7 +44,8 @@ class HubAPI(NinjaAPI):
             }
             if error.extra:
                 body["details"] = error.extra
-            payload, kind = {"error": body}, "application/json"
+            payload: dict[str, Any] = {"error": body}
+            kind = "application/json"
         else:
             payload = {
                 "type": f"urn:moondream:problem:{error.code}", "title": error.message,
@@ -129,9 +130,9 @@ def _absent(request: HttpRequest, error: Http404) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
-    if error.status_code == 400 and "content" not in request.content_type.lower():
-        is_json = request.content_type in ("application/json", "text/json")
-        if not is_json and not request.content_type.startswith("multipart/"):
+    if error.status_code == 400:
+        content_type = request.content_type or ""
+        if content_type != "application/json" and not content_type.startswith("multipart/"):
             return api.problem(
                 request,
                 Unsupported(

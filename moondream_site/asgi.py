@@ -16,7 +16,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """A 20 MB image is 27 MB as base64; Django itself spools any length to disk before a view runs."""
 
-_django = get_asgi_application()
+_django: Any = get_asgi_application()
 
 
 class _TooLong(Exception):

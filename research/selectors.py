@@ -99,10 +99,11 @@ def _operation(
     path: str, method: str, operation: dict[str, Any], parts: dict[str, Any]
 ) -> dict[str, Any]:
     content = operation.get("requestBody", {}).get("content", {})
-    kind, body = next(iter(content.items()), ("", {}))
+    kind, body = next(iter(content.items()), ("", dict[str, Any]()))
     responses = operation.get("responses", {})
-    good = next((responses[c] for c in responses if str(c).startswith("2")), {})
-    reply = next(iter(good.get("content", {}).values()), {}).get("schema", {})
+    good: dict[str, Any] = next((responses[c] for c in responses if str(c).startswith("2")), {})
+    contents: list[dict[str, Any]] = list(good.get("content", {}).values()) or [{}]
+    reply: dict[str, Any] = contents[0].get("schema", {})
     return {
         "id": operation.get("operationId", path),
         "tag": (operation.get("tags") or ["API"])[0],

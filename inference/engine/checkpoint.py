@@ -64,7 +64,7 @@ def load(
     if absent:
         raise CheckpointError(f"{path} is not a model folder: {', '.join(absent)} missing.")
     transformers_logging.disable_progress_bar()
-    model, report = MoondreamForVision.from_pretrained(
+    loaded: Any = MoondreamForVision.from_pretrained(
         path,
         dtype=dtype,
         quantization_config=_quantization_config(quantization, dtype),
@@ -73,6 +73,8 @@ def load(
         local_files_only=True,
         output_loading_info=True,
     )
+    model: MoondreamForVision
+    model, report = loaded
     wrong = {
         kind: sorted(map(str, report[f"{kind}_keys"]))
         for kind in ("missing", "unexpected", "mismatched")
@@ -81,7 +83,7 @@ def load(
     if wrong:
         raise CheckpointError(f"{path} does not hold this architecture's tensors: {wrong}.")
     if not quantization:
-        model = model.to(device)
+        model.to(device)  # type: ignore[arg-type]  # in place
     model.eval().requires_grad_(requires_grad=False)
     return model, Tokenizer.from_file(str(path / "tokenizer.json"))
 

@@ -39,7 +39,7 @@ class MoondreamForVision(PreTrainedModel):  # type: ignore[misc]  # untyped upst
     config_class = MoondreamConfig
     base_model_prefix = "model"
     main_input_name = "pixels"
-    _no_split_modules = ("VisionBlock", "TextBlock")
+    _no_split_modules = ["VisionBlock", "TextBlock"]
     _supports_sdpa = True
 
     def __init__(self, config: MoondreamConfig) -> None:
@@ -76,7 +76,7 @@ class MoondreamForVision(PreTrainedModel):  # type: ignore[misc]  # untyped upst
             nn.init.normal_(module.coord_features, std=1.0)
             nn.init.normal_(module.size_features, std=1.0)
 
-    def get_input_embeddings(self) -> None:
+    def get_input_embeddings(self) -> None:  # type: ignore[override]
         """The embedding table is a bare parameter (`text.wte`), not a module."""
         return
 

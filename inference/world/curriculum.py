@@ -156,7 +156,7 @@ def patch_labels(scenes: list[Scene], grid: int) -> PatchLabels:
     """Label each patch by the object whose box holds the patch's centre."""
     colours, shapes = list(COLOURS), [*SHAPES, SIGN]
     shape = (len(scenes), grid * grid)
-    labels = PatchLabels(
+    labels = PatchLabels(  # type: ignore[call-arg]
         *(torch.full(shape, -1) for _ in range(5)), torch.full((*shape, 4), float("nan"))
     )
     for row, scene in enumerate(scenes):

