@@ -31,7 +31,7 @@ HOME_BODY: list[tuple[str, dict[str, Any]]] = [
                 "in the queue, for the image, to the first word and in all, and with a confidence "
                 "that says how it was computed.</p>",
         "link_label": "Open the playground", "link_url": "/playground/", "accent": "green",
-        "flip": True, "sample": "moon", "skill": "query",
+        "flip": True, "sample": "crosses", "skill": "query",
     }),
     ("feature", {
         "eyebrow": "Precision", "title": "One set of weights, three precisions.",
@@ -49,7 +49,7 @@ HOME_BODY: list[tuple[str, dict[str, Any]]] = [
     }),
     ("call", {
         "title": "Find where it fails.", "accent": "green", "label": "Try Moondream in Browser",
-        "text": "It knows shapes, colours, counts and short signs. Everything else is yours to test.",
+        "text": "It knows shapes, colours, counts and places. Everything else is yours to test.",
         "url": "/playground/",
     }),
 ]  # fmt: skip
@@ -95,8 +95,8 @@ PAGES: list[dict[str, Any]] = [
                  "tokens form a prefix that a text decoder reads, with heads of their own for "
                  "coordinates and sizes.</p>"},
                 {"term": "Embedded model", "text": "<p>A small member of that family, trained in this "
-                 "project on drawn scenes. It knows coloured shapes, counts, places, and signs with a "
-                 "number or one of sixteen words. Photographs are outside its world.</p>"},
+                 "project on drawn scenes. It knows coloured shapes, counts and places; signs it "
+                 "finds but cannot read yet. Photographs are outside its world.</p>"},
                 {"term": "Precisions", "text": "<p>Half precision, 8-bit and 4-bit of the same "
                  "weights, by bitsandbytes, on CPU or GPU.</p>"},
                 {"term": "Still to come", "text": "<p>The official checkpoint, leaderboards, "
