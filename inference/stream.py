@@ -50,7 +50,12 @@ def client() -> redis.Redis:
 def _async_client() -> redis.asyncio.Redis:
     loop = asyncio.get_running_loop()
     if loop not in _loops:
-        _loops[loop] = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=3)
+        _loops[loop] = redis.asyncio.Redis.from_url(
+            settings.REDIS_URL,
+            socket_connect_timeout=3,
+            # Above the time a read blocks for, or waiting would look like a lost connection.
+            socket_timeout=_BLOCK_MS / 1000 + 10,
+        )
     return _loops[loop]
 
 
