@@ -73,8 +73,7 @@ def _sse(lines: AsyncIterator[str]) -> StreamingHttpResponse:
 
 
 async def _text_stream(job: Job) -> AsyncIterator[str]:
-    """Caption and query events. A failure is a `data:` line that is not JSON: the one in-band
-    signal that makes both official clients raise."""
+    """Caption and query events, ended by `completed` or by a failure line."""
     try:
         async for piece in answering.pieces(job):
             if piece is None:
@@ -82,14 +81,16 @@ async def _text_stream(job: Job) -> AsyncIterator[str]:
             else:
                 yield f"data: {json.dumps({'chunk': piece, 'completed': False})}\n\n"
     except DomainError as error:
-        yield f"data: stream failed: {error.code}: {_ascii(error.message)}\n\n"
+        yield _failure_line(error)
         return
     last = {"chunk": "", "completed": True, "request_id": str(job.id)}
     yield f"data: {json.dumps(last)}\n\n"
 
 
-def _ascii(text: str) -> str:
-    return text.encode("ascii", "replace").decode().replace("\n", " ")
+def _failure_line(error: DomainError) -> str:
+    """A `data:` line that is not JSON: the one in-band signal that makes both clients raise."""
+    message = error.message.encode("ascii", "replace").decode().replace("\n", " ")
+    return f"data: stream failed: {error.code}: {message}\n\n"
 
 
 @router.post(
@@ -207,7 +208,7 @@ async def _chat_stream(job: Job) -> AsyncIterator[str]:
         async for piece in answering.pieces(job):
             yield ": waiting\n\n" if piece is None else line({"content": piece})
     except DomainError as error:
-        yield f"data: stream failed: {error.code}: {_ascii(error.message)}\n\n"
+        yield _failure_line(error)
         return
     yield line({}, "stop")
     yield "data: [DONE]\n\n"

@@ -43,18 +43,15 @@ def image_store(*, data: bytes) -> StoredImage:
     """
     normal = images.normalise(data)
     now = timezone.now()
-    stored = StoredImage(
-        sha256=normal.sha256, width=normal.width, height=normal.height,
-        size_bytes=len(normal.data), extension=normal.extension, used_at=now,
-    )  # fmt: skip
-    images.write(normal, stored.file_name)
-    kept, created = StoredImage.objects.get_or_create(
-        sha256=normal.sha256,
-        defaults={
-            "width": stored.width, "height": stored.height, "size_bytes": stored.size_bytes,
-            "extension": stored.extension, "used_at": now,
-        },
-    )  # fmt: skip
+    fields = {
+        "width": normal.width,
+        "height": normal.height,
+        "size_bytes": len(normal.data),
+        "extension": normal.extension,
+        "used_at": now,
+    }
+    images.write(normal, StoredImage(sha256=normal.sha256, **fields).file_name)
+    kept, created = StoredImage.objects.get_or_create(sha256=normal.sha256, defaults=fields)
     if not created:
         kept.used_at = now
         kept.save(update_fields=["used_at"])
@@ -92,19 +89,18 @@ def variants_sync() -> list[Variant]:
             ("int8", "moondream-embedded-int8", "Moondream embedded, 8-bit"),
             ("nf4", "moondream-embedded-nf4", "Moondream embedded, 4-bit"),
         ):
+            fields = {
+                "name": name,
+                "model_name": config["name"],
+                "revision": config["revision"],
+                "folder": str(folder),
+                "quantization": quantization,
+                "world": world,
+            }
+            first = not quantization and not Variant.objects.filter(is_default=True).exists()
             Variant.objects.update_or_create(
-                slug=slug,
-                defaults={
-                    "name": name, "model_name": config["name"], "revision": config["revision"],
-                    "folder": str(folder), "quantization": quantization, "world": world,
-                },
-                create_defaults={
-                    "name": name, "model_name": config["name"], "revision": config["revision"],
-                    "folder": str(folder), "quantization": quantization, "world": world,
-                    "is_default": not quantization
-                    and not Variant.objects.filter(is_default=True).exists(),
-                },
-            )  # fmt: skip
+                slug=slug, defaults=fields, create_defaults={**fields, "is_default": first}
+            )
     return selectors.variants_available()
 
 
@@ -150,11 +146,18 @@ def job_submit(
         _enqueue(job)
     except (OperationalError, redis.exceptions.RedisError) as error:
         job.delete()
-        raise Busy(
-            "The job queue cannot be reached.", retry_after=5, status=503, code="queue_unavailable",
-            hint="Nothing was lost or charged; try again in a moment.",
-        ) from error  # fmt: skip
+        raise _queue_away() from error
     return job
+
+
+def _queue_away() -> Busy:
+    return Busy(
+        "The job queue cannot be reached.",
+        retry_after=5,
+        status=503,
+        code="queue_unavailable",
+        hint="Nothing was lost or charged; try again in a moment.",
+    )
 
 
 def _enqueue(job: Job) -> None:
@@ -181,10 +184,7 @@ def _check_queue(queue: str) -> None:
     try:
         depth = selectors.queue_depth(queue)
     except redis.exceptions.RedisError as error:
-        raise Busy(
-            "The job queue cannot be reached.", retry_after=5, status=503, code="queue_unavailable",
-            hint="Nothing was lost or charged; try again in a moment.",
-        ) from error  # fmt: skip
+        raise _queue_away() from error
     if depth >= settings.INFERENCE_MAX_QUEUE_DEPTH:
         raise Busy(
             "Too many questions are waiting.", retry_after=10, code="queue_full",
@@ -229,8 +229,7 @@ def job_cancel(*, job_id: UUID | str) -> Job:
     if job.is_finished:
         return job
     stream.request_cancel(job.id)
-    if _settle(job, from_status=Job.Status.QUEUED, status=Job.Status.CANCELLED):
-        stream.publish(job.id, "cancelled", {})
+    _settle_cancelled(job, from_status=Job.Status.QUEUED)
     return selectors.job_get(job_id)
 
 
@@ -243,6 +242,11 @@ def _settle(job: Job, *, from_status: str, **fields: Any) -> bool:
             setattr(job, name, value)
         signals.job_finished.send(Job, job=job)
     return bool(changed)
+
+
+def _settle_cancelled(job: Job, *, from_status: str) -> None:
+    if _settle(job, from_status=from_status, status=Job.Status.CANCELLED):
+        stream.publish(job.id, "cancelled", {})
 
 
 def job_run(*, job_id: UUID | str, worker: str) -> None:
@@ -275,8 +279,7 @@ def _claim(job_id: UUID | str, worker: str) -> Job | None:
     if job is None or job.is_finished:
         return None
     if stream.cancel_requested(job.id):
-        if _settle(job, from_status=job.status, status=Job.Status.CANCELLED):
-            stream.publish(job.id, "cancelled", {})
+        _settle_cancelled(job, from_status=job.status)
         return None
     if job.attempt >= MAX_ATTEMPTS:
         _fail(job, "worker_lost", "The worker was lost while answering, several times over.")
@@ -354,8 +357,7 @@ def _answer(job: Job) -> None:
     try:
         result = _stream_answer(job)
     except _Cancelled:
-        if _settle(job, from_status=Job.Status.RUNNING, status=Job.Status.CANCELLED):
-            stream.publish(job.id, "cancelled", {})
+        _settle_cancelled(job, from_status=Job.Status.RUNNING)
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:  # noqa: BLE001  # the asker is told, the worker lives on

@@ -17,7 +17,7 @@ from typing import IO
 
 import redis
 
-from moondream_site.services import EmbeddedServices, ServiceError
+from moondream_site.services import EmbeddedServices, ServiceError, command_of
 
 ROOT = Path(__file__).parents[1]
 NEEDED_MB = 500
@@ -216,10 +216,7 @@ class Demo:
         for file in self.pids.glob("*.pid"):
             with contextlib.suppress(ValueError, OSError):
                 pid = int(file.read_text())
-                command = subprocess.run(  # noqa: S603
-                    ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607
-                    capture_output=True, text=True, check=False,
-                ).stdout  # fmt: skip
+                command = command_of(pid)
                 if "moondream_site" in command and os.getpgid(pid) == pid:
                     say(f"Stopping a leftover {file.stem} process")
                     os.killpg(pid, signal.SIGKILL)

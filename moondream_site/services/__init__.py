@@ -1,5 +1,10 @@
 """PostgreSQL and Valkey from pip wheels, started and stopped by this project. No Django here."""
 
-from moondream_site.services.embedded import EmbeddedServices, ServiceError, free_port
+from moondream_site.services.embedded import (
+    EmbeddedServices,
+    ServiceError,
+    command_of,
+    free_port,
+)
 
-__all__ = ["EmbeddedServices", "ServiceError", "free_port"]
+__all__ = ["EmbeddedServices", "ServiceError", "command_of", "free_port"]

@@ -29,6 +29,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def command_of(pid: int) -> str:
+    """The command line of a process, empty when there is none: pids are used again."""
+    return subprocess.run(  # noqa: S603
+        ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+
+
 class Valkey:
     """One Valkey server (Redis protocol), append-only file on, bound to loopback."""
 
@@ -86,10 +96,7 @@ class Valkey:
     def _stop_leftover(self) -> None:
         try:
             pid = int(self.pid_file.read_text())
-            command = subprocess.run(  # noqa: S603
-                ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607
-                capture_output=True, text=True, check=False,
-            ).stdout  # fmt: skip
+            command = command_of(pid)
         except (OSError, ValueError):
             return
         if "valkey" in command and str(self.folder) in command:

@@ -9,7 +9,7 @@ export function snippets(run, origin) {
   const key = { caption: "caption", query: "answer", detect: "objects", point: "points" }[skill];
   const field = { caption: "length", query: "question", detect: "object", point: "object" }[skill];
   const fetchLine = run.sample ? `curl -sO ${origin}/static/samples/${file}` : "";
-  const body = `{"image_url": "data:image/png;base64,'"$(base64 < ${file} | tr -d '\\n')"'", ${quote(field)}: ${quote(prompt)}, "variant": ${quote(variant)}}`.replaceAll("’", "’");
+  const body = `{"image_url": "data:image/png;base64,'"$(base64 < ${file} | tr -d '\\n')"'", ${quote(field)}: ${quote(prompt)}, "variant": ${quote(variant)}}`;
   const shell = (text) => text.replace(/'(?!"\$|", )/g, "'\\''");
   return [
     { language: "Python", code: `import moondream as md\nfrom PIL import Image\n\nmodel = md.vl(endpoint=${quote(base)}, model=${quote(variant)})\nimage = Image.open(${quote(file)})\nprint(model.${skill}(image, ${arg})[${quote(key)}])` },
