@@ -1,0 +1,29 @@
+"""Writes: storing images, submitting, running, cancelling and clearing jobs."""
+
+from inference.services.housekeeping import (
+    purge,
+    rescue,
+    worker_beat,
+    worker_gone,
+    worker_process_started,
+)
+from inference.services.running import job_run
+from inference.services.settling import job_timed_out
+from inference.services.stored_images import image_get, image_store
+from inference.services.submitting import job_cancel, job_submit
+from inference.services.variants import variants_sync
+
+__all__ = [
+    "image_get",
+    "image_store",
+    "job_cancel",
+    "job_run",
+    "job_submit",
+    "job_timed_out",
+    "purge",
+    "rescue",
+    "variants_sync",
+    "worker_beat",
+    "worker_gone",
+    "worker_process_started",
+]

@@ -1,0 +1,86 @@
+"""What runs on the side: rescue, retention, signs of life."""
+
+import contextlib
+import json
+import logging
+import time
+from datetime import timedelta
+
+import redis
+from django.conf import settings
+from django.utils import timezone
+
+from inference import backends, images, selectors, stream
+from inference.models import Job, StoredImage
+from inference.services.settling import job_timed_out
+from inference.services.submitting import enqueue
+from inference.services.variants import variant_loaded
+
+logger = logging.getLogger(__name__)
+
+
+def rescue() -> int:
+    """Re-queue or end jobs that nobody is working on any more.
+
+    The broker brings back what a lost worker held; this is for what it cannot know of: a child
+    killed at its hard time limit, or a broker that lost its data.
+    """
+    patience = settings.INFERENCE_VISIBILITY_TIMEOUT_S + settings.INFERENCE_JOB_TIME_LIMIT_S
+    before = timezone.now() - timedelta(seconds=patience)
+    rescued = 0
+    for job in Job.objects.unfinished().filter(created_at__lt=before).select_related("variant"):
+        recent = job.started_at is not None and job.started_at >= before
+        waiting = job.status == Job.Status.QUEUED and selectors.queue_depth(job.variant.queue)
+        if recent or waiting or stream.client().exists(stream.key(job.id, "lease")):
+            continue
+        if job.status == Job.Status.RUNNING:
+            job_timed_out(job_id=job.id)
+        else:
+            enqueue(job)
+        rescued += 1
+    return rescued
+
+
+def purge() -> int:
+    """Delete images past their retention, and finished jobs a week old."""
+    now = timezone.now()
+    old = StoredImage.objects.filter(
+        used_at__lt=now - timedelta(hours=settings.INFERENCE_IMAGE_RETENTION_H)
+    ).exclude(jobs__in=Job.objects.unfinished())
+    count = 0
+    for image in old.iterator():
+        images.delete(image.file_name)
+        image.delete()
+        count += 1
+    Job.objects.exclude(pk__in=Job.objects.unfinished()).filter(
+        created_at__lt=now - timedelta(days=7)
+    ).delete()
+    return count
+
+
+def worker_beat(name: str) -> None:
+    """Note a worker's sign of life for half a minute."""
+    with contextlib.suppress(redis.exceptions.RedisError):
+        stream.client().set(
+            f"{settings.REDIS_PREFIX}worker:{name}",
+            json.dumps({"name": name, "at": time.time()}),
+            ex=30,
+        )
+
+
+def worker_gone(name: str) -> None:
+    """Forget a worker that shut down in order."""
+    with contextlib.suppress(redis.exceptions.RedisError):
+        stream.client().delete(f"{settings.REDIS_PREFIX}worker:{name}")
+
+
+def worker_process_started() -> None:
+    """Warm the default variant in a fresh worker process, so that no visitor waits for it."""
+    stream.client.cache_clear()
+    try:
+        variant = selectors.variant_get(None)
+        backend = backends.for_variant(variant)
+        if not backend.is_warm:
+            variant_loaded(variant, backend.load())
+    except Exception:
+        logger.exception("Could not warm the default variant")

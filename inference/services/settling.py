@@ -1,0 +1,49 @@
+"""Ending a job: once, and with its stream closed."""
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from inference import selectors, signals, stream
+from inference.models import Job
+
+
+def settle(job: Job, *, from_status: str, **fields: Any) -> bool:
+    """Move a job to its end, once: False when it is no longer in `from_status`."""
+    fields["finished_at"] = timezone.now()
+    changed = Job.objects.filter(pk=job.pk, status=from_status).update(**fields)
+    if changed:
+        for name, value in fields.items():
+            setattr(job, name, value)
+        signals.job_finished.send(Job, job=job)
+    return bool(changed)
+
+
+def settle_cancelled(job: Job, *, from_status: str) -> None:
+    if settle(job, from_status=from_status, status=Job.Status.CANCELLED):
+        stream.publish(job.id, "cancelled", {})
+
+
+def fail(job: Job, code: str, message: str, hint: str = "") -> None:
+    done = settle(
+        job,
+        from_status=job.status,
+        status=Job.Status.FAILED,
+        error_code=code,
+        error_message=message,
+    )
+    if done:
+        stream.publish(job.id, "error", {"code": code, "message": message, "hint": hint})
+
+
+def job_timed_out(*, job_id: UUID | str) -> None:
+    """End a job that took longer than its limit."""
+    job = selectors.job_get(job_id)
+    if not job.is_finished:
+        limit = settings.INFERENCE_JOB_TIME_LIMIT_S
+        fail(
+            job, "timeout", f"The answer took longer than {limit} s and was stopped.",
+            "Ask for less, or try again when it is quieter.",
+        )  # fmt: skip

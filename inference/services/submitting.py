@@ -1,0 +1,144 @@
+"""Taking a question in, and taking it back."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import redis
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from kombu.exceptions import OperationalError
+
+from inference import selectors, stream
+from inference.errors import Busy, Conflict, InvalidInput
+from inference.models import Job, StoredImage
+from inference.services.settling import settle_cancelled
+
+MAX_TEXT = 2000
+"""Characters of a question or an object; the model's own limit, in tokens, is checked by it."""
+
+
+def job_submit(
+    *,
+    skill: str,
+    variant_slug: str | None,
+    image: StoredImage | None,
+    params: Mapping[str, Any],
+    caller: str,
+    owner_key: str = "",
+    idempotency_key: str = "",
+) -> Job:
+    """Save a job and hand it to its queue.
+
+    The same caller, owner and idempotency key give the same job again.
+
+    Raises:
+        InvalidInput: params that no model could answer.
+        NotFound: unknown variant.
+        Conflict: the idempotency key was used for another question.
+        Busy: the queue is full (429), or broker or queue are away (503); nothing is left behind.
+    """
+    variant = selectors.variant_get(variant_slug)
+    checked = _check_params(skill, params, has_image=image is not None)
+    _check_queue(variant.queue)
+    job = Job(
+        skill=skill, variant=variant, image=image, image_sha256=image.sha256 if image else "",
+        params=checked, caller=caller, owner_key=owner_key, idempotency_key=idempotency_key,
+    )  # fmt: skip
+    try:
+        with transaction.atomic():
+            job.save(force_insert=True)
+    except IntegrityError:
+        if not idempotency_key:
+            raise
+        return _same_job(job)
+    try:
+        stream.publish(job.id, "status", {"status": job.status, "attempt": 0})
+        enqueue(job)
+    except (OperationalError, redis.exceptions.RedisError) as error:
+        job.delete()
+        raise _queue_away() from error
+    return job
+
+
+def _queue_away() -> Busy:
+    return Busy(
+        "The job queue cannot be reached.",
+        retry_after=5,
+        status=503,
+        code="queue_unavailable",
+        hint="Nothing was lost or charged; try again in a moment.",
+    )
+
+
+def enqueue(job: Job) -> None:
+    from inference.tasks import run_job
+
+    run_job.apply_async((str(job.id),), queue=job.variant.queue, task_id=f"{job.id}:{job.attempt}")
+
+
+def _same_job(job: Job) -> Job:
+    earlier = Job.objects.select_related("variant").get(
+        caller=job.caller, owner_key=job.owner_key, idempotency_key=job.idempotency_key
+    )
+    same = ("skill", "variant_id", "image_sha256", "params")
+    if any(getattr(earlier, name) != getattr(job, name) for name in same):
+        raise Conflict(
+            "This Idempotency-Key was used for another request.",
+            code="idempotency_conflict",
+            hint="Use a new key for a new question.",
+        )
+    return earlier
+
+
+def _check_queue(queue: str) -> None:
+    try:
+        depth = selectors.queue_depth(queue)
+    except redis.exceptions.RedisError as error:
+        raise _queue_away() from error
+    if depth >= settings.INFERENCE_MAX_QUEUE_DEPTH:
+        raise Busy(
+            "Too many questions are waiting.", retry_after=10, code="queue_full",
+            hint="Try again in a few seconds.",
+        )  # fmt: skip
+
+
+def _check_params(skill: str, params: Mapping[str, Any], *, has_image: bool) -> dict[str, Any]:
+    """Only what the skill reads, trimmed; text must be there and of bearable length."""
+    kept: dict[str, Any] = {"settings": dict(params.get("settings") or {})}
+    if skill != "query" and not has_image:
+        raise InvalidInput("An image is needed.", code="image_required", hint="Add an image.")
+    if skill == "caption":
+        kept["length"] = params.get("length") or "normal"
+        return kept
+    name = "question" if skill == "query" else "object"
+    text = str(params.get(name) or "").replace("\x00", "").strip()
+    if not text:
+        raise InvalidInput(
+            f"The {name} is empty.", code=f"{name}_required", hint=f"Write the {name}.", field=name
+        )
+    if len(text) > MAX_TEXT:
+        raise InvalidInput(
+            f"The {name} has {len(text)} characters; at most {MAX_TEXT} are read.",
+            code=f"{name}_too_long", hint="Shorten it.", field=name,
+        )  # fmt: skip
+    kept[name] = text
+    if skill == "query":
+        kept["reasoning"] = bool(params.get("reasoning"))
+        if params.get("spatial_refs"):
+            kept["spatial_refs"] = [list(ref) for ref in params["spatial_refs"]]
+    return kept
+
+
+def job_cancel(*, job_id: UUID | str) -> Job:
+    """Cancel a job: a waiting one at once, a running one at its next token. Safe to repeat.
+
+    Raises:
+        NotFound: no such job.
+    """
+    job = selectors.job_get(job_id)
+    if job.is_finished:
+        return job
+    stream.request_cancel(job.id)
+    settle_cancelled(job, from_status=Job.Status.QUEUED)
+    return selectors.job_get(job_id)
