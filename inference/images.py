@@ -111,6 +111,8 @@ def normalise(data: bytes) -> NormalisedImage:
                 code="unsupported_image",
                 hint=f"Use {ACCEPTED}.",
             ) from error
+        except Image.DecompressionBombError as error:
+            raise _too_many_pixels() from error
         except Exception as error:
             raise _broken() from error
         _check_shape(image.width, image.height)

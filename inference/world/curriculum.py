@@ -1,6 +1,9 @@
 """Training examples for the embedded model: images of the world with packed segments."""
 
+import math
 import random
+import string
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,51 +15,50 @@ from inference.engine.config import MoondreamConfig
 from inference.engine.crops import normalise
 from inference.engine.training import Batch, Segment, pack, region_segment, text_segment
 from inference.world.language import caption, question, targets
-from inference.world.render import render
-from inference.world.scenes import Scene, sample_scene
+from inference.world.render import letter_boxes, render
+from inference.world.scenes import Box, Scene, sample_scene
 from inference.world.tokenizer import casual
 from inference.world.vocabulary import COLOURS, SHAPES, SIGN, WORDS
 
 _QUESTIONS: dict[str, float] = {
-    "color": 1.0, "shape": 1.0, "size": 1.0, "count": 2.5, "existence": 2.0, "relation": 3.0,
-    "place": 1.5, "reading": 3.0, "background": 0.4, "here": 1.5,
+    "color": 1.5, "shape": 1.0, "size": 1.0, "count": 2.5, "existence": 2.0, "relation": 3.0,
+    "place": 1.5, "reading": 4.0, "background": 0.4, "here": 2.5,
 }  # fmt: skip
 CAPTION_WEIGHT = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How hard the scenes are at a point of the training."""
+    """What the scenes of a stretch of the training hold."""
 
     objects: tuple[int, int]
+    """Fewest and most shapes."""
     sign: float
+    """Share of scenes with a sign."""
+    words: bool = True
+    """False trains the encoder alone: no questions are made."""
 
 
-def stage(progress: float) -> Stage:
-    """Crowded scenes while the encoder warms up (`progress` < 0), then few objects, and the whole
-    world from a fifth of the way on."""
-    if progress < 0:
-        return Stage((3, 5), 0.5)
-    if progress < 0.07:
-        return Stage((1, 2), 0.15)
-    if progress < 0.2:
-        return Stage((1, 3), 0.3)
-    return Stage((1, 5), 0.3)
+CROWDED = Stage((3, 5), 0.5, words=False)
+FEW, SOME, WORLD = Stage((1, 2), 0.15), Stage((1, 3), 0.3), Stage((1, 5), 0.3)
+SIGNS = Stage((0, 3), 0.85, words=False)
+SIGNED_WORLD = Stage((1, 5), 0.45)
 
 
 @dataclass(slots=True)
 class PatchLabels:
     """What lies under each patch, for the auxiliary vision loss; all (B, tokens).
 
-    Class -1 in the text columns means "no sign here". `boxes` is (B, tokens, 4): centre and size
+    Class -1 means "nothing of the kind here". `boxes` is (B, tokens, 4): centre and size
     of the object under the patch.
     """
 
     colour: torch.Tensor
     shape: torch.Tensor
     word: torch.Tensor
-    tens: torch.Tensor
-    units: torch.Tensor
+    """The sign's whole word, on every patch of the sign."""
+    letter: torch.Tensor
+    """The one character under the patch, an index of `LETTERS`."""
     boxes: torch.Tensor
 
 
@@ -69,10 +71,9 @@ class Curriculum:
         self.config, self.tokenizer = config, tokenizer
         self.seed, self.batch, self.segments = seed, batch, segments
 
-    def __call__(self, step: int, progress: float) -> tuple[Batch, PatchLabels]:
-        """The batch of one step with its patch labels; `progress` chooses the stage."""
+    def __call__(self, step: int, level: Stage) -> tuple[Batch, PatchLabels]:
+        """The batch of one step with its patch labels."""
         rng = random.Random(f"train:{self.seed}:{step}")
-        level = stage(progress)
         scenes = [
             sample_scene(rng, objects=level.objects, sign=level.sign) for _ in range(self.batch)
         ]
@@ -82,8 +83,7 @@ class Curriculum:
             torch.device("cpu"),
         )
         images = [
-            # The warm-up trains the encoder alone: no words needed.
-            self.lesson(scene, rng) if progress >= 0 else [self.caption(scene, "short")]
+            self.lesson(scene, rng) if level.words else [text_segment("", [0], [], 0)]
             for scene in scenes
         ]
         return pack(pixels, images), patch_labels(scenes, self.config.sections.vision.grid)
@@ -152,20 +152,19 @@ class Curriculum:
         return region_segment(skill, prompt, objects, self.config, weight=0.6)
 
 
+LETTERS = string.ascii_uppercase + string.digits
+
+
 def patch_labels(scenes: list[Scene], grid: int) -> PatchLabels:
-    """Label each patch by the object whose box holds the patch's centre."""
+    """Label each patch by the object, and by the letter, whose box holds the patch's centre."""
     colours, shapes = list(COLOURS), [*SHAPES, SIGN]
     shape = (len(scenes), grid * grid)
     labels = PatchLabels(  # type: ignore[call-arg]
-        *(torch.full(shape, -1) for _ in range(5)), torch.full((*shape, 4), float("nan"))
+        *(torch.full(shape, -1) for _ in range(4)), torch.full((*shape, 4), float("nan"))
     )
     for row, scene in enumerate(scenes):
         for item in scene.objects:
-            x0, y0, x1, y1 = item.box
-            for patch in range(grid * grid):
-                px, py = (patch % grid + 0.5) / grid, (patch // grid + 0.5) / grid
-                if not (x0 <= px <= x1 and y0 <= py <= y1):
-                    continue
+            for patch in _patches(item.box, grid):
                 labels.shape[row, patch] = shapes.index(item.shape)
                 labels.boxes[row, patch] = torch.tensor(
                     (*item.centre, 2 * item.half[0], 2 * item.half[1])
@@ -174,8 +173,15 @@ def patch_labels(scenes: list[Scene], grid: int) -> PatchLabels:
                     labels.colour[row, patch] = colours.index(item.colour)
                 elif item.text in WORDS:
                     labels.word[row, patch] = WORDS.index(item.text)
-                else:
-                    number = int(item.text)
-                    labels.tens[row, patch] = number // 10 if number > 9 else 10
-                    labels.units[row, patch] = number % 10
+        for char, box in letter_boxes(scene):
+            for patch in _patches(box, grid):
+                labels.letter[row, patch] = LETTERS.index(char)
     return labels
+
+
+def _patches(box: Box, grid: int) -> Iterator[int]:
+    """The patches whose centres lie in the box."""
+    x0, y0, x1, y1 = (value * grid - 0.5 for value in box)
+    for row in range(max(0, math.ceil(y0)), min(grid - 1, math.floor(y1)) + 1):
+        for column in range(max(0, math.ceil(x0)), min(grid - 1, math.floor(x1)) + 1):
+            yield row * grid + column

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from inference.world.scenes import Scene, WorldObject
+from inference.world.scenes import Box, Scene, WorldObject
 from inference.world.vocabulary import BACKGROUNDS, COLOURS
 
 FONT_FILES = tuple(sorted((Path(__file__).parent / "fonts").glob("*.woff")))
@@ -33,7 +33,7 @@ def render(
     draw = ImageDraw.Draw(canvas)
     for item in scene.objects:
         if item.is_sign:
-            _draw_sign(canvas, draw, item, rng, scene.aspect)
+            _draw_sign(canvas, draw, item, rng, sign_font(scene), scene.aspect)
         else:
             _draw_shape(draw, item, canvas.size, rng)
     if supersample > 1:
@@ -126,6 +126,36 @@ def _font(index: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(FONT_FILES[index]), 96)
 
 
+def sign_font(scene: Scene) -> int:
+    """Which of `FONT_FILES` the scene's sign is written in."""
+    return scene.seed % len(FONT_FILES)
+
+
+_TEXT_WIDTH, _TEXT_HEIGHT = 0.86, 0.66
+"""Share of the plate that its text may fill."""
+
+
+def letter_boxes(scene: Scene) -> list[tuple[str, Box]]:
+    """Each character of the sign with its (x0, y0, x1, y1), normalised as the scene is."""
+    sign = scene.sign
+    if sign is None:
+        return []
+    font = sign_font(scene)
+    mask, face = _text_mask(sign.text, font), _font(font)
+    (cx, cy), (hw, hh) = sign.centre, sign.half
+    # In units of the plate's height, so that the plate's own aspect decides which side binds.
+    plate = hw / hh * scene.aspect
+    natural = mask.width / mask.height
+    wide = min(plate * _TEXT_WIDTH, _TEXT_HEIGHT * natural) / plate * hw
+    tall = wide / hw * plate / natural * hh
+    edges = [face.getlength(sign.text[:n]) for n in range(len(sign.text) + 1)]
+    scale = 2 * wide / edges[-1]
+    return [
+        (char, (cx - wide + a * scale, cy - tall, cx - wide + b * scale, cy + tall))
+        for char, a, b in zip(sign.text, edges, edges[1:], strict=False)
+    ]
+
+
 @functools.lru_cache(maxsize=512)
 def _text_mask(text: str, font: int) -> Image.Image:
     """The text's own pixels as an "L" mask at 96 px, cropped to its ink."""
@@ -141,6 +171,7 @@ def _draw_sign(
     draw: ImageDraw.ImageDraw,
     item: WorldObject,
     rng: random.Random,
+    font: int,
     aspect: float,
 ) -> None:
     width, height = canvas.size
@@ -152,8 +183,8 @@ def _draw_sign(
         (left, top, right, bottom), radius, fill=_shade(rng, (250, 250, 248), 4),
         outline=ink, width=line,
     )  # fmt: skip
-    mask = _text_mask(item.text, rng.randrange(len(FONT_FILES)))
-    box_w, box_h = (right - left) * 0.80, (bottom - top) * 0.58
+    mask = _text_mask(item.text, font)
+    box_w, box_h = (right - left) * _TEXT_WIDTH, (bottom - top) * _TEXT_HEIGHT
     # A canvas of another aspect squeezes the plate: the text is squeezed alike.
     stretch = (right - left) / (bottom - top) / (item.half[0] / item.half[1] * aspect)
     natural = mask.width / mask.height * stretch

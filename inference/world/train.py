@@ -3,9 +3,10 @@
 import json
 import math
 import random
+import string
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,18 @@ from inference.engine.crops import normalise
 from inference.engine.layers import Vision, VisionBlock
 from inference.engine.model import MoondreamForVision
 from inference.engine.training import Batch, run
-from inference.world.curriculum import Curriculum, PatchLabels
+from inference.world.curriculum import (
+    CROWDED,
+    FEW,
+    LETTERS,
+    SIGNED_WORLD,
+    SIGNS,
+    SOME,
+    WORLD,
+    Curriculum,
+    PatchLabels,
+    Stage,
+)
 from inference.world.scenes import sample_scene
 from inference.world.tokenizer import SPECIALS, build_tokenizer, templates
 from inference.world.vocabulary import COLOURS, SHAPES, SIGN, WORDS
@@ -31,19 +43,76 @@ VOCABULARY = 640
 
 
 @dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of the training with its own scenes and its own fall of the learning rates.
+
+    The rates are `rate` times the plan's, rise over `warmup` steps and fall by a cosine to `last`
+    of that.
+    """
+
+    steps: int
+    stages: tuple[tuple[float, Stage], ...]
+    """(share of the phase from which on, stage)."""
+    rate: float = 1.0
+    last: float = 0.02
+    warmup: int = 50
+    sigma: tuple[float, float] = (8.0, 8.0)
+    """Width of the coordinates' soft labels in bins, at the start and at the end."""
+
+    @property
+    def encoder_only(self) -> bool:
+        return not self.stages[0][1].words
+
+    def stage(self, progress: float) -> Stage:
+        return [level for start, level in self.stages if start <= progress][-1]
+
+    def pace(self, step: int) -> float:
+        """Factor on the learning rates at a step of the phase."""
+        cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        rise = min(1.0, (step + 1) / self.warmup)
+        return self.rate * rise * (self.last + (1 - self.last) * cosine)
+
+
+PHASES = (
+    # The encoder learns what a patch shows, the whole learns the world, the encoder learns to
+    # read, the whole learns to use it.
+    Phase(1400, ((0.0, CROWDED),), last=0.4),
+    Phase(1500, ((0.0, FEW), (0.07, SOME), (0.2, WORLD)), warmup=200, sigma=(40.0, 8.0)),
+    Phase(1500, ((0.0, SIGNS),), rate=0.7, last=0.1),
+    Phase(1800, ((0.0, SIGNED_WORLD),), rate=0.8, warmup=100),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that determines the result."""
 
     seed: int = 20
-    warm_vision_steps: int = 1400
-    steps: int = 1500
+    phases: tuple[Phase, ...] = PHASES
     batch: int = 24
     segments: int = 9
     muon_rate: float = 3e-3
     learning_rate: float = 1e-3
-    warmup: int = 200
     weight_decay: float = 0.02
     bf16: bool = True
+
+    @property
+    def steps(self) -> int:
+        return sum(phase.steps for phase in self.phases)
+
+    def at(self, step: int) -> tuple[Phase, int]:
+        """The phase of a step (0 … `steps` - 1), and the step's number in it."""
+        for phase in self.phases:
+            if step < phase.steps:
+                return phase, step
+            step -= phase.steps
+        raise IndexError(step)
+
+    def shortened(self, steps: int) -> "Plan":
+        """The same plan with `steps` steps in all, for a trial."""
+        share = steps / self.steps
+        parts = tuple(replace(p, steps=max(1, round(p.steps * share))) for p in self.phases)
+        return replace(self, phases=parts)
 
 
 def embedded_config() -> MoondreamConfig:
@@ -77,10 +146,22 @@ class PatchHead(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.widths = (len(COLOURS), len(SHAPES) + 1, len(WORDS), 11, 10)
+        self.widths = (len(COLOURS), len(SHAPES) + 1, len(WORDS), len(LETTERS))
         self.classes = nn.Linear(dim, sum(self.widths))
         self.presence = nn.Linear(dim, 1)
         self.boxes = nn.Linear(dim, 4)
+
+    def right(self, features: torch.Tensor, labels: PatchLabels) -> dict[str, float]:
+        """Share of the labelled patches whose class is the argmax, by class."""
+        parts = self.classes(features).split(self.widths, dim=-1)
+        columns = (labels.colour, labels.shape, labels.word, labels.letter)
+        return {
+            name: round((part[at].argmax(-1) == column[at]).float().mean().item(), 3)
+            for name, part, column in zip(
+                ("colour", "shape", "word", "letter"), parts, columns, strict=True
+            )
+            if (at := column >= 0).any()
+        }
 
     def loss(self, features: torch.Tensor, labels: PatchLabels) -> torch.Tensor:
         """Cross-entropy of presence and of each class where there is one, plus L1 of the boxes.
@@ -88,7 +169,7 @@ class PatchHead(nn.Module):
         Classes are averaged over the patches that have them: averaged over all patches, signs are
         so rare that reading is not learnt at all.
         """
-        columns = (labels.colour, labels.shape, labels.word, labels.tens, labels.units)
+        columns = (labels.colour, labels.shape, labels.word, labels.letter)
         parts = self.classes(features).float().split(self.widths, dim=-1)
         present = labels.shape >= 0
         loss = F.binary_cross_entropy_with_logits(
@@ -104,7 +185,7 @@ class PatchHead(nn.Module):
 def alignment_loss(
     model: MoondreamForVision, image: torch.Tensor, labels: PatchLabels, words: "WordIds"
 ) -> torch.Tensor:
-    """Pull each image token towards the embeddings of its colour's and shape's words.
+    """Pull each image token towards the embeddings of the words for what it shows.
 
     Matching words to image tokens is the slow step of the whole training (it shows as a plateau on
     which the model finds *an* object, not *the* object); a shared code shortens it.
@@ -112,30 +193,42 @@ def alignment_loss(
     dim = image.shape[-1]
     tokens = F.layer_norm(image.float(), (dim,))
     table = F.layer_norm(model.text.wte.float(), (dim,))
+    digits = labels.letter - LETTERS.index("0")
     parts = []
-    for ids, column in ((words.colours, labels.colour), (words.shapes, labels.shape)):
+    for ids, column in (
+        (words.colours, labels.colour), (words.shapes, labels.shape), (words.words, labels.word),
+        (words.digits, digits),
+    ):  # fmt: skip
         at = column >= 0
-        logits = tokens[at] @ table[list(ids)].T / math.sqrt(dim)
-        parts.append(F.cross_entropy(logits, column[at]))
+        if at.any():
+            logits = tokens[at] @ table[list(ids)].T / math.sqrt(dim)
+            parts.append(F.cross_entropy(logits, column[at]))
     return torch.stack(parts).sum()
 
 
 @dataclass(frozen=True, slots=True)
 class WordIds:
-    """Token ids of the words for colours and shapes, in the labels' order."""
+    """Token ids of the words for what a patch shows, in the labels' order."""
 
     colours: tuple[int, ...]
     shapes: tuple[int, ...]
+    words: tuple[int, ...]
+    digits: tuple[int, ...]
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> "WordIds":
-        def one(word: str) -> int:
-            ids: list[int] = tokenizer.encode(f" {word}").ids
+        def one(text: str) -> int:
+            ids: list[int] = tokenizer.encode(text).ids
             if len(ids) != 1:
-                raise ValueError(f"{word!r} is not one token.")
+                raise ValueError(f"{text!r} is not one token.")
             return ids[0]
 
-        return cls(tuple(map(one, COLOURS)), tuple(map(one, (*SHAPES, SIGN))))
+        return cls(
+            tuple(one(f" {c}") for c in COLOURS),
+            tuple(one(f" {s}") for s in (*SHAPES, SIGN)),
+            tuple(map(one, WORDS)),
+            tuple(map(one, string.digits)),
+        )
 
 
 _RATES = (2.2, 0.25)
@@ -221,13 +314,14 @@ class _Lessons(Dataset[tuple[Batch, PatchLabels]]):
         self.curriculum, self.plan, self.start = curriculum, plan, start
 
     def __len__(self) -> int:
-        return self.plan.warm_vision_steps + self.plan.steps - self.start
+        return self.plan.steps - self.start
 
     def __getitem__(self, index: int) -> tuple[Batch, PatchLabels]:
         if index >= len(self):
             raise IndexError(index)
-        step = self.start + index - self.plan.warm_vision_steps
-        return self.curriculum(step, step / self.plan.steps)
+        step = self.start + index
+        phase, within = self.plan.at(step)
+        return self.curriculum(step, phase.stage(within / phase.steps))
 
 
 class Trainer:
@@ -239,22 +333,29 @@ class Trainer:
         torch.manual_seed(plan.seed)
         self.config = embedded_config()
         self.tokenizer: Tokenizer = build_tokenizer(VOCABULARY)
+        self.words = WordIds.of(self.tokenizer)
         self.model = MoondreamForVision(self.config).float()
         self.curriculum = Curriculum(
             self.config, self.tokenizer, seed=plan.seed, batch=plan.batch, segments=plan.segments
         )
         initialise_vision(self.model.vision, typical_patches(self.curriculum))
         self.head = PatchHead(self.config.sections.vision.enc_dim)
+        self.parameters = [*self.model.parameters(), *self.head.parameters()]
+        self.optimizers = self._fresh_optimizers()
+        self.step = 0
+        self._resume()
+
+    def _fresh_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        plan = self.plan
         matrices = [
             p
             for name, p in self.model.named_parameters()
             if p.ndim == 2 and (".blocks." in name or ".proj_mlp." in name or "_decoder." in name)
         ]
         chosen = {id(p) for p in matrices}
-        self.parameters = [*self.model.parameters(), *self.head.parameters()]
         rest = [p for p in self.parameters if id(p) not in chosen]
         # Muon orthogonalises the updates of matrices: about half the steps of AdamW here.
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
+        return {
             "muon": torch.optim.Muon(
                 matrices, lr=plan.muon_rate, weight_decay=plan.weight_decay,
                 adjust_lr_fn="match_rms_adamw",
@@ -263,51 +364,25 @@ class Trainer:
                 rest, lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
             ),
         }  # fmt: skip
-        self.step = -plan.warm_vision_steps
-        self._resume()
-
-    def pace(self) -> float:
-        """Factor on both learning rates: warm-up then cosine, in each of the two phases."""
-        plan = self.plan
-        if self.step < 0:
-            done = (self.step + plan.warm_vision_steps) / plan.warm_vision_steps
-            return min(1.0, (self.step + plan.warm_vision_steps + 1) / 50) * (1 - 0.6 * done)
-        cosine = 0.5 * (1 + math.cos(math.pi * self.step / plan.steps))
-        return min(1.0, (self.step + 1) / plan.warmup) * (0.02 + 0.98 * cosine)
 
     def train(self, report: Callable[[dict[str, object]], None], every: int = 50) -> None:
         """Run to the end, reporting and checkpointing on the way."""
         plan, started = self.plan, time.monotonic()
-        words = WordIds.of(self.tokenizer)
         tally: dict[str, tuple[int, int]] = {}
         for seen, (batch, labels) in enumerate(self._batches(), start=1):
-            pace = self.pace()
+            phase, within = plan.at(self.step)
+            if within == 0:
+                self.optimizers = self._fresh_optimizers()
+            pace, progress = phase.pace(within), within / phase.steps
             for name, optimizer in self.optimizers.items():
                 base = plan.muon_rate if name == "muon" else plan.learning_rate
                 for group in optimizer.param_groups:
                     group["lr"] = base * pace
             with torch.autocast("cpu", torch.bfloat16, enabled=plan.bf16):
-                if self.step < 0:
-                    features = self.model.vision(batch.pixels)
-                    seen_loss = self.head.loss(features, labels)
-                    image = self.model.vision.project(features, features)
-                    loss = seen_loss + alignment_loss(self.model, image, labels, words)
-                    figures: dict[str, object] = {"aux": seen_loss.item()}
-                else:
-                    progress = self.step / plan.steps
-                    losses = run(
-                        self.model, batch, sigma=40 - 32 * progress, jitter=0.01 * progress
-                    )
-                    aux = self.head.loss(losses.features, labels)
-                    aligned = alignment_loss(self.model, losses.image, labels, words)
-                    loss = losses.total + 0.5 * (1 - progress) * (aux + aligned)
-                    figures = {
-                        "text": losses.text, "coord": losses.coord, "size": losses.size,
-                        "coord_error": losses.coord_error, "aux": aux.item(), "align": aligned.item(),
-                    }  # fmt: skip
-                    for kind, (hits, count) in losses.right.items():
-                        old = tally.get(kind, (0, 0))
-                        tally[kind] = (old[0] + hits, old[1] + count)
+                loss, figures, right = self._loss(phase, progress, batch, labels)
+            for kind, (hits, count) in right.items():
+                old = tally.get(kind, (0, 0))
+                tally[kind] = (old[0] + hits, old[1] + count)
             self.model.zero_grad(set_to_none=True)
             self.head.zero_grad(set_to_none=True)
             loss.backward()
@@ -328,8 +403,34 @@ class Trainer:
                 self._checkpoint()
         self._checkpoint()
 
+    def _loss(
+        self, phase: Phase, progress: float, batch: Batch, labels: PatchLabels
+    ) -> tuple[torch.Tensor, dict[str, object], dict[str, tuple[int, int]]]:
+        """A batch's loss, the figures to report and what was answered right, by kind."""
+        if phase.encoder_only:
+            features = self.model.vision(batch.pixels)
+            aux = self.head.loss(features, labels)
+            image = self.model.vision.project(features, features)
+            aligned = alignment_loss(self.model, image, labels, self.words)
+            patches = self.head.right(features.detach(), labels)
+            return (
+                aux + aligned,
+                {"aux": aux.item(), "align": aligned.item(), "patches": patches},
+                {},
+            )
+        start, end = phase.sigma
+        sigma = start + (end - start) * progress
+        losses = run(self.model, batch, sigma=sigma, jitter=0.01 * progress)
+        aux = self.head.loss(losses.features, labels)
+        aligned = alignment_loss(self.model, losses.image, labels, self.words)
+        figures: dict[str, object] = {
+            "text": losses.text, "coord": losses.coord, "size": losses.size,
+            "coord_error": losses.coord_error, "aux": aux.item(), "align": aligned.item(),
+        }  # fmt: skip
+        return losses.total + 0.5 * (1 - progress) * (aux + aligned), figures, losses.right
+
     def _batches(self) -> Iterator[tuple[Batch, PatchLabels]]:
-        lessons = _Lessons(self.curriculum, self.plan, self.step + self.plan.warm_vision_steps)
+        lessons = _Lessons(self.curriculum, self.plan, self.step)
         return iter(DataLoader(lessons, batch_size=None, num_workers=1, prefetch_factor=4))
 
     @property

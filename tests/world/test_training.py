@@ -18,10 +18,10 @@ from inference.engine.training import (
     soft_bins,
     text_segment,
 )
-from inference.world.curriculum import Curriculum, patch_labels, stage
+from inference.world.curriculum import LETTERS, SIGNED_WORLD, WORLD, Curriculum, patch_labels
 from inference.world.scenes import sample_scene
 from inference.world.tokenizer import build_tokenizer, casual, templates
-from inference.world.train import Plan, Trainer, embedded_config
+from inference.world.train import PHASES, Plan, Trainer, embedded_config
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_packed_training_equals_inference(curriculum: Curriculum) -> None:
     """A packed segment's loss is the loss of the same prompt asked alone through the cache."""
     torch.manual_seed(0)
     model = MoondreamForVision(embedded_config()).float().eval()
-    batch, _ = curriculum(4, 1.0)
+    batch, _ = curriculum(4, WORLD)
     rng = random.Random("solo")
     scene = sample_scene(rng)
     other = curriculum.query("color", "What color is the star?", "red", None)
@@ -101,9 +101,9 @@ def test_soft_labels_sum_to_one_and_peak_at_the_bin() -> None:
 
 
 def test_batches_repeat_and_differ_by_step(curriculum: Curriculum) -> None:
-    first, _ = curriculum(7, 0.5)
-    again, _ = curriculum(7, 0.5)
-    other, _ = curriculum(8, 0.5)
+    first, _ = curriculum(7, SIGNED_WORLD)
+    again, _ = curriculum(7, SIGNED_WORLD)
+    other, _ = curriculum(8, SIGNED_WORLD)
     assert torch.equal(first.ids, again.ids)
     assert torch.equal(first.pixels, again.pixels)
     assert first.ids.shape != other.ids.shape or not torch.equal(first.ids, other.ids)
@@ -119,9 +119,29 @@ def test_patch_labels_follow_the_boxes() -> None:
     assert centre[0].item() == pytest.approx(item.centre[1], abs=0.06)
 
 
-def test_stages_widen() -> None:
-    assert stage(-0.1).objects == (3, 5)
-    assert [stage(p).objects[1] for p in (0.0, 0.1, 0.5)] == [2, 3, 5]
+def test_every_letter_of_a_sign_is_labelled_in_order() -> None:
+    rng = random.Random(3)
+    scenes = [sample_scene(rng, objects=(0, 1), sign=1.0) for _ in range(40)]
+    # On a fine grid no letter falls between two patches.
+    labels = patch_labels(scenes, 60)
+    for row, scene in enumerate(scenes):
+        assert scene.sign is not None
+        grid = labels.letter[row].reshape(60, 60)
+        middle = grid[int(scene.sign.centre[1] * 60)].tolist()
+        read = [LETTERS[i] for i in middle if i >= 0]
+        assert "".join(dict.fromkeys(read)) == "".join(dict.fromkeys(scene.sign.text))
+
+
+def test_phases_widen_and_their_rates_rise_and_fall() -> None:
+    first, second, *_ = PHASES
+    assert first.encoder_only
+    assert not second.encoder_only
+    assert [second.stage(p).objects[1] for p in (0.0, 0.1, 0.5)] == [2, 3, 5]
+    paces = [second.pace(step) for step in range(second.steps)]
+    assert paces[0] < max(paces) > 5 * paces[-1]
+    plan = Plan()
+    assert plan.at(first.steps) == (second, 0)
+    assert plan.shortened(40).steps == pytest.approx(40, abs=len(PHASES))
 
 
 def test_casual_questions_keep_their_meaning() -> None:
@@ -133,11 +153,12 @@ def test_casual_questions_keep_their_meaning() -> None:
 
 
 def test_a_run_resumes_where_it_stopped_and_exports_a_model(tmp_path: Path) -> None:
-    plan = Plan(warm_vision_steps=2, steps=2, batch=2, segments=4, bf16=False)
+    warm, world = (dataclasses.replace(phase, steps=2) for phase in PHASES[:2])
+    plan = Plan(phases=(warm, world), batch=2, segments=4, bf16=False)
     reports: list[dict[str, object]] = []
     whole = Trainer(tmp_path / "whole", plan)
     whole.train(reports.append, every=1)
-    assert [r["step"] for r in reports] == [-1, 0, 1, 2]
+    assert [r["step"] for r in reports] == [1, 2, 3, 4]
 
     first = Trainer(tmp_path / "parts", plan)
     batches = first._batches
@@ -151,7 +172,7 @@ def test_a_run_resumes_where_it_stopped_and_exports_a_model(tmp_path: Path) -> N
     first._batches = two_only  # type: ignore[method-assign]
     first.train(lambda _: None, every=1)
     second = Trainer(tmp_path / "parts", plan)
-    assert second.step == 0
+    assert second.step == 2
     second.train(lambda _: None, every=1)
     for mine, theirs in zip(whole.model.parameters(), second.model.parameters(), strict=True):
         assert torch.allclose(mine, theirs, atol=1e-3)

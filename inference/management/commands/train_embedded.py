@@ -16,8 +16,7 @@ class Command(BaseCommand):
         parser.add_argument("--out", type=Path, default=settings.INFERENCE_MODEL_DIR)
         parser.add_argument("--revision", default="local")
         parser.add_argument("--seed", type=int)
-        parser.add_argument("--steps", type=int, help="Fewer steps for a trial.")
-        parser.add_argument("--warm-steps", type=int, help="Steps of the encoder's warm-up.")
+        parser.add_argument("--steps", type=int, help="Fewer steps in all, for a trial.")
         parser.add_argument("--batch", type=int)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -25,25 +24,21 @@ class Command(BaseCommand):
 
         from inference.world.train import Plan, Trainer
 
-        chosen = {
-            "seed": options["seed"],
-            "steps": options["steps"],
-            "warm_vision_steps": options["warm_steps"],
-            "batch": options["batch"],
-        }
+        chosen = {"seed": options["seed"], "batch": options["batch"]}
         plan = Plan(**{k: v for k, v in chosen.items() if v is not None})
+        if options["steps"]:
+            plan = plan.shortened(options["steps"])
         trainer = Trainer(options["folder"], plan)
         every = min(50, plan.steps)
         log_file = options["folder"] / "log.jsonl"
-        total = plan.warm_vision_steps + plan.steps
         with (
             log_file.open("a", buffering=1) as log,
-            tqdm(total=total, initial=trainer.step + plan.warm_vision_steps, unit="step") as bar,
+            tqdm(total=plan.steps, initial=trainer.step, unit="step") as bar,
         ):
 
             def report(figures: dict[str, Any]) -> None:
                 log.write(json.dumps(figures) + "\n")
-                bar.n = figures["step"] + plan.warm_vision_steps
+                bar.n = figures["step"]
                 bar.set_postfix(loss=f"{figures['loss']:.2f}")
 
             trainer.train(report, every=every)
