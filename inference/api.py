@@ -8,7 +8,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, StreamingHttpResponse
-from ninja import File, Form, Header, Router
+from ninja import File, Form, Header, Router, Status
 from ninja.files import UploadedFile
 
 from inference import answering, images, schemas, selectors, services, stream
@@ -292,7 +292,7 @@ def job_create(
         owner_key=getattr(request, "client_key", ""),
         idempotency_key=idempotency_key,
     )  # fmt: skip
-    return 202, _job_out(job)
+    return Status(202, _job_out(job))
 
 
 def _known_skill(skill: str) -> str:

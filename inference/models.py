@@ -32,6 +32,11 @@ class Variant(models.Model):
     is_default = models.BooleanField(default=False)
     enabled = models.BooleanField(default=True)
     world = models.TextField(blank=True, help_text="What it knows, said honestly to a visitor.")
+    lacks = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='Abilities it was not trained for: "reasoning", "text_only".',
+    )
     # Measured by a worker when it loads the variant.
     parameters = models.BigIntegerField(null=True, blank=True)
     weight_bytes = models.BigIntegerField(null=True, blank=True)

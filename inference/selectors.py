@@ -36,7 +36,7 @@ def variant_get(name: str | None) -> Variant:
     Raises:
         NotFound: no such variant, or none at all.
     """
-    wanted = (name or "").strip().removeprefix("moondream/")
+    wanted = (name or "").replace("\x00", "").strip().removeprefix("moondream/")
     found = (
         Variant.objects.filter(enabled=True, is_default=True).first()
         if wanted in ALIASES

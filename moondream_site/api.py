@@ -7,6 +7,7 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.urls import URLPattern, URLResolver
+from django.utils.deprecation import MiddlewareMixin
 from ninja import NinjaAPI
 from ninja.errors import HttpError, Throttled, ValidationError
 
@@ -144,6 +145,24 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
     problem = DomainError(error.message, code="bad_json" if error.status_code == 400 else "error")
     problem.status = error.status_code
     return api.problem(request, problem)
+
+
+def nothing_here(request: HttpRequest, rest: str) -> HttpResponse:
+    """Any other address under `/v1`: an error in the clients' shape, not the site's 404 page."""
+    return api.problem(request, NotFound(f"There is no /v1/{rest[:80]} here."))
+
+
+class MethodNotAllowed(MiddlewareMixin):
+    """Gives the API's 405 the shape of its other errors."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if response.status_code != 405 or not request.path.startswith("/v1/"):
+            return response
+        error = DomainError(f"{request.method} is not answered here.", code="method_not_allowed")
+        error.status = 405
+        shaped = api.problem(request, error)
+        shaped["Allow"] = response["Allow"]
+        return shaped
 
 
 def urls() -> tuple[list[URLPattern | URLResolver], str, str]:

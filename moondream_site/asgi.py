@@ -16,6 +16,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """A 20 MB image is 27 MB as base64; Django itself spools any length to disk before a view runs."""
 
+_DRAINED_BYTES = 4 * MAX_BODY_BYTES
+
 _django: Any = get_asgi_application()
 
 
@@ -30,6 +32,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         return
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+        await _drain(receive)
         await _refuse(send)
         return
     read = 0
@@ -46,7 +49,18 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _django(scope, bounded, send)
     except _TooLong:
         # Raised while Django reads the body, so nothing has been sent yet.
+        await _drain(receive)
         await _refuse(send)
+
+
+async def _drain(receive: Receive) -> None:
+    """Read on and forget, within reason: a client cut off while it sends never sees the answer."""
+    seen = 0
+    while seen < _DRAINED_BYTES:
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 async def _refuse(send: Send) -> None:

@@ -21,6 +21,7 @@ async def healthz(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("", api.urls()),
+    path("v1/<path:rest>", api.nothing_here),
     path("playground/", include("playground.urls")),
     path("status/", include("status.urls")),
     path("styleguide/", styleguide, name="styleguide"),

@@ -2,13 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from PIL import Image
 
-from inference.engine.config import MAX_TOKENS
 from inference.engine.layers import KVCache
 
 Piece = TypeVar("Piece")
@@ -16,53 +15,6 @@ Piece = TypeVar("Piece")
 
 class UnsupportedSkill(ValueError):
     """The loaded model has no such ability (say, reasoning, or answering without an image)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to generate. `temperature` 0 is greedy and the default: the same question gets the same
-    answer. (Upstream samples at 0.5 by default.)"""
-
-    temperature: float = 0.0
-    top_p: float = 0.3
-    max_tokens: int = MAX_TOKENS
-    max_objects: int = 50
-    seed: int = 0
-
-    @classmethod
-    def read(cls, values: "Settings | Mapping[str, Any] | None") -> "Settings":
-        """From a client's dict: unknown keys are ignored, `maxTokens` is read as `max_tokens`.
-
-        Raises:
-            ValueError: a value is not a number or out of its range.
-        """
-        if isinstance(values, Settings):
-            return values
-        given = dict(values or {})
-        for camel, snake in _CAMEL.items():
-            if camel in given:
-                given.setdefault(snake, given.pop(camel))
-        read: dict[str, Any] = {}
-        for name, (kind, low, high) in _RANGES.items():
-            value = given.get(name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"settings.{name} must be a number.")
-            if not (math.isfinite(value) and low <= value <= high):
-                raise ValueError(f"settings.{name} must be between {low:g} and {high:g}.")
-            read[name] = kind(value)
-        return cls(**read)
-
-
-_CAMEL = {"maxTokens": "max_tokens", "maxObjects": "max_objects", "topP": "top_p"}
-_RANGES: dict[str, tuple[type, float, float]] = {
-    "temperature": (float, 0.0, 2.0),
-    "top_p": (float, 0.0, 1.0),
-    "max_tokens": (int, 1, 2048),
-    "max_objects": (int, 1, 500),
-    "seed": (int, 0, 2**32 - 1),
-}
 
 
 @dataclass(slots=True)

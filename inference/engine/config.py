@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 
 from transformers import PreTrainedConfig
 
-MAX_TOKENS = 768
-
 
 @dataclass(frozen=True, slots=True)
 class TextConfig:

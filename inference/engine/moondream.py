@@ -14,7 +14,6 @@ from inference.engine.answers import (
     EncodedImage,
     ImageLike,
     Run,
-    Settings,
     UnsupportedSkill,
     respond,
 )
@@ -28,6 +27,7 @@ from inference.engine.checkpoint import (
 from inference.engine.crops import make_crops
 from inference.engine.layers import KVCache
 from inference.engine.model import MoondreamForVision
+from inference.engine.settings import Settings
 
 SpatialRef = Sequence[float]
 SettingsLike = Settings | Mapping[str, Any] | None

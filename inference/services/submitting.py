@@ -1,6 +1,6 @@
 """Taking a question in, and taking it back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +10,9 @@ from django.db import IntegrityError, transaction
 from kombu.exceptions import OperationalError
 
 from inference import selectors, stream
+from inference.engine.settings import Settings
 from inference.errors import Busy, Conflict, InvalidInput
-from inference.models import Job, StoredImage
+from inference.models import Job, StoredImage, Variant
 from inference.services.settling import settle_cancelled
 
 MAX_TEXT = 2000
@@ -40,6 +41,7 @@ def job_submit(
     """
     variant = selectors.variant_get(variant_slug)
     checked = _check_params(skill, params, has_image=image is not None)
+    _check_abilities(variant, checked, has_image=image is not None)
     _check_queue(variant.queue)
     job = Job(
         skill=skill, variant=variant, image=image, image_sha256=image.sha256 if image else "",
@@ -105,7 +107,10 @@ def _check_queue(queue: str) -> None:
 
 def _check_params(skill: str, params: Mapping[str, Any], *, has_image: bool) -> dict[str, Any]:
     """Only what the skill reads, trimmed; text must be there and of bearable length."""
-    kept: dict[str, Any] = {"settings": dict(params.get("settings") or {})}
+    try:
+        kept: dict[str, Any] = {"settings": Settings.read(params.get("settings")).chosen()}
+    except ValueError as error:
+        raise InvalidInput(str(error), code="bad_settings", field="settings") from error
     if skill != "query" and not has_image:
         raise InvalidInput("An image is needed.", code="image_required", hint="Add an image.")
     if skill == "caption":
@@ -126,8 +131,32 @@ def _check_params(skill: str, params: Mapping[str, Any], *, has_image: bool) -> 
     if skill == "query":
         kept["reasoning"] = bool(params.get("reasoning"))
         if params.get("spatial_refs"):
-            kept["spatial_refs"] = [list(ref) for ref in params["spatial_refs"]]
+            kept["spatial_refs"] = [_reference(ref) for ref in params["spatial_refs"]]
     return kept
+
+
+def _reference(values: Sequence[float]) -> list[float]:
+    """A point or a box that a question is about."""
+    if len(values) not in (2, 4) or not all(0 <= value <= 1 for value in values):
+        raise InvalidInput(
+            "Each of spatial_refs is a point [x, y] or a box [x1, y1, x2, y2], from 0 to 1.",
+            code="bad_spatial_refs", field="spatial_refs",
+        )  # fmt: skip
+    return list(values)
+
+
+def _check_abilities(variant: Variant, params: Mapping[str, Any], *, has_image: bool) -> None:
+    """Say before it is queued what this model was not trained for."""
+    if params.get("reasoning") and "reasoning" in variant.lacks:
+        raise InvalidInput(
+            f"{variant.name} does not reason.", code="unsupported_reasoning",
+            hint="Ask without reasoning.",
+        )  # fmt: skip
+    if not has_image and "text_only" in variant.lacks:
+        raise InvalidInput(
+            f"{variant.name} answers about an image only.", code="image_required",
+            hint="Add an image.",
+        )  # fmt: skip
 
 
 def job_cancel(*, job_id: UUID | str) -> Job:

@@ -32,6 +32,7 @@ def variants_sync() -> list[Variant]:
                 "folder": str(folder),
                 "quantization": quantization,
                 "world": world,
+                "lacks": config.get("lacks", []),
             }
             first = not quantization and not Variant.objects.filter(is_default=True).exists()
             Variant.objects.update_or_create(

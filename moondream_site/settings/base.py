@@ -64,6 +64,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "wagtail.contrib.redirects.middleware.RedirectMiddleware",
+    "moondream_site.api.MethodNotAllowed",
 ]
 
 ROOT_URLCONF = "moondream_site.urls"

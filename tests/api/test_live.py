@@ -1,0 +1,119 @@
+"""What only a running stack can show: lost workers, cancelled readers, and staying alive."""
+
+import json
+import time
+import urllib.request
+from typing import Any
+
+import pytest
+
+from inference.world.samples import sample_bytes
+from tests.images import data_url, encode
+from tests.live import LiveStack
+
+pytestmark = pytest.mark.live
+NIGHT = data_url(sample_bytes("night"), "image/webp")
+
+
+def _submit(stack: LiveStack, **form: str) -> dict[str, Any]:
+    boundary = "----test"
+    fields = {"skill": "caption", "sample": "night", "length": "long", **form}
+    body = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'
+        for k, v in fields.items()
+    )
+    request = urllib.request.Request(
+        f"{stack.base_url}/v1/jobs",
+        f"{body}--{boundary}--\r\n".encode(),
+        {"Content-Type": f"multipart/form-data; boundary={boundary}"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as response:
+        job: dict[str, Any] = json.load(response)
+    return job
+
+
+def _follow(stack: LiveStack, job: dict[str, Any], until: str = "") -> list[dict[str, Any]]:
+    """Events of a job to its end, or up to and with the first of type `until`."""
+    events: list[dict[str, Any]] = []
+    current: dict[str, Any] = {}
+    with urllib.request.urlopen(stack.base_url + job["events_url"], timeout=60) as response:
+        for raw in response:
+            line = raw.decode().rstrip("\n")
+            if line.startswith("event: "):
+                current["type"] = line[7:]
+            elif line.startswith("data: "):
+                current["data"] = json.loads(line[6:])
+            elif not line and current:
+                events.append(current)
+                if current["type"] == until:
+                    return events
+                current = {}
+    return events
+
+
+def _tokens(events: list[dict[str, Any]]) -> str:
+    return "".join(e["data"]["text"] for e in events if e["type"] == "token")
+
+
+def test_a_killed_workers_job_is_answered_once(live_stack: LiveStack) -> None:
+    whole = _follow(live_stack, _submit(live_stack))[-1]["data"]["result"]["caption"]
+    job = _submit(live_stack)
+    _follow(live_stack, job, until="token")
+    live_stack.kill_worker()
+    live_stack.start_worker()
+    events = _follow(live_stack, job)
+    assert [e["type"] for e in events].count("result") == 1
+    assert events[-1]["data"]["result"]["caption"] == whole
+    assert _tokens(events) == whole, "nothing was said twice"
+    assert live_stack.get(f"/v1/jobs/{job['id']}")["status"] == "succeeded"
+
+
+def test_a_running_job_can_be_cancelled(live_stack: LiveStack) -> None:
+    # Sampling at a high temperature rarely ends early: there is time to cancel.
+    job = _submit(
+        live_stack,
+        settings=json.dumps({"temperature": 2, "top_p": 1, "max_tokens": 300, "seed": 1}),
+    )
+    _follow(live_stack, job, until="token")
+    live_stack.post(job["cancel_url"], {})
+    events = _follow(live_stack, job)
+    assert events[-1]["type"] == "cancelled", events[-1]
+    assert live_stack.get(f"/v1/jobs/{job['id']}")["status"] == "cancelled"
+
+
+def test_a_reader_who_leaves_cancels(live_stack: LiveStack) -> None:
+    before = time.time()
+    request = urllib.request.Request(
+        f"{live_stack.base_url}/v1/caption",
+        json.dumps({
+            "image_url": NIGHT, "stream": True,
+            "settings": {"temperature": 2, "top_p": 1, "max_tokens": 350, "seed": 2},
+        }).encode(),
+        {"Content-Type": "application/json"},
+    )  # fmt: skip
+    with urllib.request.urlopen(request, timeout=20) as response:
+        assert response.readline().startswith(b"data: ")
+    assert time.time() - before < 20
+    # The worker is free again for the next question at once.
+    code, body = live_stack.post("/v1/query", {"image_url": NIGHT, "question": "Is there a star?"})
+    assert code == 200, body
+
+
+def test_the_worker_lives_through_every_bad_image(live_stack: LiveStack) -> None:
+    from PIL import Image
+
+    for bad in (b"", b"x" * 100, sample_bytes("night")[:500], b"<svg/>", bytes(22_000_000)):
+        code, body = live_stack.post("/v1/caption", {"image_url": data_url(bad)})
+        assert 400 <= code < 500
+        assert body["error"]["message"]
+    tiny = data_url(encode(Image.new("RGB", (1, 1))))
+    assert live_stack.post("/v1/caption", {"image_url": tiny})[0] == 200
+    code, body = live_stack.post("/v1/caption", {"image_url": "x" * 40_000_000})
+    assert code == 413
+    assert live_stack.post("/v1/caption", {"image_url": NIGHT})[0] == 200
+
+
+def test_pages_answer(live_stack: LiveStack) -> None:
+    for path in ("/", "/product/", "/research/", "/pricing/", "/docs/", "/playground/", "/status/"):
+        with urllib.request.urlopen(live_stack.base_url + path) as response:
+            assert response.read().count(b"<h1") == 1, path
