@@ -40,7 +40,7 @@ def main() -> int:
     try:
         Demo(options.host, options.port, options.var.resolve()).run()
     except Stopped:
-        pass
+        say("Stopped")
     except (DemoError, ServiceError) as error:
         print(f"\n✗ {error}", file=sys.stderr)
         return 1
@@ -100,7 +100,6 @@ class Demo:
             finally:
                 say("Stopping")
                 self._stop_all()
-        say("Stopped")
 
     def _check_place(self) -> None:
         try:

@@ -1,0 +1,127 @@
+"""`bin/demo` from start to Ctrl-C, after a power cut, and when something is in its way."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moondream_site.services import free_port
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
+
+
+class Demo:
+    """One run of the supervisor on a folder, with its output."""
+
+    def __init__(self, var: Path, port: int, *args: str) -> None:
+        self.port, self.url = port, f"http://127.0.0.1:{port}"
+        env = {
+            k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL", "VAR_DIR")
+        }
+        env |= {
+            "OMP_NUM_THREADS": "1",
+            "DJANGO_SETTINGS_MODULE": "moondream_site.settings.development",
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "moondream_site.demo", "--var", str(var), "--port", str(port), *args],
+            cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self.lines: list[str] = []
+
+    def wait_ready(self) -> float:
+        """Read until the URL is printed; seconds since the start."""
+        started = time.monotonic()
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if f"is at {self.url}/" in line:
+                return time.monotonic() - started
+        raise AssertionError("".join(self.lines))
+
+    def stop(self, number: int = signal.SIGINT) -> str:
+        self.process.send_signal(number)
+        rest, _ = self.process.communicate(timeout=60)
+        return "".join(self.lines) + rest
+
+
+def _processes(var: Path) -> list[str]:
+    """Command lines of processes whose arguments or environment name the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+            if str(var).encode() in command + (process / "environ").read_bytes():
+                found.append(command.replace(b"\0", b" ").decode())
+        except OSError:  # it ended meanwhile
+            continue
+    return found
+
+
+@pytest.fixture
+def var() -> Iterator[Path]:
+    # PostgreSQL runs as a user of its own when started by root: the folder must be passable.
+    folder = Path(tempfile.mkdtemp(prefix="hub-demo-"))
+    folder.chmod(0o755)
+    yield folder / "var"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_it_starts_stops_without_a_trace_and_comes_back(var: Path) -> None:
+    port = free_port()
+    first = Demo(var, port)
+    first.wait_ready()
+    with urllib.request.urlopen(f"{first.url}/playground/") as response:
+        assert b"Playground" in response.read()
+    output = first.stop()
+    assert first.process.returncode == 0, output
+    assert output.rstrip().endswith("Stopped")
+    if sys.platform == "linux":
+        assert _processes(var) == []
+    assert not list((var / "run").glob("*.pid"))
+
+    # Again at once, on the same data; this time the power goes.
+    second = Demo(var, port)
+    second.wait_ready()
+    second.process.send_signal(signal.SIGKILL)
+    second.process.communicate()
+
+    third = Demo(var, port)
+    third.wait_ready()
+    with urllib.request.urlopen(f"{third.url}/") as response:
+        assert response.status == 200
+    output = third.stop(signal.SIGTERM)
+    assert third.process.returncode == 0, output
+    assert "leftover" in output
+    if sys.platform == "linux":
+        assert _processes(var) == []
+
+
+def test_a_taken_port_is_said(var: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        demo = Demo(var, port)
+        output, _ = demo.process.communicate(timeout=60)
+    assert demo.process.returncode == 1
+    assert f"Port {port}" in output
+    assert f"bin/demo --port {port + 1}" in output
+    assert "Traceback" not in output
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    demo = Demo(blocked / "var", free_port())
+    output, _ = demo.process.communicate(timeout=60)
+    assert demo.process.returncode == 1
+    assert "Cannot write to" in output
+    assert "Traceback" not in output
