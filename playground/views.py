@@ -7,8 +7,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from inference.errors import DomainError
+from inference.errors import Busy, DomainError
 from playground import selectors, services
+from pricing.throttling import AddressThrottle
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -18,11 +19,22 @@ def index(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return render(request, "playground/index.html", context)
     try:
+        _throttle(request)
         job = services.ask(fields=request.POST, file=request.FILES.get("image"))
     except DomainError as error:
         context |= {"error": error, "entered": request.POST}
         return render(request, "playground/index.html", context, status=error.status)
     return redirect("playground:job", job_id=job.id)
+
+
+def _throttle(request: HttpRequest) -> None:
+    throttle = AddressThrottle()
+    if not throttle.allow_request(request):
+        wait = int(throttle.wait() or 1)
+        raise Busy(
+            "Too many requests from this address.", retry_after=wait, code="rate_limited",
+            hint=f"Try again in {wait} s.",
+        )  # fmt: skip
 
 
 @require_GET

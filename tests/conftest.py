@@ -30,6 +30,13 @@ def _absent(what: str, how: str) -> None:
     pytest.skip(f"NO {what.upper()}: {how}")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser journeys last: while Playwright runs, this thread has an event loop, and Django
+    refuses synchronous work under one."""
+    items.sort(key=lambda item: "browser" in item.keywords)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> "Iterator[Browser]":
     """A real Chromium."""

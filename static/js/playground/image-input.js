@@ -51,7 +51,8 @@ export class ImageInput {
 
   bindPaste() {
     document.addEventListener("paste", (event) => {
-      if (!this.root.isConnected) return;
+      // In a closed dialog, a paste is meant for the page.
+      if (!this.root.isConnected || this.root.closest("dialog")?.open === false) return;
       const file = [...(event.clipboardData?.files ?? [])].find((f) => f.type.startsWith("image/"));
       if (file) {
         event.preventDefault();

@@ -22,11 +22,11 @@ class Playground {
     this.tabs = [...root.querySelectorAll("[data-skill]")];
     this.bind();
     this.restore();
+    root.setAttribute("data-ready", "");
   }
 
   bind() {
     this.$("nojs").remove();
-    this.$("tabs").hidden = false;
     for (const tab of this.tabs) {
       tab.addEventListener("click", () => this.choose(tab.dataset.skill));
       tab.addEventListener("keydown", (event) => this.tabKey(event, tab));
@@ -163,6 +163,7 @@ class Playground {
     } finally {
       this.job = null;
       this.$("run").disabled = false;
+      if (document.activeElement === this.$("cancel")) this.$("run").focus();
       this.$("cancel").hidden = true;
       this.$("output").removeAttribute("data-streaming");
     }
@@ -189,8 +190,10 @@ class Playground {
     this.$("json-box").hidden = true;
     this.$("code-box").hidden = true;
     this.$("log").replaceChildren();
-    this.$("run").disabled = true;
     this.$("cancel").hidden = false;
+    // A disabled button drops the focus, and with it Escape.
+    if (document.activeElement === this.$("run")) this.$("cancel").focus();
+    this.$("run").disabled = true;
     this.started = performance.now();
     this.say(this.moon.set("sending"));
   }
@@ -320,8 +323,8 @@ class Playground {
 
   async stop() {
     const job = this.job;
-    if (!job) return;
-    this.$("cancel").hidden = true;
+    if (!job || job.stopping) return;
+    job.stopping = true;
     if (!job.cancel_url) {
       job.abort.abort();
       return;

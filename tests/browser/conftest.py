@@ -1,0 +1,79 @@
+"""A browser on a running stack that fails on any console error."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.live import LiveStack
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+AXE = Path(__file__).parent / "vendor" / "axe-4.14.1" / "axe.min.js"
+SCREENSHOTS = Path(__file__).parents[2] / "docs" / "screenshots"
+
+
+def axe(page: "Page") -> list[str]:
+    """Violations of WCAG 2.2 AA and best practices, as short lines."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())
+    found: list[dict[str, Any]] = page.evaluate("axe.run(document).then(r => r.violations)")
+    return [
+        f"{v['id']}: {node['target']} {node['failureSummary']}"
+        for v in found
+        for node in v["nodes"]
+    ]
+
+
+def quiet(page: "Page") -> list[str]:
+    """Collects what a page complains about."""
+    complaints: list[str] = []
+    page.on(
+        "console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: complaints.append(f"uncaught {error}"))
+    return complaints
+
+
+@pytest.fixture
+def context(chromium: "Browser", live_stack: LiveStack) -> "Iterator[BrowserContext]":
+    context = chromium.new_context(
+        base_url=live_stack.base_url, viewport={"width": 1440, "height": 900},
+        permissions=["clipboard-read", "clipboard-write"], reduced_motion="reduce",
+    )  # fmt: skip
+    context.set_default_timeout(30_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: "BrowserContext") -> "Iterator[Page]":
+    page = context.new_page()
+    complaints = quiet(page)
+    yield page
+    assert complaints == []
+
+
+@pytest.fixture
+def playground(page: "Page") -> "Page":
+    page.goto("/playground/")
+    return page
+
+
+@pytest.fixture
+def run(page: "Page") -> Callable[[], str]:
+    """Run what is entered and wait for its end; the answer's text comes back."""
+
+    def press() -> str:
+        page.click("[data-run]")
+        expect(page.locator("[data-moon-label]")).to_have_text(
+            re.compile("Done|Failed|Cancelled"), timeout=30_000
+        )
+        expect(page.locator("[data-run]")).to_be_enabled()
+        return page.inner_text("[data-output]")
+
+    return press

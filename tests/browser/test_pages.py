@@ -1,0 +1,94 @@
+"""Every page of the site, looked at."""
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import SCREENSHOTS, axe
+from tests.live import LiveStack
+
+pytestmark = [pytest.mark.live, pytest.mark.browser]
+PAGES = ("/", "/product/", "/research/", "/pricing/", "/docs/", "/status/", "/styleguide/")
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("width", [320, 390, 768, 1440])
+def test_a_page_fits_and_is_accessible(page: Page, path: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    expect(page.locator("h1")).to_have_count(1)
+    assert axe(page) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("/", "home"), ("/docs/", "docs"), ("/status/", "status")]
+)
+def test_screenshots(page: Page, path: str, name: str) -> None:
+    page.goto(path)
+    page.wait_for_load_state("networkidle")
+    if SCREENSHOTS.exists():
+        page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    assert page.locator("main").inner_text()
+
+
+def test_nothing_moves_while_a_page_loads(page: Page) -> None:
+    for path in ("/", "/playground/", "/docs/"):
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        shift = page.evaluate("""() => new Promise((done) => {
+            let sum = 0;
+            new PerformanceObserver((list) => {
+                for (const entry of list.getEntries()) sum += entry.value;
+            }).observe({type: 'layout-shift', buffered: true});
+            setTimeout(() => done(sum), 300);
+        })""")
+        assert shift < 0.02, path
+
+
+def test_the_menu_on_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto("/")
+    menu = page.locator(".site-menu")
+    menu.locator("summary").click()
+    expect(menu.get_by_role("link", name="Docs")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(menu.get_by_role("link", name="Docs")).to_be_hidden()
+    expect(menu.locator("summary")).to_be_focused()
+
+
+def test_the_skip_link(page: Page) -> None:
+    page.goto("/")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip-link")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
+
+
+def test_a_missing_page_helps(context: BrowserContext) -> None:
+    page = context.new_page()
+    answer = page.goto("/no-such-page/")
+    assert answer
+    assert answer.status == 404
+    expect(page.locator("h1")).to_be_visible()
+    assert axe(page) == []
+
+
+def test_an_editor_changes_a_page(live_stack: LiveStack, context: BrowserContext) -> None:
+    """From the CMS to the visitor, without a developer."""
+    script = (
+        "from django.contrib.auth import get_user_model; "
+        "from research.models import StandardPage; "
+        "get_user_model().objects.create_superuser('editor', 'editor@example.org', 'a-passphrase'); "
+        "print(StandardPage.objects.get(slug='pricing').pk)"
+    )
+    number = live_stack.manage("shell", "-v0", "-c", script).split()[-1]
+    page = context.new_page()
+    page.goto(f"/admin/pages/{number}/edit/")
+    page.fill("[name=username]", "editor")
+    page.fill("[name=password]", "a-passphrase")
+    page.click("button[type=submit]")
+    page.fill("[name=headline]", "What an answer costs.")
+    page.evaluate("document.querySelector('[name=action-publish]').click()")
+    expect(page.locator(".messages .success")).to_be_visible()
+    page.goto("/pricing/")
+    expect(page.locator("h1")).to_have_text("What an answer costs.")

@@ -1,0 +1,380 @@
+"""The playground as a visitor uses it."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import BrowserContext, Page, expect
+
+from inference.world.samples import SAMPLE_DIR, SAMPLES
+from tests.browser.conftest import SCREENSHOTS, axe, quiet
+from tests.images import encode
+from tests.live import LiveStack
+
+pytestmark = [pytest.mark.live, pytest.mark.browser]
+Run = Callable[[], str]
+NIGHT = SAMPLE_DIR / "night.webp"
+
+
+def test_a_visitor_asks_in_three_clicks(playground: Page, run: Run) -> None:
+    answer = run()
+    assert "star" in answer
+    for label in ("Queue", "Encode", "First token", "Decode", "Total"):
+        row = playground.locator(".timing__list div", has_text=label)
+        assert re.search(r"\d.*ms|reused|\d s", row.inner_text())
+    playground.click("summary:has-text('Confidence')")
+    assert 0 < float(playground.inner_text("[data-confidence]")) <= 1
+    expect(playground.locator("[data-live]")).to_contain_text("Answer: ")
+    expect(playground.get_by_text("What this model knows.")).to_be_visible()
+
+
+def test_text_streams_in(playground: Page) -> None:
+    playground.evaluate("""() => {
+        window.seen = [];
+        new MutationObserver(() => seen.push(document.querySelector('[data-output]').textContent))
+            .observe(document.querySelector('[data-output]'), {childList: true, characterData: true, subtree: true});
+    }""")
+    playground.select_option("[name=length]", "long")
+    playground.click("[data-run]")
+    expect(playground.locator("[data-moon-label]")).to_have_text("Done")
+    seen = [text for text in playground.evaluate("seen") if text]
+    assert len(set(seen)) > 5
+    assert all(b.startswith(a) for a, b in pairwise(seen))
+
+
+def test_boxes_are_drawn_where_the_answer_says(playground: Page, run: Run) -> None:
+    playground.click("#tab-detect")
+    playground.fill("[name=object]", "stars")
+    assert run().endswith("for “stars”.")
+    boxes = playground.locator("[data-overlay] rect.pg-mark")
+    result = playground.evaluate("JSON.parse(document.querySelector('[data-json]').textContent)")
+    objects = result["result"]["objects"]
+    assert boxes.count() == len(objects) > 0
+    frame = playground.locator("[data-preview]").bounding_box()
+    drawn = boxes.first.bounding_box()
+    assert frame
+    assert drawn
+    first = objects[0]
+    assert drawn["x"] == pytest.approx(frame["x"] + first["x_min"] * frame["width"], abs=4)
+    assert drawn["y"] == pytest.approx(frame["y"] + first["y_min"] * frame["height"], abs=4)
+    expect(playground.locator("[data-overlay]")).to_have_attribute(
+        "aria-label", re.compile("found for stars")
+    )
+    legend = playground.locator("[data-legend-list] button").first
+    legend.focus()
+    expect(playground.locator(".pg-found.is-on")).to_have_count(1)
+    if SCREENSHOTS.exists():
+        playground.mouse.move(0, 0)
+        playground.screenshot(path=SCREENSHOTS / "playground.png")
+
+
+def test_points_and_nothing_found(playground: Page, run: Run) -> None:
+    playground.click("#tab-point")
+    playground.fill("[name=object]", "triangle")
+    run()
+    assert playground.locator("[data-overlay] ellipse.pg-mark").count() >= 1
+    playground.fill("[name=object]", "orange heart")
+    if "No “orange heart” found." in run():
+        assert playground.locator("[data-overlay] *").count() == 0
+
+
+def test_upload(playground: Page, run: Run) -> None:
+    playground.set_input_files("[data-file]", NIGHT)
+    expect(playground.locator("[name=sample]:checked")).to_have_count(0)
+    assert "star" in run()
+    # The second question sends no bytes again, and the worker reuses the encoding.
+    playground.click("#tab-query")
+    playground.fill("[name=question]", "What color is the background?")
+    with playground.expect_request("**/v1/jobs") as request:
+        answer = run()
+    assert "image_id" in (request.value.post_data or "")
+    assert answer == "black"
+    assert "reused" in playground.inner_text("[data-timing-list]")
+
+
+def _hand_over(page: Page, kind: str) -> None:
+    """Drop or paste a file, as the browser's own event."""
+    data = list(NIGHT.read_bytes())
+    page.evaluate(
+        """([bytes, kind]) => {
+            const file = new File([new Uint8Array(bytes)], 'dropped.webp', {type: 'image/webp'});
+            const transfer = new DataTransfer();
+            transfer.items.add(file);
+            const target = kind === 'drop' ? document.querySelector('[data-drop]') : document;
+            const event = kind === 'drop'
+                ? new DragEvent('drop', {bubbles: true, cancelable: true, dataTransfer: transfer})
+                : new ClipboardEvent('paste', {bubbles: true, cancelable: true, clipboardData: transfer});
+            target.dispatchEvent(event);
+        }""",
+        [data, kind],
+    )
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_drop_and_paste(playground: Page, run: Run, kind: str) -> None:
+    playground.click("[data-remove]")
+    expect(playground.locator("[data-empty]")).to_be_visible()
+    _hand_over(playground, kind)
+    expect(playground.locator("[data-preview]")).to_have_attribute(
+        "alt", re.compile("dropped.webp")
+    )
+    assert "star" in run()
+
+
+def test_every_sample_has_prompts_that_answer(playground: Page, run: Run) -> None:
+    for sample in SAMPLES:
+        playground.check(f"[name=sample][value={sample.slug}]", force=True)
+        playground.click("#tab-query")
+        assert playground.input_value("[name=question]") == sample.prompts["query"]
+        assert run()
+
+
+def test_cancel(playground: Page, live_stack: LiveStack) -> None:
+    # The worker is away, so that there is time to change one's mind.
+    live_stack.kill_worker()
+    try:
+        playground.click("[data-run]")
+        expect(playground.locator("[data-moon-label]")).to_have_text("Waiting for a worker")
+        playground.keyboard.press("Escape")
+        expect(playground.locator("[data-moon-label]")).to_have_text("Cancelled")
+        expect(playground.locator("[data-run]")).to_be_enabled()
+        expect(playground.locator("[data-live]")).to_have_text("Cancelled.")
+        playground.click("[data-run]")
+        playground.click("[data-cancel]")
+        expect(playground.locator("[data-moon-label]")).to_have_text("Cancelled")
+    finally:
+        live_stack.start_worker()
+
+
+def test_a_lost_connection_resumes(playground: Page, context: BrowserContext, run: Run) -> None:
+    cut = []
+
+    def once(route) -> None:  # type: ignore[no-untyped-def]
+        if cut:
+            route.continue_()
+        else:
+            cut.append(1)
+            body = ": stream\nretry: 50\n\n"
+            route.fulfill(status=200, content_type="text/event-stream", body=body)
+
+    context.route("**/v1/jobs/*/events", once)
+    assert "star" in run()
+    playground.click("summary:has-text('Log')")
+    expect(playground.locator("[data-log]")).to_contain_text("resuming")
+
+
+def test_variants(playground: Page, run: Run) -> None:
+    playground.click("#tab-query")
+    playground.fill("[name=question]", "What color is the background?")
+    for variant in ("moondream-embedded-int8", "moondream-embedded-nf4"):
+        playground.select_option("[data-variant]", variant)
+        assert run() == "black"
+        json = playground.evaluate("JSON.parse(document.querySelector('[data-json]').textContent)")
+        assert json["variant"] == variant
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.png", b"", "empty"),
+        ("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        ("notes.txt", b"hello", "not an image"),
+        ("big.png", bytes(21 * 1024 * 1024), "larger than 20 MB"),
+    ],
+)
+def test_files_that_are_no_image_are_said_at_once(playground: Page, name, data, message) -> None:
+    playground.set_input_files("[data-file]", {"name": name, "mimeType": "", "buffer": data})
+    if name == "notes.txt":  # without a type only the server can tell
+        playground.click("[data-run]")
+    expect(playground.locator("[data-error]")).to_contain_text(message)
+
+
+def test_what_the_server_refuses_keeps_everything(context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto("/playground/")
+    page.click("#tab-query")
+    page.fill("[name=question]", "How many?")
+    thin = encode(Image.new("RGB", (3000, 10)))
+    page.set_input_files(
+        "[data-file]", {"name": "thin.png", "mimeType": "image/png", "buffer": thin}
+    )
+    page.click("[data-run]")
+    expect(page.locator("[data-error]")).to_contain_text("too long and thin")
+    expect(page.locator("[name=question]")).to_have_value("How many?")
+    page.set_input_files("[data-file]", NIGHT)
+    expect(page.locator("[data-error]")).to_be_hidden()
+    page.click("[data-run]")
+    expect(page.locator("[data-moon-label]")).to_have_text("Done")
+
+
+def test_an_empty_prompt_is_a_field_error(playground: Page) -> None:
+    playground.click("#tab-detect")
+    playground.fill("[name=object]", "")
+    playground.click("[data-run]")
+    expect(playground.locator("[name=object]")).to_be_focused()
+    expect(playground.locator("[name=object]")).to_have_attribute("aria-invalid", "true")
+    expect(playground.locator("[data-prompt-error]")).to_have_text("Say what to look for.")
+
+
+def test_offline_is_said_and_can_be_tried_again(context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto("/playground/")
+    context.set_offline(offline=True)
+    page.click("[data-run]")
+    expect(page.locator("[data-error]")).to_contain_text("cannot be reached")
+    context.set_offline(offline=False)
+    page.click("[data-retry]")
+    expect(page.locator("[data-moon-label]")).to_have_text("Done")
+
+
+def test_by_keyboard_alone(playground: Page) -> None:
+    playground.focus("#tab-caption")
+    playground.keyboard.press("ArrowRight")
+    expect(playground.locator("#tab-query")).to_be_focused()
+    expect(playground.locator("#tab-query")).to_have_attribute("aria-selected", "true")
+    playground.keyboard.press("End")
+    expect(playground.locator("#tab-point")).to_be_focused()
+    playground.keyboard.press("Home")
+    playground.keyboard.press("ArrowRight")
+    for _ in range(12):
+        playground.keyboard.press("Tab")
+        if playground.evaluate("document.activeElement.name") == "question":
+            break
+    playground.keyboard.press("ControlOrMeta+a")
+    playground.keyboard.type("What color is the background?")
+    playground.keyboard.press("Control+Enter")
+    expect(playground.locator("[data-output]")).to_have_text("black")
+
+
+def test_the_address_is_a_permalink(playground: Page, context: BrowserContext) -> None:
+    playground.check("[name=sample][value=crosses]", force=True)
+    playground.click("#tab-detect")
+    playground.fill("[name=object]", "purple star & more")
+    playground.select_option("[data-variant]", "moondream-embedded-int8")
+    other = context.new_page()
+    other.goto(playground.url)
+    expect(other.locator("[name=sample]:checked")).to_have_value("crosses")
+    expect(other.locator("#tab-detect")).to_have_attribute("aria-selected", "true")
+    expect(other.locator("[name=object]")).to_have_value("purple star & more")
+    expect(other.locator("[data-variant]")).to_have_value("moondream-embedded-int8")
+
+
+def test_history_brings_back_an_answer(playground: Page, run: Run) -> None:
+    first = run()
+    playground.click("#tab-detect")
+    playground.fill("[name=object]", "stars")
+    run()
+    entries = playground.locator("[data-history-list] button")
+    expect(entries).to_have_count(2)
+    entries.nth(1).click()
+    expect(playground.locator("[data-output]")).to_have_text(first)
+    expect(playground.locator("[data-overlay] rect")).to_have_count(0)
+    entries.nth(0).click()
+    assert playground.locator("[data-overlay] rect.pg-mark").count() > 0
+    playground.click("[data-history-clear]")
+    expect(entries).to_have_count(0)
+    playground.click("[data-history-clear]")
+    expect(entries).to_have_count(2)
+
+
+def test_the_snippets_run(playground: Page, run: Run, tmp_path: Path, node_client: Path) -> None:
+    playground.click("#tab-query")
+    playground.fill("[name=question]", 'What\'s the "color" of the $HOME `background`\\?')
+    run()
+    playground.fill("[name=question]", "What color is the background?")
+    expected = run()
+    playground.click("summary:has-text('Code for this run')")
+    code = dict(
+        zip(
+            playground.locator("[data-code-list] .code__bar span").all_inner_texts(),
+            playground.locator("[data-code-list] code").all_inner_texts(),
+            strict=True,
+        )
+    )
+    done = subprocess.run(
+        ["bash", "-c", code["cURL"]], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert f'"answer": "{expected}"' in done.stdout
+    assert (tmp_path / "night.webp").exists()
+    done = subprocess.run(
+        [sys.executable, "-c", code["Python"]],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == expected
+    (tmp_path / "run.mjs").write_text(code["JavaScript"])
+    (tmp_path / "node_modules").symlink_to(node_client / "node_modules")
+    done = subprocess.run(
+        ["node", "run.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == expected
+
+
+def test_hostile_prompts_survive_the_shell(playground: Page, run: Run, tmp_path: Path) -> None:
+    prompt = 'What\'s "red"? $(touch pwned) `touch pwned` \\ $HOME'
+    playground.click("#tab-query")
+    playground.fill("[name=question]", prompt)
+    expected = run()
+    playground.click("summary:has-text('Code for this run')")
+    code = playground.locator("[data-code-list] code").all_inner_texts()[2]
+    done = subprocess.run(
+        ["bash", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert not (tmp_path / "pwned").exists()
+    assert f'"answer": "{expected}"' in done.stdout
+
+
+def test_without_javascript(chromium, live_stack: LiveStack) -> None:
+    context = chromium.new_context(base_url=live_stack.base_url, java_script_enabled=False)
+    page = context.new_page()
+    complaints = quiet(page)
+    page.goto("/playground/")
+    page.check("[name=sample][value=night]", force=True)
+    page.select_option("[name=skill]", "query")
+    page.fill("[name=question]", "What color is the background?")
+    page.click("[data-run]")
+    expect(page.locator("main")).to_contain_text("black", timeout=30_000)
+    expect(page.locator("main")).to_contain_text("ms")
+    page.goto("/playground/")
+    page.select_option("[name=skill]", "detect")
+    page.click("[data-run]")
+    expect(page.locator("[role=alert]")).to_be_visible()
+    assert not [c for c in complaints if "400" not in c]
+    context.close()
+
+
+def test_the_dialog_keeps_focus_and_gives_it_back(page: Page, run: Run) -> None:
+    page.goto("/")
+    opener = page.locator("header [data-open-playground]")
+    opener.click()
+    expect(page.locator("dialog [data-run]")).to_be_visible()
+    assert "star" in run()
+    assert axe(page) == []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        assert page.evaluate(
+            "document.activeElement === document.body || !!document.activeElement.closest('dialog')"
+        )
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    expect(opener).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1440])
+def test_nothing_is_cut_off(playground: Page, run: Run, width: int) -> None:
+    playground.set_viewport_size({"width": width, "height": 800})
+    playground.click("#tab-detect")
+    playground.fill("[name=object]", "stars")
+    run()
+    wide = playground.evaluate("document.documentElement.scrollWidth")
+    assert wide <= width
+    assert axe(playground) == []
+    if width == 390 and SCREENSHOTS.exists():
+        playground.screenshot(path=SCREENSHOTS / "playground-phone.png", full_page=True)

@@ -1,0 +1,92 @@
+"""The playground's page and its form without JavaScript."""
+
+from html import unescape
+from io import BytesIO
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from inference import services
+from inference.models import Job
+from inference.world.samples import SAMPLES
+from pricing.throttling import AddressThrottle
+from tests.images import plain
+
+pytestmark = pytest.mark.django_db
+URL = "/playground/"
+
+
+@pytest.fixture(autouse=True)
+def _store(settings, tmp_path) -> None:
+    settings.IMAGE_STORE_DIR = tmp_path
+
+
+def test_the_page_shows_samples_variants_and_the_models_limits(client: Client, starter) -> None:
+    text = client.get(URL).content.decode()
+    for sample in SAMPLES:
+        assert sample.file_name in text
+    assert "moondream-embedded-nf4" in text
+    assert starter[0].world.split(".")[0] in unescape(text)
+
+
+def test_the_page_is_cheap(client: Client, starter, django_assert_max_num_queries) -> None:
+    client.get(URL)
+    with django_assert_max_num_queries(9):
+        client.get(URL)
+
+
+def test_without_a_model_it_says_so(client: Client) -> None:
+    assert "No model variant is installed" in client.get(URL).content.decode()
+
+
+def test_the_form_answers(client: Client, starter) -> None:
+    sent = client.post(
+        URL, {"skill": "query", "question": "What color is the background?", "sample": "night"}
+    )
+    job = Job.objects.get()
+    assert sent.url == reverse("playground:job", args=[job.pk])
+    waiting = client.get(sent.url)
+    assert b'http-equiv="refresh"' in waiting.content
+    services.job_run(job_id=job.pk, worker="w")
+    done = client.get(sent.url)
+    assert b"black" in done.content
+    assert b'http-equiv="refresh"' not in done.content
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "message"),
+    [
+        ({"skill": "nothing"}, 400, "Choose a skill."),
+        ({"skill": "caption", "sample": "x"}, 400, "An image is needed."),
+        ({"skill": "caption", "length": "x"}, 400, "Choose a caption length."),
+        ({"skill": "query", "question": "", "sample": "night"}, 400, "The question is empty."),
+    ],
+)
+def test_mistakes_come_back_with_what_was_written(client, starter, form, status, message) -> None:
+    answer = client.post(URL, {"object": "kept <b>", **form})
+    assert answer.status_code == status
+    text = answer.content.decode()
+    assert message in text
+    assert "kept &lt;b&gt;" in text
+    assert not Job.objects.exists()
+
+
+def test_a_file_is_taken_and_a_broken_one_refused(client: Client, starter) -> None:
+    good, bad = BytesIO(plain()), BytesIO(b"nonsense")
+    good.name = bad.name = "a.png"
+    assert client.post(URL, {"skill": "caption", "image": good}).status_code == 302
+    assert client.post(URL, {"skill": "caption", "image": bad}).status_code == 415
+
+
+def test_the_form_is_throttled_as_the_api_is(client: Client, starter, monkeypatch) -> None:
+    monkeypatch.setattr(AddressThrottle, "allow_request", lambda *_: False)
+    monkeypatch.setattr(AddressThrottle, "wait", lambda *_: 5)
+    answer = client.post(URL, {"skill": "caption", "sample": "night"})
+    assert answer.status_code == 429
+    assert "Try again in 5 s." in answer.content.decode()
+
+
+def test_no_such_answer(client: Client, starter) -> None:
+    url = reverse("playground:job", args=["00000000-0000-0000-0000-000000000000"])
+    assert client.get(url).status_code == 404
