@@ -3,7 +3,7 @@ the image-encoding cache saves.
 
     python -m bench.latency --url http://127.0.0.1:8000 [--rounds 40]
 
-Needs a running stack (bin/demo) on this machine and the same model folder.
+Needs a running stack on this machine (`ANON_RATE=100000/m bin/demo`) and the same model folder.
 """
 
 import argparse
@@ -39,6 +39,7 @@ def main() -> None:
         "HTTP new image, first token": [], "HTTP new image, total": [],
         "HTTP same image, first token": [], "HTTP same image, total": [],
         "engine, same image, first token": [],
+        "worker, new image, first token": [], "worker, same image, first token": [],
     }  # fmt: skip
     ask(options.url, data_url(scene(random.Random("warm"))))
     for number in range(options.rounds):
@@ -53,7 +54,9 @@ def main() -> None:
         rows["engine, same image, first token"].append(first)
         url = data_url(image)
         for kind in ("new", "same"):
-            first, total = ask(options.url, url)
+            first, total, job = ask(options.url, url)
+            timings = get(f"{options.url}/v1/jobs/{job}")["timings"]
+            rows[f"worker, {kind} image, first token"].append(timings["first_token_ms"])
             rows[f"HTTP {kind} image, first token"].append(first)
             rows[f"HTTP {kind} image, total"].append(total)
     print(f"{'':36}{'median ms':>12}{'p90 ms':>12}")
@@ -66,7 +69,11 @@ def main() -> None:
         print(f"overhead, {what}: {over:.1f} ms")
     saved = median["HTTP new image, first token"] / median["HTTP same image, first token"]
     inside = median["engine, first token"] / median["engine, same image, first token"]
-    print(f"same image again, first token: {saved:.2f}x through HTTP, {inside:.2f}x in the engine")
+    worker = median["worker, new image, first token"] / median["worker, same image, first token"]
+    print(
+        f"same image again, first token: {inside:.2f}x in the engine, {worker:.2f}x in the worker, "
+        f"{saved:.2f}x through HTTP with the image sent again"
+    )
 
 
 def scene(rng: Any) -> Image.Image:
@@ -90,19 +97,25 @@ def drain(pieces: Any) -> tuple[float, float]:
     return first, (time.perf_counter() - started) * 1e3
 
 
-def ask(base: str, image_url: str) -> tuple[float, float]:
-    """(first, total) ms of a streamed query over HTTP."""
+def ask(base: str, image_url: str) -> tuple[float, float, str]:
+    """(first, total) ms of a streamed query over HTTP, and its job."""
     body = json.dumps({"image_url": image_url, "question": QUESTION, "stream": True}).encode()
     request = urllib.request.Request(  # noqa: S310  # the address is the caller's own server
         f"{base}/v1/query", body, {"Content-Type": "application/json"}
     )
     started = time.perf_counter()
-    first = 0.0
+    first, job = 0.0, ""
     with urllib.request.urlopen(request) as response:  # noqa: S310
         for line in response:
-            if line.startswith(b"data: ") and not first:
-                first = (time.perf_counter() - started) * 1e3
-    return first, (time.perf_counter() - started) * 1e3
+            if line.startswith(b"data: "):
+                first = first or (time.perf_counter() - started) * 1e3
+                job = json.loads(line[6:]).get("request_id", "")
+    return first, (time.perf_counter() - started) * 1e3, job
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url) as response:  # noqa: S310
+        return json.load(response)
 
 
 if __name__ == "__main__":

@@ -55,8 +55,12 @@ class EngineBackend:
         return self._model is not None
 
     def load(self) -> dict[str, Any]:
+        import torch
+
         from inference.engine import Moondream
 
+        if settings.INFERENCE_THREADS:
+            torch.set_num_threads(settings.INFERENCE_THREADS)
         started = time.perf_counter()
         model = Moondream.from_pretrained(
             Path(self.folder),

@@ -1,5 +1,6 @@
 """The public face: one class, shaped like the official clients."""
 
+import functools
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -78,13 +79,13 @@ class Moondream:
         )
         return cls(model, tokenizer, quantization)
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """Names what an encoded image depends on: model, revision, precision."""
         info = self.info
         return "/".join(str(info[k]) for k in ("name", "revision", "quantization", "dtype"))
 
-    @property
+    @functools.cached_property
     def info(self) -> dict[str, Any]:
         """name, revision, parameters, weight_bytes, dtype, quantization, device."""
         config = self.model.config

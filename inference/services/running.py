@@ -11,7 +11,6 @@ from uuid import UUID
 
 import redis
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db.models import F
 from django.utils import timezone
 
 from inference import backends, images, stream
@@ -61,13 +60,10 @@ def _claim(job_id: UUID | str, worker: str) -> Job | None:
     if job.attempt >= MAX_ATTEMPTS:
         fail(job, "worker_lost", "The worker was lost while answering, several times over.")
         return None
-    Job.objects.filter(pk=job.pk).update(
-        status=Job.Status.RUNNING,
-        attempt=F("attempt") + 1,
-        worker=worker,
-        started_at=timezone.now(),
-    )
-    job.refresh_from_db(fields=["status", "attempt", "worker", "started_at"])
+    # Under the lease nobody else writes these: no need to read them back.
+    job.status, job.attempt = Job.Status.RUNNING, job.attempt + 1
+    job.worker, job.started_at = worker, timezone.now()
+    job.save(update_fields=["status", "attempt", "worker", "started_at"])
     return job
 
 

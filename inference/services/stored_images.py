@@ -22,11 +22,11 @@ def image_store(*, data: bytes) -> StoredImage:
         "extension": normal.extension,
         "used_at": now,
     }
-    images.write(normal, StoredImage(sha256=normal.sha256, **fields).file_name)
-    kept, created = StoredImage.objects.get_or_create(sha256=normal.sha256, defaults=fields)
-    if not created:
-        kept.used_at = now
-        kept.save(update_fields=["used_at"])
+    kept = StoredImage(sha256=normal.sha256, **fields)
+    images.write(normal, kept.file_name)
+    StoredImage.objects.bulk_create(
+        [kept], update_conflicts=True, unique_fields=["sha256"], update_fields=["used_at"]
+    )
     return kept
 
 

@@ -1,6 +1,7 @@
 """Settings that hold everywhere. The environment is read here and nowhere else; `.env.example`
 lists every variable (a test compares the two)."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,9 @@ CONTENT_SECURITY_POLICY = {
 }
 
 # Inference
+# Of a worker process; half the cores leave room for the web, and a small model gains nothing from
+# more. 0 is torch's own choice.
+INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=max(1, (os.cpu_count() or 2) // 2))
 INFERENCE_DEVICE = env.str("INFERENCE_DEVICE", default="auto")
 INFERENCE_MODEL_DIR = Path(
     env.str("INFERENCE_MODEL_DIR", default=str(BASE_DIR / "inference" / "weights" / "embedded"))

@@ -1,5 +1,6 @@
 """A browser on a running stack that fails on any console error."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 
 AXE = Path(__file__).parent / "vendor" / "axe-4.14.1" / "axe.min.js"
 SCREENSHOTS = Path(__file__).parents[2] / "docs" / "screenshots"
+
+
+def picture(page: "Page", name: str, *, full_page: bool = False) -> None:
+    """A screenshot for the README, when asked for: SCREENSHOTS=1 bin/test tests/browser."""
+    if os.environ.get("SCREENSHOTS") == "1":
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        page.mouse.move(0, 0)
+        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=full_page)
 
 
 def axe(page: "Page") -> list[str]:

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import SCREENSHOTS, axe
+from tests.browser.conftest import axe, picture
 from tests.live import LiveStack
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
@@ -26,8 +26,7 @@ def test_a_page_fits_and_is_accessible(page: Page, path: str, width: int) -> Non
 def test_screenshots(page: Page, path: str, name: str) -> None:
     page.goto(path)
     page.wait_for_load_state("networkidle")
-    if SCREENSHOTS.exists():
-        page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    picture(page, name)
     assert page.locator("main").inner_text()
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
 from inference.world.samples import SAMPLE_DIR, SAMPLES
-from tests.browser.conftest import SCREENSHOTS, axe, quiet
+from tests.browser.conftest import axe, picture, quiet
 from tests.images import encode
 from tests.live import LiveStack
 
@@ -68,9 +68,7 @@ def test_boxes_are_drawn_where_the_answer_says(playground: Page, run: Run) -> No
     legend = playground.locator("[data-legend-list] button").first
     legend.focus()
     expect(playground.locator(".pg-found.is-on")).to_have_count(1)
-    if SCREENSHOTS.exists():
-        playground.mouse.move(0, 0)
-        playground.screenshot(path=SCREENSHOTS / "playground.png")
+    picture(playground, "playground")
 
 
 def test_points_and_nothing_found(playground: Page, run: Run) -> None:
@@ -376,5 +374,5 @@ def test_nothing_is_cut_off(playground: Page, run: Run, width: int) -> None:
     wide = playground.evaluate("document.documentElement.scrollWidth")
     assert wide <= width
     assert axe(playground) == []
-    if width == 390 and SCREENSHOTS.exists():
-        playground.screenshot(path=SCREENSHOTS / "playground-phone.png", full_page=True)
+    if width == 390:
+        picture(playground, "playground-phone", full_page=True)
