@@ -150,7 +150,7 @@ def test_cancel(playground: Page, live_stack: LiveStack) -> None:
 
 
 def test_a_lost_connection_resumes(playground: Page, context: BrowserContext, run: Run) -> None:
-    cut = []
+    cut: list[int] = []
 
     def once(route) -> None:  # type: ignore[no-untyped-def]
         if cut:

@@ -2,6 +2,7 @@
 
 from html import unescape
 from io import BytesIO
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -41,7 +42,7 @@ def test_without_a_model_it_says_so(client: Client) -> None:
 
 
 def test_the_form_answers(client: Client, starter) -> None:
-    sent = client.post(
+    sent: Any = client.post(
         URL, {"skill": "query", "question": "What color is the background?", "sample": "night"}
     )
     job = Job.objects.get()

@@ -1,7 +1,10 @@
 """Pages from the CMS: starter content, editing, the reference made from the schema."""
 
+from typing import Any
+
 import pytest
 from django.core.management import call_command
+from django.template.loader import render_to_string
 from django.test import Client
 from wagtail.models import Page, Site
 
@@ -88,10 +91,9 @@ def test_the_reference_is_the_schema(client: Client, starter) -> None:
 
 
 def test_every_section_has_a_preview(client: Client, starter) -> None:
-    from django.template.loader import render_to_string
-
     home = HomePage.objects.first()
-    for name, block in blocks.SECTIONS:
+    sections: list[tuple[str, Any]] = list(blocks.SECTIONS)
+    for name, block in sections:
         assert block.meta.description, name
         value = block.get_preview_value()
         assert render_to_string(block.meta.template, block.get_context(value)).strip(), name
