@@ -13,7 +13,9 @@ from transformers.utils import logging as transformers_logging
 from inference.engine.model import HIGH_PRECISION, MoondreamForVision
 
 Quantization = Literal["int8", "nf4"]
-FILES = ("config.json", "model.safetensors", "tokenizer.json")
+FILES = ("config.json", "tokenizer.json")
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+"""Whole, or the index of its parts."""
 
 
 class CheckpointError(ValueError):
@@ -61,6 +63,8 @@ def load(
     """
     path = Path(folder)
     absent = [name for name in FILES if not (path / name).is_file()]
+    if not any((path / name).is_file() for name in WEIGHTS):
+        absent.append(WEIGHTS[0])
     if absent:
         raise CheckpointError(f"{path} is not a model folder: {', '.join(absent)} missing.")
     transformers_logging.disable_progress_bar()

@@ -103,7 +103,8 @@ class TokenizerConfig:
 
     bos_id: int = 0
     eos_id: int = 0
-    answer_id: int = 3
+    answer_id: int | None = 3
+    """None in tokenizers before 2025-06-21, which have no such token."""
     thinking_id: int | None = 4
     coord_id: int = 5
     size_id: int = 6

@@ -301,7 +301,7 @@ class Moondream:
         printed = 0
         while True:
             logits = self.model.text.logits(hidden)[0].float()
-            if ids:
+            if ids and tokens.answer_id is not None:
                 # Upstream masks the answer token from the second generated token on.
                 logits[tokens.answer_id] = -torch.inf
             token, probability = choose(logits, settings, generator)
