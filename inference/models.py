@@ -32,6 +32,11 @@ class Variant(models.Model):
     is_default = models.BooleanField(default=False)
     enabled = models.BooleanField(default=True)
     world = models.TextField(blank=True, help_text="What it knows, said honestly to a visitor.")
+    source = models.CharField(
+        max_length=400, blank=True, help_text="Where the weights came from: a repository or a path."
+    )
+    licence = models.CharField(max_length=80, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True, help_text="Of the weights' files.")
     lacks = models.JSONField(
         default=list,
         blank=True,
@@ -64,6 +69,32 @@ class Variant(models.Model):
             return self.get_quantization_display()
         names = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}
         return names.get(self.loaded_dtype, "FP16")
+
+
+class VariantMeasurement(models.Model):
+    """What one variant cost and scored on one machine at one time; kept, never overwritten."""
+
+    variant = models.ForeignKey(Variant, on_delete=models.CASCADE, related_name="measurements")
+    revision = models.CharField(max_length=80)
+    measured_at = models.DateTimeField(auto_now_add=True)
+    hardware = models.CharField(max_length=200)
+    device = models.CharField(max_length=20)
+    threads = models.PositiveSmallIntegerField()
+    dtype = models.CharField(max_length=16)
+    weight_bytes = models.BigIntegerField()
+    peak_bytes = models.BigIntegerField()
+    load_ms = models.FloatField()
+    encode_ms = models.FloatField()
+    first_token_ms = models.FloatField(help_text="After the image is encoded.")
+    tokens_per_s = models.FloatField()
+    scores = models.JSONField(default=dict, blank=True, help_text="On held-out world scenes.")
+
+    class Meta:
+        ordering = ["-measured_at"]
+        indexes = [models.Index(fields=["variant", "-measured_at"], name="variant_measured")]
+
+    def __str__(self) -> str:
+        return f"{self.variant_id} on {self.hardware}, {self.measured_at:%Y-%m-%d}"
 
 
 class StoredImage(models.Model):

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from inference import stream
 from inference.errors import NotFound
-from inference.models import Job, Variant
+from inference.models import Job, Variant, VariantMeasurement
 
 ALIASES = frozenset(
     {"", "moondream", "moondream2", "moondream-2b", "moondream3-preview", "moondream-embedded"}
@@ -50,6 +50,16 @@ def variant_get(name: str | None) -> Variant:
             hint=f"Available: {known}.",
         )
     return found
+
+
+def latest_measurements() -> list[VariantMeasurement]:
+    """The newest measurement of every enabled variant; one query."""
+    return list(
+        VariantMeasurement.objects.filter(variant__enabled=True)
+        .select_related("variant")
+        .order_by("variant_id", "-measured_at")
+        .distinct("variant_id")
+    )
 
 
 def job_get(job_id: UUID | str) -> Job:

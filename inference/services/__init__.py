@@ -1,5 +1,6 @@
 """Writes: storing images, submitting, running, cancelling and clearing jobs."""
 
+from inference.services.catalogue import model_add, model_pull, variant_measure, variants_sync
 from inference.services.housekeeping import (
     purge,
     rescue,
@@ -11,7 +12,6 @@ from inference.services.running import job_run
 from inference.services.settling import job_timed_out
 from inference.services.stored_images import image_get, image_store
 from inference.services.submitting import job_cancel, job_submit
-from inference.services.variants import variants_sync
 
 __all__ = [
     "image_get",
@@ -20,8 +20,11 @@ __all__ = [
     "job_run",
     "job_submit",
     "job_timed_out",
+    "model_add",
+    "model_pull",
     "purge",
     "rescue",
+    "variant_measure",
     "variants_sync",
     "worker_beat",
     "worker_gone",

@@ -193,6 +193,7 @@ INFERENCE_DEVICE = env.str("INFERENCE_DEVICE", default="auto")
 INFERENCE_MODEL_DIR = Path(
     env.str("INFERENCE_MODEL_DIR", default=str(BASE_DIR / "inference" / "weights" / "embedded"))
 )
+MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR / "models")))
 INFERENCE_JOB_TIME_LIMIT_S = env.int("INFERENCE_JOB_TIME_LIMIT_S", default=30)
 # How long a message may stay unacknowledged before another worker gets it: above the time limit.
 INFERENCE_VISIBILITY_TIMEOUT_S = env.int("INFERENCE_VISIBILITY_TIMEOUT_S", default=45)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.embedded import evaluate
 from inference.engine import Moondream
 from inference.world.evaluation import held_out
+from leaderboard.world_scores import evaluate
 
 FOLDER = Path(__file__).parents[2] / "inference" / "weights" / "embedded"
 

@@ -1,0 +1,143 @@
+"""Models of this installation beyond the embedded one, and what each costs."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from inference import selectors
+from inference.errors import InvalidInput
+from inference.models import Variant, VariantMeasurement
+
+PRECISIONS: tuple[tuple[str, str, str], ...] = (
+    ("", "fp16", ""),
+    (Variant.Quantization.INT8, "int8", ", 8-bit"),
+    (Variant.Quantization.NF4, "nf4", ", 4-bit"),
+)
+"""(quantization, end of the slug, end of the name)."""
+
+REPOSITORIES = {
+    "moondream2": "vikhyatk/moondream2",
+    "moondream-2b-4bit": "moondream/moondream-2b-2025-04-14-4bit",
+    "moondream-0.5b": "vikhyatk/moondream2",
+}
+"""Hub repositories by short name; the 0.5B lives on a revision of the 2B's."""
+TOKENIZER_REPOSITORY = "moondream/starmie-v1"
+_SLUG = re.compile(r"[^a-z0-9]+")
+
+
+def model_add(
+    *,
+    source: Path,
+    name: str,
+    revision: str,
+    licence: str = "",
+    origin: str = "",
+    tokenizer: Path | None = None,
+) -> list[Variant]:
+    """Register a checkpoint at three precisions; adding the same again updates it.
+
+    Raises:
+        InvalidInput: the files are not a complete checkpoint, with what is wrong.
+    """
+    from inference.engine import CheckpointError
+    from inference.engine.official import convert
+
+    slug = _SLUG.sub("-", f"{name}-{revision}".lower()).strip("-")
+    folder = settings.MODELS_DIR / slug
+    try:
+        digest = convert(source, folder, name=name, revision=revision, tokenizer=tokenizer)
+    except CheckpointError as error:
+        raise InvalidInput(str(error), code="bad_checkpoint") from error
+    return variants_register(
+        folder, slug=slug, title=name,
+        extra={"source": origin or str(source), "licence": licence, "sha256": digest},
+    )  # fmt: skip
+
+
+def variants_register(
+    folder: Path, *, slug: str, title: str, extra: Mapping[str, Any] | None = None
+) -> list[Variant]:
+    """Make the three variants of a model folder, or bring them to the folder's revision."""
+    config = json.loads((folder / "config.json").read_text())
+    card = folder / "world.txt"
+    fields = {
+        "model_name": config["name"],
+        "revision": config["revision"],
+        "folder": str(folder),
+        "world": card.read_text().strip() if card.exists() else "",
+        "lacks": config.get("lacks", []),
+        **(extra or {}),
+    }
+    made = []
+    with transaction.atomic():
+        for quantization, suffix, ending in PRECISIONS:
+            own = {**fields, "name": f"{title}{ending}", "quantization": quantization}
+            first = not quantization and not Variant.objects.filter(is_default=True).exists()
+            variant, _ = Variant.objects.update_or_create(
+                slug=f"{slug}-{suffix}", defaults=own, create_defaults={**own, "is_default": first}
+            )
+            made.append(variant)
+    return made
+
+
+def variants_sync() -> list[Variant]:
+    """Make the embedded model's variants, or update them to the folder's revision."""
+    variants_register(
+        Path(settings.INFERENCE_MODEL_DIR), slug="moondream-embedded", title="Moondream embedded",
+        extra={"source": "this project", "licence": "Apache-2.0"},
+    )  # fmt: skip
+    return selectors.variants_available()
+
+
+def model_pull(*, name: str, revision: str, licence: str = "Apache-2.0") -> list[Variant]:
+    """Fetch a published checkpoint from the Hugging Face hub and register it.
+
+    Raises:
+        InvalidInput: the hub cannot be reached, or has no such thing; says what else can be done.
+    """
+    from huggingface_hub import hf_hub_download, snapshot_download
+
+    repository = REPOSITORIES.get(name, name)
+    try:
+        folder = Path(
+            snapshot_download(
+                repository, revision=revision,
+                allow_patterns=["*.safetensors", "*.safetensors.index.json", "tokenizer.json"],
+            )
+        )  # fmt: skip
+        tokenizer = folder / "tokenizer.json"
+        if not tokenizer.exists() and revision >= "2025-06-21":
+            tokenizer = Path(hf_hub_download(TOKENIZER_REPOSITORY, "tokenizer.json"))
+    except Exception as error:
+        # The hub's client raises its own, httpx's and the operating system's errors.
+        raise InvalidInput(
+            f"{repository} at {revision} could not be fetched ({type(error).__name__}).",
+            code="hub_unreachable",
+            hint="Other ways: `models add PATH` for files you have; a cloud variant "
+            "(MOONDREAM_API_KEY); or the embedded model, which needs no download.",
+        ) from error
+    return model_add(
+        source=folder, name=name, revision=revision, licence=licence,
+        origin=f"huggingface.co/{repository}@{revision}", tokenizer=tokenizer,
+    )  # fmt: skip
+
+
+def variant_measure(
+    *, variant: Variant, scores: Callable[[Variant], dict[str, Any]] | None = None
+) -> VariantMeasurement:
+    """Measure a variant on this machine; `scores` tells how well it answers."""
+    from inference.engine.measuring import measure
+
+    cost = measure(variant.folder, variant.quantization, threads=settings.INFERENCE_THREADS)
+    return VariantMeasurement.objects.create(
+        variant=variant,
+        revision=variant.revision,
+        scores=scores(variant) if scores else {},
+        **asdict(cost),
+    )

@@ -1,0 +1,95 @@
+"""`manage.py models`: the models of this installation."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from inference import selectors, services
+from inference.errors import DomainError
+from inference.models import Variant, VariantMeasurement
+
+
+class Command(BaseCommand):
+    help = "Add, fetch, list and measure models."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        add = actions.add_parser("add", help="Register a checkpoint that is on this machine.")
+        add.add_argument("path", type=Path, help="A folder, or one safetensors file.")
+        add.add_argument("--name", default="moondream2")
+        add.add_argument("--revision", required=True, help="Its release, as in 2025-06-21.")
+        add.add_argument("--licence", default="")
+        add.add_argument("--tokenizer", type=Path, help="tokenizer.json of the same revision.")
+        pull = actions.add_parser("pull", help="Fetch a published checkpoint and register it.")
+        pull.add_argument("name", help="moondream2, or a repository of the hub.")
+        pull.add_argument("--revision", required=True)
+        actions.add_parser("list", help="What is registered.")
+        report = actions.add_parser("report", help="Measure variants on this machine.")
+        report.add_argument("slugs", nargs="*", help="Variants; all by default.")
+        report.add_argument("--scenes", type=int, default=60, help="Held-out scenes to score.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            getattr(self, f"_{options['action']}")(options)
+        except DomainError as error:
+            raise CommandError(f"{error.message} {error.hint}".strip()) from error
+
+    def _add(self, options: dict[str, Any]) -> None:
+        made = services.model_add(
+            source=options["path"], name=options["name"], revision=options["revision"],
+            licence=options["licence"], tokenizer=options["tokenizer"],
+        )  # fmt: skip
+        self._registered(made)
+
+    def _pull(self, options: dict[str, Any]) -> None:
+        self._registered(services.model_pull(name=options["name"], revision=options["revision"]))
+
+    def _registered(self, made: list[Variant]) -> None:
+        for variant in made:
+            self.stdout.write(f"{variant.slug}  sha256 {variant.sha256[:12]}  {variant.folder}")
+
+    def _list(self, options: dict[str, Any]) -> None:
+        for v in selectors.variants_available():
+            default = " (default)" if v.is_default else ""
+            self.stdout.write(f"{v.slug}{default}  {v.revision}  {v.licence}  {v.source}")
+
+    def _report(self, options: dict[str, Any]) -> None:
+        from tqdm import tqdm
+
+        from leaderboard.world_scores import variant_scores
+
+        chosen = (
+            [selectors.variant_get(slug) for slug in options["slugs"]]
+            or selectors.variants_available()
+        )  # fmt: skip
+        rows = [
+            services.variant_measure(
+                variant=variant,
+                scores=variant_scores(options["scenes"]) if options["scenes"] else None,
+            )
+            for variant in tqdm(chosen, unit="variant", disable=None)
+        ]
+        self._print(rows)
+
+    def _print(self, rows: list[VariantMeasurement]) -> None:
+        lines: list[tuple[str, list[str]]] = [
+            ("variant", [r.variant.slug.removeprefix("moondream-") for r in rows]),
+            ("dtype", [r.dtype for r in rows]),
+            ("weights, MB", [f"{r.weight_bytes / 1e6:.1f}" for r in rows]),
+            ("peak memory, MB", [f"{r.peak_bytes / 1e6:.0f}" for r in rows]),
+            ("load, ms", [f"{r.load_ms:.0f}" for r in rows]),
+            ("encode, ms", [f"{r.encode_ms:.1f}" for r in rows]),
+            ("first token, ms", [f"{r.first_token_ms:.1f}" for r in rows]),
+            ("tokens/s", [f"{r.tokens_per_s:.0f}" for r in rows]),
+            ("VQA", [f"{r.scores['vqa']:.3f}" if r.scores else "-" for r in rows]),
+            ("detect F1", [f"{r.scores['detect_f1']:.3f}" if r.scores else "-" for r in rows]),
+            (
+                "point error",
+                [f"{r.scores['point_error_mean']:.3f}" if r.scores else "-" for r in rows],
+            ),
+        ]
+        for name, cells in lines:
+            self.stdout.write(f"{name:18}" + "".join(f"{cell:>18}" for cell in cells))
+        if rows:
+            self.stdout.write(f"Measured on {rows[0].hardware}, {rows[0].threads} used.")

@@ -1,0 +1,102 @@
+"""Registering checkpoints, fetching them, measuring them."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from inference import selectors, services
+from inference.engine.testing import make_tiny_checkpoint
+from inference.models import Job, Variant
+from inference.world.samples import sample_bytes
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def published(tmp_path: Path, settings) -> Path:
+    """A random checkpoint as it would lie on the hub."""
+    settings.MODELS_DIR = tmp_path / "models"
+    settings.IMAGE_STORE_DIR = tmp_path / "images"
+    return make_tiny_checkpoint(tmp_path / "download")
+
+
+def _run(*args: str) -> str:
+    out = StringIO()
+    call_command("models", *args, stdout=out)
+    return out.getvalue()
+
+
+def test_a_checkpoint_is_registered_at_three_precisions_and_answers(published: Path) -> None:
+    services.variants_sync()
+    out = _run("add", str(published), "--name", "Moondream2", "--revision", "2025-06-21")
+    assert "moondream2-2025-06-21-nf4" in out
+    made = Variant.objects.filter(slug__startswith="moondream2")
+    assert {v.quantization for v in made} == {"", "int8", "nf4"}
+    assert {len(v.sha256) for v in made} == {64}
+    assert not any(v.is_default for v in made)
+    job = services.job_submit(
+        skill="query", variant_slug="moondream2-2025-06-21-fp16", params={"question": "What?"},
+        image=services.image_store(data=sample_bytes("night")), caller="t",
+    )  # fmt: skip
+    services.job_run(job_id=job.id, worker="w")
+    job.refresh_from_db()
+    assert job.status == Job.Status.SUCCEEDED, job.error_message
+    assert "moondream2-2025-06-21-fp16" in _run("list")
+
+
+def test_adding_again_updates(published: Path) -> None:
+    for _ in range(2):
+        _run("add", str(published), "--revision", "2025-06-21", "--licence", "Apache-2.0")
+    assert Variant.objects.count() == 3
+    assert set(Variant.objects.values_list("licence", flat=True)) == {"Apache-2.0"}
+
+
+def test_a_broken_checkpoint_is_named_and_leaves_nothing(published: Path, settings) -> None:
+    config = json.loads((published / "config.json").read_text())
+    config["text"]["n_layers"] += 1
+    (published / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CommandError, match="missing"):
+        _run("add", str(published), "--revision", "1")
+    assert not Variant.objects.exists()
+    assert not list(settings.MODELS_DIR.glob("*"))
+
+
+def test_a_hub_that_cannot_be_reached_names_the_other_ways(monkeypatch) -> None:
+    def away(*_, **__) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", away)
+    with pytest.raises(CommandError) as caught:
+        _run("pull", "moondream2", "--revision", "2025-06-21")
+    for way in ("models add PATH", "cloud variant", "embedded model"):
+        assert way in str(caught.value)
+
+
+def test_a_pulled_checkpoint_says_where_it_came_from(published: Path, monkeypatch) -> None:
+    asked = {}
+
+    def fetch(repository: str, **options: object) -> str:
+        asked.update(options, repository=repository)
+        return str(published)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    _run("pull", "moondream2", "--revision", "2025-06-21")
+    assert asked["repository"] == "vikhyatk/moondream2"
+    assert not [p for p in asked["allow_patterns"] if p.endswith((".py", ".bin", ".pt"))]
+    variant = Variant.objects.first()
+    assert variant.source == "huggingface.co/vikhyatk/moondream2@2025-06-21"
+
+
+def test_the_report_measures_and_keeps(published: Path) -> None:
+    _run("add", str(published), "--revision", "2025-06-21")
+    out = _run("report", "moondream2-2025-06-21-fp16", "--scenes", "0")
+    assert "tokens/s" in out
+    assert "Measured on" in out
+    (row,) = selectors.latest_measurements()
+    assert row.weight_bytes > 100_000
+    assert row.peak_bytes > 0
+    assert row.first_token_ms > 0
+    assert row.hardware
