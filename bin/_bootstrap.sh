@@ -40,6 +40,9 @@ bootstrap() { # bootstrap <requirements file>
       grep -v 'is ignored: it is neither' .venv/pip.log | tail -n 5 >&2
       fail "The packages could not be installed: see .venv/pip.log. No network, no disk, or no wheel for this platform."
     }
+    # Its declared dependency is a GPU engine of several GB, which its HTTP half does not need.
+    "$PYTHON_BIN" -m pip install --disable-pip-version-check --quiet --no-deps -r requirements/clients.txt 2>>.venv/pip.log ||
+      fail "The official Moondream client could not be installed: see .venv/pip.log."
     echo "$wanted" >"$stamp"
   fi
 }

@@ -65,6 +65,8 @@ class Variant(models.Model):
     @property
     def precision(self) -> str:
         """What really runs: "8-bit", "4-bit", or the floating type ("BF16")."""
+        if self.backend == "cloud":
+            return "remote"
         if self.quantization:
             return self.get_quantization_display()
         names = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}

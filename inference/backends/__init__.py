@@ -12,15 +12,18 @@ __all__ = [
 
 def for_variant(variant: Variant) -> Backend:
     """The backend of a variant, kept for the life of this process (the latest four)."""
-    return _backend(
-        variant.backend, variant.folder, variant.revision, variant.quantization, variant.dtype
-    )
+    where = variant.model_name if variant.backend == "cloud" else variant.folder
+    return _backend(variant.backend, where, variant.revision, variant.quantization, variant.dtype)
 
 
 @functools.lru_cache(maxsize=4)
-def _backend(kind: str, folder: str, revision: str, quantization: str, dtype: str) -> Backend:
+def _backend(kind: str, where: str, revision: str, quantization: str, dtype: str) -> Backend:
     if kind == "engine":
         from inference.backends.engine import EngineBackend
 
-        return EngineBackend(folder, quantization, dtype)
+        return EngineBackend(where, quantization, dtype)
+    if kind == "cloud":
+        from inference.backends.cloud import CloudBackend
+
+        return CloudBackend(where)
     raise ValueError(f"Unknown backend {kind!r}.")

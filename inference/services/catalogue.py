@@ -87,12 +87,31 @@ def variants_register(
 
 
 def variants_sync() -> list[Variant]:
-    """Make the embedded model's variants, or update them to the folder's revision."""
+    """Make the embedded model's variants and, with a key, the cloud's; or update them."""
     variants_register(
         Path(settings.INFERENCE_MODEL_DIR), slug="moondream-embedded", title="Moondream embedded",
         extra={"source": "this project", "licence": "Apache-2.0"},
     )  # fmt: skip
+    _cloud_sync()
     return selectors.variants_available()
+
+
+def _cloud_sync() -> None:
+    """The cloud's variant is there while its key is."""
+    slug = "moondream-cloud"
+    if not settings.MOONDREAM_API_KEY:
+        Variant.objects.filter(slug=slug).update(enabled=False)
+        return
+    fields = {
+        "name": "Moondream cloud",
+        "model_name": "",
+        "revision": "service",
+        "backend": "cloud",
+        "source": settings.MOONDREAM_ENDPOINT,
+        "world": "Moondream's own service. The image leaves this server for it.",
+        "enabled": True,
+    }
+    Variant.objects.update_or_create(slug=slug, defaults=fields)
 
 
 def model_pull(*, name: str, revision: str, licence: str = "Apache-2.0") -> list[Variant]:

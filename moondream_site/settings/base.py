@@ -194,6 +194,9 @@ INFERENCE_MODEL_DIR = Path(
     env.str("INFERENCE_MODEL_DIR", default=str(BASE_DIR / "inference" / "weights" / "embedded"))
 )
 MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR / "models")))
+# With a key, Moondream's own service is one more variant; the images asked of it leave this server.
+MOONDREAM_API_KEY = env.str("MOONDREAM_API_KEY", default="")
+MOONDREAM_ENDPOINT = env.str("MOONDREAM_ENDPOINT", default="https://api.moondream.ai/v1")
 INFERENCE_JOB_TIME_LIMIT_S = env.int("INFERENCE_JOB_TIME_LIMIT_S", default=30)
 # How long a message may stay unacknowledged before another worker gets it: above the time limit.
 INFERENCE_VISIBILITY_TIMEOUT_S = env.int("INFERENCE_VISIBILITY_TIMEOUT_S", default=45)
