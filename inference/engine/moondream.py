@@ -165,11 +165,9 @@ class Moondream:
             raise UnsupportedSkill(
                 f"{self.model.config.name} answers about an image only; send one."
             )
-        tokens = self.sections.tokenizer
-        template = tokens.templates["query"]
-        slots, regions = self._references(len(template["prefix"]), spatial_refs or ())
-        asked = self._encode((" " if tokens.question_space else "") + question)
-        prompt = [*template["prefix"], *slots, *asked, *template["suffix"]]
+        prefix = self.sections.tokenizer.templates["query"]["prefix"]
+        slots, regions = self._references(len(prefix), spatial_refs or ())
+        prompt = self.query_prompt(question, slots)
         run = Run()
         pieces = self._text(run, image, prompt, regions, Settings.read(settings))
         return respond("answer", run, pieces, "".join, stream=stream)
@@ -206,6 +204,13 @@ class Moondream:
         """Answer once on a blank image, so that the first visitor does not pay for set-up."""
         side = self.sections.vision.crop_size
         self.caption(Image.new("RGB", (side, side)), length="short", settings={"max_tokens": 2})
+
+    def query_prompt(self, question: str, slots: Sequence[int] = ()) -> list[int]:
+        """Token ids of a question's prompt; `slots` stand for spatial references."""
+        tokens = self.sections.tokenizer
+        template = tokens.templates["query"]
+        asked = self._encode((" " if tokens.question_space else "") + question)
+        return [*template["prefix"], *slots, *asked, *template["suffix"]]
 
     # Internals
 
