@@ -12,7 +12,7 @@ from inference.models import Job, Variant
 from inference.world.samples import SAMPLES, Sample
 
 SUGGESTIONS = {
-    "query": ["How many shapes are there?", "What color is the star?", "Is there a sign?",
+    "query": ["How many shapes are there?", "What color is the star?", "What does the sign say?",
               "Is there a red circle?", "Where is the blue square?"],
     "detect": ["red circle", "stars", "blue shapes", "sign"],
     "point": ["green square", "hearts", "shapes"],

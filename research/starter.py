@@ -95,8 +95,8 @@ PAGES: list[dict[str, Any]] = [
                  "tokens form a prefix that a text decoder reads, with heads of their own for "
                  "coordinates and sizes.</p>"},
                 {"term": "Embedded model", "text": "<p>A small member of that family, trained in this "
-                 "project on drawn scenes. It knows coloured shapes, counts and places; signs it "
-                 "finds but cannot read yet. Photographs are outside its world.</p>"},
+                 "project on drawn scenes. It knows coloured shapes, counts, places and signs "
+                 "with a number or one of sixteen words. Photographs are outside its world.</p>"},
                 {"term": "Precisions", "text": "<p>Half precision, 8-bit and 4-bit of the same "
                  "weights, by bitsandbytes, on CPU or GPU.</p>"},
                 {"term": "Still to come", "text": "<p>The official checkpoint, leaderboards, "

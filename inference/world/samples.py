@@ -47,7 +47,7 @@ SAMPLES: tuple[Sample, ...] = (
     ),
     Sample(
         "moon", 117, "Drawn scene on white: a sign that reads MOON among three shapes",
-        {"query": "Is there a sign?", "detect": "sign", "point": "yellow triangle"},
+        {"query": "What does the sign say?", "detect": "sign", "point": "yellow triangle"},
         has_sign=True,
     ),
     Sample(
@@ -57,7 +57,7 @@ SAMPLES: tuple[Sample, ...] = (
     ),
     Sample(
         "number", 110, "Drawn scene on gray: a sign with the number 52 among three shapes",
-        {"query": "How many green squares are there?", "detect": "green shapes", "point": "red heart"},
+        {"query": "What number is on the sign?", "detect": "green shapes", "point": "red heart"},
         has_sign=True,
     ),
     Sample(
