@@ -6,19 +6,19 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from inference.models import Variant
 from inference.world import caption
 from inference.world.evaluation import Item, held_out
 from leaderboard.metrics import bleu4, exact_match, f1_at_iou, point_errors
 
 if TYPE_CHECKING:
     from inference.engine import Moondream
+    from inference.models import Variant
 
 
-def variant_scores(scenes: int) -> Callable[[Variant], dict[str, Any]]:
+def variant_scores(scenes: int) -> Callable[["Variant"], dict[str, Any]]:
     """A scorer of variants on that many held-out scenes."""
 
-    def score(variant: Variant) -> dict[str, Any]:
+    def score(variant: "Variant") -> dict[str, Any]:
         from inference.engine import Moondream
 
         model = Moondream.from_pretrained(

@@ -49,7 +49,7 @@ def answer_figure(slug: str, skill: str) -> AnswerFigure | None:
         width=record["width"],
         height=record["height"],
         alt=sample.alt,
-        caption=f"{_answers()['model']}, computed on {_answers()['computed_on']}. The scene is drawn.",
+        caption=f"{_answers()['model']}, computed on {_answers()['computed_on']}. The scene is drawn, and chosen.",
         question=f"{skill.capitalize()}: {given['prompt']}"
         if given["prompt"]
         else skill.capitalize(),

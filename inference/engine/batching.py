@@ -5,7 +5,7 @@ are aligned at their ends, the room before a shorter one is masked out, and ever
 positions it would have alone. A row's answer is the one it gets alone, up to rounding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from inference.engine.answers import Answer, EncodedImage, ImageLike, Run
 from inference.engine.crops import make_crops, normalise, reconstruct
 from inference.engine.layers import KVCache
-from inference.engine.moondream import Moondream, SettingsLike, choose
+from inference.engine.moondream import Moondream, SettingsLike, choose, flush_point
 from inference.engine.settings import Settings
 
 
@@ -64,7 +64,6 @@ def _row(cache: KVCache, row: int) -> KVCache:
     return other
 
 
-@torch.inference_mode()
 def answer_many(
     model: Moondream, asks: Sequence[Ask], settings: SettingsLike = None
 ) -> list[Answer]:
@@ -73,8 +72,25 @@ def answer_many(
     Raises:
         ValueError: a row with an empty question, or a prompt too long for the model.
     """
+    answers = {row: item for row, item in stream_many(model, asks, settings) if not _is_text(item)}
+    return [answers[row] for row in range(len(asks))]  # type: ignore[misc]
+
+
+def _is_text(item: "str | Answer") -> bool:
+    return isinstance(item, str)
+
+
+@torch.inference_mode()
+def stream_many(
+    model: Moondream, asks: Sequence[Ask], settings: SettingsLike = None
+) -> Iterator[tuple[int, str | Answer]]:
+    """As `answer_many`, while it is made: (row, piece of text) in whole words, and (row, answer)
+    when a row has ended.
+
+    Raises:
+        ValueError: see `answer_many`.
+    """
     chosen = Settings.read(settings)
-    run = Run()
     encoded = encode_images(model, [a.image for a in asks])
     prompts = [_prompt(model, ask) for ask in asks]
     longest = max(map(len, prompts))
@@ -88,40 +104,51 @@ def answer_many(
     ids = torch.tensor([[0] * (longest - len(p)) + p for p in prompts], device=model.device)
     # Position of each slot in its own row; the padding's is of no matter, it is never seen.
     positions = start + torch.arange(longest, device=model.device) - pads[:, None]
-    began = run.elapsed_ms()
+    rows = [
+        Row(model, ask, image, len(prompt) + start)
+        for ask, image, prompt in zip(asks, encoded, prompts, strict=True)
+    ]
     hidden = model.model.text(
         model.model.text.embed(ids), positions, _mask(pads, start, longest, longest), cache
     )[:, -1]
-    prefill_ms = run.elapsed_ms() - began
-    rows = [Row(model, ask, len(prompt) + start) for ask, prompt in zip(asks, prompts, strict=True)]
-    generator = torch.Generator(model.device).manual_seed(chosen.seed)
-    steps = 0
-    while True:
-        tokens = [
-            row.take(logits, chosen, generator)
-            for row, logits in zip(rows, model.model.text.logits(hidden).float(), strict=True)
-        ]
-        steps += 1
-        if all(row.ended for row in rows) or steps >= room:
-            break
-        embeds = model.model.text.embed(torch.tensor(tokens, device=model.device)[:, None])
-        at = start + longest + steps - 1
-        here = at - pads[:, None]
-        hidden = model.model.text(embeds, here, _mask(pads, start, 1, longest + steps), cache)[
-            :, -1
-        ]
     for row in rows:
-        row.run.prefill_ms = prefill_ms
-    return [row.answer(e) for row, e in zip(rows, encoded, strict=True)]
+        row.run.prefill_ms = row.run.elapsed_ms()
+    generator = torch.Generator(model.device).manual_seed(chosen.seed)
+    for step in range(1, room + 1):
+        logits = model.model.text.logits(hidden).float()
+        tokens = []
+        for number, row in enumerate(rows):
+            was_open = not row.ended
+            tokens.append(row.take(logits[number], chosen, generator))
+            if was_open:
+                last = row.ended or step == room
+                piece = row.piece(last=last)
+                if piece:
+                    yield number, piece
+                if last:
+                    yield number, row.answer()
+        if step == room or all(row.ended for row in rows):
+            return
+        embeds = model.model.text.embed(torch.tensor(tokens, device=model.device)[:, None])
+        here = start + longest + step - 1 - pads[:, None]
+        hidden = model.model.text(embeds, here, _mask(pads, start, 1, longest + step), cache)[:, -1]
 
 
 class Row:
     """One answer of a batch while it is made."""
 
-    def __init__(self, model: Moondream, ask: Ask, prompt_tokens: int) -> None:
+    def __init__(
+        self, model: Moondream, ask: Ask, encoded: EncodedImage, prompt_tokens: int
+    ) -> None:
         self.model, self.ask = model, ask
-        self.run = Run(prompt_tokens=prompt_tokens)
+        cached = encoded is ask.image
+        self.run = Run(
+            prompt_tokens=prompt_tokens,
+            encode_cached=cached,
+            encode_ms=0.0 if cached else encoded.encode_ms,
+        )
         self.ids: list[int] = []
+        self.printed = 0
         self.ended = False
 
     def take(self, logits: torch.Tensor, settings: Settings, generator: torch.Generator) -> int:
@@ -140,12 +167,17 @@ class Row:
             self.ids.append(token)
         return token
 
-    def answer(self, encoded: EncodedImage) -> Answer:
+    def piece(self, *, last: bool) -> str:
+        """Text that can be shown by now and was not yet."""
+        text: str = self.model.tokenizer.decode(self.ids)
+        cut = len(text) if last else flush_point(text)
+        shown, self.printed = text[self.printed : cut], max(cut, self.printed)
+        return shown
+
+    def answer(self) -> Answer:
         """What `Moondream.caption` or `.query` would have given."""
         if not self.ended:
             self.run.finish_reason = "length"
-        self.run.encode_cached = encoded is self.ask.image
-        self.run.encode_ms = 0.0 if self.run.encode_cached else encoded.encode_ms
         answer = Answer()
         answer.text = self.model.tokenizer.decode(self.ids)
         answer["caption" if self.ask.length else "answer"] = answer.text

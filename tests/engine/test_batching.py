@@ -7,7 +7,7 @@ from PIL import Image
 
 from inference.engine import Moondream
 from inference.engine.attention import attention_maps
-from inference.engine.batching import Ask, answer_many, encode_images
+from inference.engine.batching import Ask, answer_many, encode_images, stream_many
 
 
 def _images(count: int) -> list[Image.Image]:
@@ -51,6 +51,22 @@ def test_a_batch_answers_as_each_row_alone(tiny: Moondream) -> None:
         assert answer.tokens == alone.tokens
         assert answer.finish_reason == alone.finish_reason
         assert answer.confidence == pytest.approx(alone.confidence, rel=1e-3)
+
+
+def test_a_batch_streams_what_it_answers(tiny: Moondream) -> None:
+    asks = [
+        Ask(image, length=length)
+        for image, length in zip(_images(2), ("short", "long"), strict=True)
+    ]
+    said = ["", ""]
+    whole: dict[int, str] = {}
+    for row, item in stream_many(tiny, asks, {"max_tokens": 9}):
+        if isinstance(item, str):
+            assert row not in whole
+            said[row] += item
+        else:
+            whole[row] = item["caption"]
+    assert said == [whole[0], whole[1]]
 
 
 def test_questions_on_one_image_reuse_its_encoding(tiny: Moondream) -> None:
