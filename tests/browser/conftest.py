@@ -23,6 +23,7 @@ def picture(page: "Page", name: str, *, full_page: bool = False) -> None:
     if os.environ.get("SCREENSHOTS") == "1":
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         page.mouse.move(0, 0)
+        page.evaluate("document.activeElement?.blur(); scrollTo(0, 0)")
         page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=full_page)
 
 

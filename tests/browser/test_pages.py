@@ -23,11 +23,22 @@ def test_a_page_fits_and_is_accessible(page: Page, path: str, width: int) -> Non
 @pytest.mark.parametrize(
     ("path", "name"), [("/", "home"), ("/docs/", "docs"), ("/status/", "status")]
 )
-def test_screenshots(page: Page, path: str, name: str) -> None:
+def test_screenshots(live_stack: LiveStack, page: Page, path: str, name: str) -> None:
+    live_stack.manage("shell", "-v0", "-c", "from status.services import checks_run; checks_run()")
     page.goto(path)
     page.wait_for_load_state("networkidle")
     picture(page, name)
     assert page.locator("main").inner_text()
+
+
+def test_boxes_on_a_figure_lie_on_its_image(page: Page) -> None:
+    page.goto("/")
+    figure = page.locator(".figure__picture").first
+    image, overlay = (figure.locator(part).bounding_box() for part in ("img", "svg"))
+    assert image
+    assert overlay
+    for side in ("x", "y", "width", "height"):
+        assert overlay[side] == pytest.approx(image[side], abs=1)
 
 
 def test_nothing_moves_while_a_page_loads(page: Page) -> None:
