@@ -16,48 +16,13 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from transformers import PhiConfig, PhiForCausalLM
 
 from inference.engine import Moondream
 from inference.engine.batching import Ask, answer_many, encode_images
 from inference.engine.crops import make_crops
+from inference.engine.testing import plain_phi
 
 TOKENS = 40
-
-
-def plain_phi(model: Moondream) -> PhiForCausalLM:
-    """The decoder as transformers has it, with our weights."""
-    text = model.sections.text
-    phi = PhiForCausalLM(
-        PhiConfig(
-            vocab_size=text.vocab_size, hidden_size=text.dim, intermediate_size=text.ff_dim,
-            num_hidden_layers=text.n_layers, num_attention_heads=text.n_heads,
-            num_key_value_heads=text.kv_heads, partial_rotary_factor=0.5, layer_norm_eps=1e-5,
-            hidden_act="gelu_new", max_position_embeddings=text.max_context,
-            rope_theta=text.rope_theta, tie_word_embeddings=False,
-        )
-    ).to(model.dtype).eval()  # fmt: skip
-    mine = model.model.text.state_dict()
-    state = {
-        "model.embed_tokens.weight": mine["wte"],
-        "model.final_layernorm.weight": mine["post_ln.weight"],
-        "model.final_layernorm.bias": mine["post_ln.bias"],
-        "lm_head.weight": mine["lm_head.weight"],
-        "lm_head.bias": mine["lm_head.bias"],
-    }
-    q_rows, kv_rows = text.dim, text.kv_heads * text.head_dim
-    for layer in range(text.n_layers):
-        ours, theirs = f"blocks.{layer}", f"model.layers.{layer}"
-        for kind in ("weight", "bias"):
-            split = mine[f"{ours}.attn.qkv.{kind}"].split((q_rows, kv_rows, kv_rows))
-            for name, part in zip("qkv", split, strict=True):
-                state[f"{theirs}.self_attn.{name}_proj.{kind}"] = part
-            state[f"{theirs}.self_attn.dense.{kind}"] = mine[f"{ours}.attn.proj.{kind}"]
-            state[f"{theirs}.input_layernorm.{kind}"] = mine[f"{ours}.ln.{kind}"]
-            for name in ("fc1", "fc2"):
-                state[f"{theirs}.mlp.{name}.{kind}"] = mine[f"{ours}.mlp.{name}.{kind}"]
-    phi.load_state_dict(state)
-    return phi
 
 
 def main() -> None:

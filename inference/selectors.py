@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Count, Min, Q
+from django.utils import timezone
 
 from inference import stream
 from inference.errors import NotFound
@@ -75,8 +77,32 @@ def job_get(job_id: UUID | str) -> Job:
 
 
 def queue_depth(queue: str = "cpu") -> int:
-    """Messages waiting in a queue of the broker."""
-    return int(stream.client().llen(f"{settings.REDIS_PREFIX}celery:{queue}"))
+    """Messages waiting in a queue of the broker, at every priority."""
+    options = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    with stream.client().pipeline(transaction=False) as pipe:
+        for step in options["priority_steps"]:
+            suffix = f"{options['sep']}{step}" if step else ""
+            pipe.llen(f"{options['global_keyprefix']}{queue}{suffix}")
+        return sum(pipe.execute())
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits in front of a newcomer."""
+
+    oldest_s: float
+    own: int
+    """Of the same caller."""
+
+
+def waiting(queue: str, owner_key: str) -> Waiting:
+    """Jobs nobody works on yet; one query."""
+    found = Job.objects.filter(status=Job.Status.QUEUED, variant__queue=queue).aggregate(
+        oldest=Min("created_at"), own=Count("id", filter=Q(owner_key=owner_key))
+    )
+    oldest = found["oldest"]
+    age = (timezone.now() - oldest).total_seconds() if oldest else 0.0
+    return Waiting(age, found["own"] if owner_key else 0)
 
 
 def workers_seen() -> list[Worker]:

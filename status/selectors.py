@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.utils import timezone
+from django.utils.timesince import timesince
 
 from inference.measurement import Measurement
 from status.models import CheckResult
@@ -32,6 +33,14 @@ class Summary:
     sentence: str
     checked_at: datetime | None
     components: list[Component]
+
+    @property
+    def age(self) -> str:
+        """How long ago, in words."""
+        if self.checked_at is None:
+            return ""
+        recent = timezone.now() - self.checked_at < timedelta(minutes=1)
+        return "less than a minute" if recent else timesince(self.checked_at)
 
 
 def summary() -> Summary:

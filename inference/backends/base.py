@@ -1,6 +1,6 @@
 """What every backend is asked and what it answers with; nothing heavy is imported here."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -62,6 +62,11 @@ class Backend(Protocol):
         """Whether the first question would be answered without loading."""
         ...
 
+    @property
+    def batches(self) -> bool:
+        """Whether `answer_many` is worth asking."""
+        ...
+
     def load(self) -> dict[str, Any]:
         """Load the model; returns parameters, weight_bytes, dtype and load_ms."""
         ...
@@ -71,5 +76,14 @@ class Backend(Protocol):
 
         Raises:
             ValueError: a question the model cannot take, with the reason.
+        """
+        ...
+
+    def answer_many(self, requests: Sequence[Request]) -> Iterator[tuple[int, BackendEvent]]:
+        """Captions and plain questions in one pass: events with the number of their request; the
+        last of each is `Finished`.
+
+        Raises:
+            ValueError: one of them cannot be taken; the others are for the caller to ask alone.
         """
         ...

@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,10 @@ class EngineBackend:
     def is_warm(self) -> bool:
         return self._model is not None
 
+    @property
+    def batches(self) -> bool:
+        return True
+
     def load(self) -> dict[str, Any]:
         import torch
 
@@ -99,6 +103,33 @@ class EngineBackend:
         }
         result = {key: answer.text if kind == "text" else pieces}
         yield Finished(result, timings, answer.confidence, answer.tokens, answer.finish_reason)
+
+    def answer_many(self, requests: Sequence[Request]) -> Iterator[tuple[int, BackendEvent]]:
+        from inference.engine.batching import Ask, stream_many
+
+        if self._model is None:
+            self.load()
+        assert self._model is not None
+        asks, encodings = [], []
+        for number, request in enumerate(requests):
+            yield number, Stage("encoding")
+            encoded, encode_ms, cached = self._encode(request)
+            encodings.append((encode_ms, cached))
+            params = request.params
+            length = params.get("length", "normal") if request.skill == "caption" else ""
+            asks.append(Ask(encoded, params.get("question", ""), length))
+        for number in range(len(requests)):
+            yield number, Stage("decoding", f"answered together with {len(requests) - 1} more")
+        for number, item in stream_many(self._model, asks, requests[0].params.get("settings")):
+            if isinstance(item, str):
+                yield number, Token(item)
+                continue
+            encode_ms, cached = encodings[number]
+            timings = {**item.timings, "encode_ms": encode_ms, "encode_cached": cached}
+            yield (
+                number,
+                Finished(dict(item), timings, item.confidence, item.tokens, item.finish_reason),
+            )
 
     def _encode(self, request: Request) -> tuple["EncodedImage", float, bool]:
         assert self._model is not None

@@ -1,6 +1,7 @@
 """A random model of the real architecture, small enough for tests."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
@@ -8,6 +9,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from inference.engine.config import MoondreamConfig
 from inference.engine.model import MoondreamForVision
+
+if TYPE_CHECKING:
+    from inference.engine.moondream import Moondream
 
 _SPECIALS = [f"<|{i}|>" for i in range(32)]
 
@@ -70,3 +74,42 @@ def make_tiny_checkpoint(
     model.config.to_json_file(target / "config.json", use_diff=False)
     byte_tokenizer().save(str(target / "tokenizer.json"))
     return target
+
+
+def plain_phi(model: "Moondream") -> Any:
+    """The decoder as transformers has it (Phi), with our weights: an independent implementation."""
+    from transformers import PhiConfig, PhiForCausalLM
+
+    text = model.sections.text
+    made: Any = PhiForCausalLM(
+        PhiConfig(
+            vocab_size=text.vocab_size, hidden_size=text.dim, intermediate_size=text.ff_dim,
+            num_hidden_layers=text.n_layers, num_attention_heads=text.n_heads,
+            num_key_value_heads=text.kv_heads, layer_norm_eps=1e-5,
+            hidden_act="gelu_new", max_position_embeddings=text.max_context,
+            tie_word_embeddings=False,
+            rope_parameters={"rope_type": "default", "rope_theta": text.rope_theta, "partial_rotary_factor": 0.5},
+        )
+    )  # fmt: skip
+    phi = made.to(model.dtype).eval()
+    mine = model.model.text.state_dict()
+    state = {
+        "model.embed_tokens.weight": mine["wte"],
+        "model.final_layernorm.weight": mine["post_ln.weight"],
+        "model.final_layernorm.bias": mine["post_ln.bias"],
+        "lm_head.weight": mine["lm_head.weight"],
+        "lm_head.bias": mine["lm_head.bias"],
+    }
+    q_rows, kv_rows = text.dim, text.kv_heads * text.head_dim
+    for layer in range(text.n_layers):
+        ours, theirs = f"blocks.{layer}", f"model.layers.{layer}"
+        for kind in ("weight", "bias"):
+            split = mine[f"{ours}.attn.qkv.{kind}"].split((q_rows, kv_rows, kv_rows))
+            for name, part in zip("qkv", split, strict=True):
+                state[f"{theirs}.self_attn.{name}_proj.{kind}"] = part
+            state[f"{theirs}.self_attn.dense.{kind}"] = mine[f"{ours}.attn.proj.{kind}"]
+            state[f"{theirs}.input_layernorm.{kind}"] = mine[f"{ours}.ln.{kind}"]
+            for name in ("fc1", "fc2"):
+                state[f"{theirs}.mlp.{name}.{kind}"] = mine[f"{ours}.mlp.{name}.{kind}"]
+    phi.load_state_dict(state)
+    return phi

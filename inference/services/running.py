@@ -4,19 +4,20 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import redis
 from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
 from django.utils import timezone
 
-from inference import backends, images, stream
+from inference import backends, images, selectors, stream
 from inference.errors import DomainError
-from inference.models import Job
-from inference.services.settling import fail, settle, settle_cancelled
+from inference.models import Job, Skill
+from inference.services.settling import fail, job_timed_out, settle, settle_cancelled
 from inference.services.variants import variant_loaded
 
 logger = logging.getLogger(__name__)
@@ -26,24 +27,67 @@ _LEASE_S = 6.0
 
 
 def job_run(*, job_id: UUID | str, worker: str) -> None:
-    """Answer a job. Delivered twice, it is answered once.
+    """Answer a job, and with it waiting ones of its kind in one pass. Delivered twice, it is
+    answered once.
 
     A lease in Redis, renewed while the answer is made, tells a job that is being answered from
     one whose worker was lost; the latter is taken over and its stream goes on where it stopped.
     """
-    lease = stream.client().lock(stream.key(job_id, "lease"), timeout=_LEASE_S, thread_local=False)
-    # After a lost worker its lease runs out within seconds: worth waiting for.
-    if not lease.acquire(blocking_timeout=_LEASE_S + 1):
-        logger.info("Job %s is being answered elsewhere", job_id)
-        return
-    try:
+    with contextlib.ExitStack() as held:
+        # After a lost worker its lease runs out within seconds: worth waiting for.
+        lease = _leased(held, job_id, wait_s=_LEASE_S + 1)
+        if lease is None:
+            logger.info("Job %s is being answered elsewhere", job_id)
+            return
         job = _claim(job_id, worker)
-        if job is not None:
-            with _renewed(lease):
+        if job is None:
+            return
+        jobs, leases = [job], [lease]
+        for other in _alike(job):
+            lease = _leased(held, other, wait_s=0)
+            companion = _claim(other, worker) if lease is not None else None
+            if companion is not None:
+                jobs.append(companion)
+                leases.append(lease)
+        with _renewed(leases):
+            if len(jobs) == 1:
                 _answer(job)
-    finally:
+            else:
+                _answer_together(jobs)
+
+
+def _leased(held: contextlib.ExitStack, job_id: UUID | str, *, wait_s: float) -> Any:
+    """The job's lease, released when `held` closes; None when another has it."""
+    lease = stream.client().lock(stream.key(job_id, "lease"), timeout=_LEASE_S, thread_local=False)
+    if not lease.acquire(blocking=wait_s > 0, blocking_timeout=wait_s or None):
+        return None
+
+    def let_go() -> None:
         with contextlib.suppress(redis.exceptions.LockError):
             lease.release()
+
+    held.callback(let_go)
+    return lease
+
+
+def _alike(job: Job) -> list[UUID]:
+    """Waiting jobs that one pass can answer along with this one."""
+    if settings.INFERENCE_BATCH < 2 or not _in_batch(job):
+        return []
+    if not backends.for_variant(job.variant).batches or not selectors.queue_depth(
+        job.variant.queue
+    ):
+        return []
+    waiting = Job.objects.filter(
+        status=Job.Status.QUEUED, variant=job.variant_id, skill__in=(Skill.CAPTION, Skill.QUERY),
+        params__settings=job.params["settings"], image__isnull=False,
+    ).select_related("image").order_by("created_at")[: settings.INFERENCE_BATCH - 1]  # fmt: skip
+    return [other.pk for other in waiting if _in_batch(other)]
+
+
+def _in_batch(job: Job) -> bool:
+    plain = not (job.params.get("spatial_refs") or job.params.get("reasoning"))
+    return plain and job.image_id is not None and job.skill in (Skill.CAPTION, Skill.QUERY)
 
 
 def _claim(job_id: UUID | str, worker: str) -> Job | None:
@@ -68,14 +112,15 @@ def _claim(job_id: UUID | str, worker: str) -> Job | None:
 
 
 @contextlib.contextmanager
-def _renewed(lease: Any) -> Iterator[None]:
-    """Renew a lease from a thread while the body runs."""
+def _renewed(leases: Sequence[Any]) -> Iterator[None]:
+    """Renew leases from a thread while the body runs."""
     done = threading.Event()
 
     def renew() -> None:
         while not done.wait(_LEASE_S / 3):
-            with contextlib.suppress(redis.exceptions.RedisError):
-                lease.reacquire()
+            for lease in leases:
+                with contextlib.suppress(redis.exceptions.RedisError):
+                    lease.reacquire()
 
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()
@@ -93,9 +138,10 @@ class _Cancelled(Exception):
 class _Publisher:
     """Writes a job's events, leaving out what an earlier attempt already sent."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, again: bool = False) -> None:
         self.job = job
-        past = stream.history(job.id) if job.attempt > 1 else []
+        self.queue_ms = (time.time() - job.created_at.timestamp()) * 1e3
+        past = stream.history(job.id) if again or job.attempt > 1 else []
         self.sent_text = "".join(e.data["text"] for e in past if e.type == "token")
         self.sent_found = [e.data for e in past if e.type in ("object", "point")]
         self.seen = 0
@@ -125,10 +171,10 @@ class _Publisher:
         self("log", {"level": level, "message": message, "at_ms": round(since, 1)})
 
 
-def _answer(job: Job) -> None:
-    """Run a claimed job on its backend and settle it."""
+def _answer(job: Job, *, again: bool = False) -> None:
+    """Run a claimed job on its backend and settle it; `again` after a pass that was given up."""
     try:
-        result = _stream_answer(job)
+        result = _stream_answer(job, _Publisher(job, again=again))
     except _Cancelled:
         settle_cancelled(job, from_status=Job.Status.RUNNING)
     except SoftTimeLimitExceeded:
@@ -136,10 +182,45 @@ def _answer(job: Job) -> None:
     except Exception as error:  # noqa: BLE001  # the asker is told, the worker lives on
         fail(job, *_explained(error, job))
     else:
-        kept = ("result", "timings", "confidence", "tokens", "finish_reason")
-        fields = {name: result[name] for name in kept}
-        if settle(job, from_status=Job.Status.RUNNING, status=Job.Status.SUCCEEDED, **fields):
-            stream.publish(job.id, "result", result)
+        _succeed(job, result)
+
+
+def _succeed(job: Job, result: dict[str, Any]) -> None:
+    kept = ("result", "timings", "confidence", "tokens", "finish_reason")
+    fields = {name: result[name] for name in kept}
+    if settle(job, from_status=Job.Status.RUNNING, status=Job.Status.SUCCEEDED, **fields):
+        stream.publish(job.id, "result", result)
+
+
+def _answer_together(jobs: list[Job]) -> None:
+    """Run claimed jobs of one variant in one pass; what it leaves open is answered one by one."""
+    started = time.time()
+    publishers = [_Publisher(job) for job in jobs]
+    open_ = dict(enumerate(jobs))
+    backend = backends.for_variant(jobs[0].variant)
+    try:
+        _load(jobs[0], backend, publishers[0])
+        load_ms = (time.time() - started) * 1e3
+        for row, event in backend.answer_many([_request(job) for job in jobs]):
+            if row not in open_:
+                continue
+            try:
+                if isinstance(event, backends.Finished):
+                    data = _final(jobs[row], publishers[row], event, started, load_ms)
+                    _succeed(open_.pop(row), data | {"batched_with": len(jobs) - 1})
+                else:
+                    _pass_on(jobs[row], publishers[row], event)
+            except _Cancelled:
+                settle_cancelled(open_.pop(row), from_status=Job.Status.RUNNING)
+    except SoftTimeLimitExceeded:
+        for job in open_.values():
+            job_timed_out(job_id=job.pk)
+        raise
+    except Exception:
+        # One row's fault (a question too long, an image gone) must not be everybody's.
+        logger.warning("A pass of %d jobs was given up", len(jobs), exc_info=True)
+    for job in open_.values():
+        _answer(job, again=True)
 
 
 def _explained(error: Exception, job: Job) -> tuple[str, str, str]:
@@ -158,51 +239,63 @@ def _explained(error: Exception, job: Job) -> tuple[str, str, str]:
     return "internal_error", "Something broke on our side.", "Try again; it was logged."
 
 
-def _stream_answer(job: Job) -> dict[str, Any]:
+def _stream_answer(job: Job, publish: _Publisher) -> dict[str, Any]:
     """Publish the answer as it is made; the data of the final "result" event comes back."""
     started = time.time()
-    publish = _Publisher(job)
-    queue_ms = (started - job.created_at.timestamp()) * 1e3
     publish("status", {"status": "running", "attempt": job.attempt})
     backend = backends.for_variant(job.variant)
+    _load(job, backend, publish)
+    load_ms = (time.time() - started) * 1e3
+    for event in backend.answer(_request(job)):
+        if isinstance(event, backends.Finished):
+            return _final(job, publish, event, started, load_ms)
+        _pass_on(job, publish, event)
+    raise RuntimeError("The backend ended without an answer.")
+
+
+def _load(job: Job, backend: backends.Backend, publish: _Publisher) -> None:
     if not backend.is_warm:
         publish("stage", {"stage": "loading", "variant": job.variant.slug})
         loaded = backend.load()
         variant_loaded(job.variant, loaded)
         publish.log(f"loaded {job.variant.slug} in {loaded['load_ms']:.0f} ms")
-    request = backends.Request(
+
+
+def _request(job: Job) -> backends.Request:
+    return backends.Request(
         skill=job.skill,
         params=job.params,
         image_key=job.image_sha256,
         open_image=partial(images.read, job.image.file_name) if job.image else None,
     )
-    load_ms = (time.time() - started) * 1e3
-    for event in backend.answer(request):
-        match event:
-            case backends.Stage(name=name, note=note):
-                publish("stage", {"stage": name, "variant": job.variant.slug})
-                if note:
-                    publish.log(note)
-            case backends.Token(text=text):
-                publish.token(text)
-            case backends.Found(kind=kind, data=data):
-                publish.region(kind, data)
-            case backends.Finished() as done:
-                timings = {
-                    k: round(v, 2) if isinstance(v, float) else v for k, v in done.timings.items()
-                }
-                timings |= {
-                    "queue_ms": round(queue_ms, 2),
-                    "load_ms": round(load_ms, 2),
-                    "total_ms": round(queue_ms + (time.time() - started) * 1e3, 2),
-                }
-                publish.log(
-                    f"answered: {done.tokens['completion']} steps in {timings['total_ms']:.0f} ms"
-                )
-                return {
-                    "skill": job.skill, "result": done.result, "timings": timings,
-                    "confidence": done.confidence, "tokens": done.tokens,
-                    "finish_reason": done.finish_reason, "variant": job.variant.slug,
-                    "attempt": job.attempt,
-                }  # fmt: skip
-    raise RuntimeError("The backend ended without an answer.")
+
+
+def _pass_on(job: Job, publish: _Publisher, event: backends.BackendEvent) -> None:
+    """One of the backend's events to the job's stream."""
+    match event:
+        case backends.Stage(name=name, note=note):
+            publish("stage", {"stage": name, "variant": job.variant.slug})
+            if note:
+                publish.log(note)
+        case backends.Token(text=text):
+            publish.token(text)
+        case backends.Found(kind=kind, data=data):
+            publish.region(kind, data)
+
+
+def _final(
+    job: Job, publish: _Publisher, done: backends.Finished, started: float, load_ms: float
+) -> dict[str, Any]:
+    """The data of a job's "result" event."""
+    timings = {k: round(v, 2) if isinstance(v, float) else v for k, v in done.timings.items()}
+    timings |= {
+        "queue_ms": round(publish.queue_ms, 2),
+        "load_ms": round(load_ms, 2),
+        "total_ms": round(publish.queue_ms + (time.time() - started) * 1e3, 2),
+    }
+    publish.log(f"answered: {done.tokens['completion']} steps in {timings['total_ms']:.0f} ms")
+    return {
+        "skill": job.skill, "result": done.result, "timings": timings,
+        "confidence": done.confidence, "tokens": done.tokens,
+        "finish_reason": done.finish_reason, "variant": job.variant.slug, "attempt": job.attempt,
+    }  # fmt: skip

@@ -42,11 +42,13 @@ def job_submit(
     variant = selectors.variant_get(variant_slug)
     checked = _check_params(skill, params, has_image=image is not None)
     _check_abilities(variant, checked, has_image=image is not None)
-    _check_queue(variant.queue)
     job = Job(
         skill=skill, variant=variant, image=image, image_sha256=image.sha256 if image else "",
         params=checked, caller=caller, owner_key=owner_key, idempotency_key=idempotency_key,
     )  # fmt: skip
+    if idempotency_key and _earlier(job) is not None:
+        return _same_job(job)
+    ahead = _check_queue(variant.queue, owner_key)
     try:
         with transaction.atomic():
             job.save(force_insert=True)
@@ -56,7 +58,7 @@ def job_submit(
         return _same_job(job)
     try:
         stream.publish(job.id, "status", {"status": job.status, "attempt": 0})
-        enqueue(job)
+        enqueue(job, priority=min(3, ahead))
     except (OperationalError, redis.exceptions.RedisError) as error:
         job.delete()
         raise _queue_away() from error
@@ -73,16 +75,28 @@ def _queue_away() -> Busy:
     )
 
 
-def enqueue(job: Job) -> None:
+def enqueue(job: Job, *, priority: int = 0) -> None:
+    """Hand a job to its queue; 0 is soonest, 3 last."""
     from inference.tasks import run_job
 
-    run_job.apply_async((str(job.id),), queue=job.variant.queue, task_id=f"{job.id}:{job.attempt}")
+    run_job.apply_async(
+        (str(job.id),), queue=job.variant.queue, task_id=f"{job.id}:{job.attempt}",
+        priority=priority,
+    )  # fmt: skip
+
+
+def _earlier(job: Job) -> Job | None:
+    return (
+        Job.objects.select_related("variant")
+        .filter(caller=job.caller, owner_key=job.owner_key, idempotency_key=job.idempotency_key)
+        .first()
+    )
 
 
 def _same_job(job: Job) -> Job:
-    earlier = Job.objects.select_related("variant").get(
-        caller=job.caller, owner_key=job.owner_key, idempotency_key=job.idempotency_key
-    )
+    earlier = _earlier(job)
+    if earlier is None:
+        raise Conflict("That job was cleared away meanwhile.", code="idempotency_conflict")
     same = ("skill", "variant_id", "image_sha256", "params")
     if any(getattr(earlier, name) != getattr(job, name) for name in same):
         raise Conflict(
@@ -93,7 +107,12 @@ def _same_job(job: Job) -> Job:
     return earlier
 
 
-def _check_queue(queue: str) -> None:
+def _check_queue(queue: str, owner_key: str) -> int:
+    """How many questions of the same caller wait already.
+
+    Raises:
+        Busy: too many wait (429), the oldest for too long (503), or the broker is away (503).
+    """
     try:
         depth = selectors.queue_depth(queue)
     except redis.exceptions.RedisError as error:
@@ -103,6 +122,18 @@ def _check_queue(queue: str) -> None:
             "Too many questions are waiting.", retry_after=10, code="queue_full",
             hint="Try again in a few seconds.",
         )  # fmt: skip
+    waiting = selectors.waiting(queue, owner_key)
+    if waiting.oldest_s > settings.INFERENCE_MAX_QUEUE_AGE_S:
+        raise Busy(
+            "The workers cannot keep up, or are away.", retry_after=30, status=503,
+            code="queue_slow", hint="Try again in half a minute.",
+        )  # fmt: skip
+    if waiting.own >= settings.INFERENCE_MAX_WAITING_PER_CALLER:
+        raise Busy(
+            f"{waiting.own} of your questions are waiting already.", retry_after=5,
+            code="too_many_waiting", hint="Wait for some of them, or cancel them.",
+        )  # fmt: skip
+    return waiting.own
 
 
 def _check_params(skill: str, params: Mapping[str, Any], *, has_image: bool) -> dict[str, Any]:

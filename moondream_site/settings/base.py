@@ -205,6 +205,11 @@ INFERENCE_ENCODE_CACHE_MB = env.int("INFERENCE_ENCODE_CACHE_MB", default=256)
 INFERENCE_MAX_IMAGE_BYTES = env.int("INFERENCE_MAX_IMAGE_BYTES", default=20 * 1024 * 1024)
 INFERENCE_MAX_IMAGE_PIXELS = env.int("INFERENCE_MAX_IMAGE_PIXELS", default=40_000_000)
 INFERENCE_MAX_QUEUE_DEPTH = env.int("INFERENCE_MAX_QUEUE_DEPTH", default=64)
+# Older than this, a waiting job shows that the workers cannot keep up: newcomers are sent away.
+INFERENCE_MAX_QUEUE_AGE_S = env.int("INFERENCE_MAX_QUEUE_AGE_S", default=60)
+INFERENCE_MAX_WAITING_PER_CALLER = env.int("INFERENCE_MAX_WAITING_PER_CALLER", default=24)
+# Waiting questions of one variant that are answered in one pass.
+INFERENCE_BATCH = env.int("INFERENCE_BATCH", default=8)
 INFERENCE_IMAGE_RETENTION_H = env.int("INFERENCE_IMAGE_RETENTION_H", default=24)
 INFERENCE_WORKER_MEMORY_MB = env.int("INFERENCE_WORKER_MEMORY_MB", default=4096)
 IMAGE_STORE_DIR = Path(env.str("IMAGE_STORE_DIR", default=str(VAR_DIR / "images")))
@@ -218,6 +223,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 2,
     "unacked_restore_throttle": 1,
     "global_keyprefix": f"{REDIS_PREFIX}celery:",
+    # Lower is sooner: a caller with many questions waiting lets others' first ones pass.
+    "queue_order_strategy": "priority",
+    "priority_steps": [0, 1, 2, 3],
+    "sep": ":",
     "socket_connect_timeout": 3,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -2,6 +2,7 @@
 
 import urllib.error
 from email.message import Message
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def cloud(db: None, settings, tmp_path, live_stack: LiveStack):
     backends._backend.cache_clear()
 
 
-def _ask(skill: str, **params: object) -> Job:
+def _ask(skill: str, **params: object) -> Any:
     job = services.job_submit(
         skill=skill, variant_slug="moondream-cloud", params=params, caller="t",
         image=services.image_store(data=sample_bytes("night")),

@@ -1,17 +1,19 @@
 """The architecture against facts and equations that do not come from this code."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from inference.engine import Moondream
 from inference.engine.config import MoondreamConfig, TextConfig, VisionConfig
 from inference.engine.crops import image_tiling, make_crops, normalise, reconstruct, stitch
 from inference.engine.layers import Region, fourier, rotary, rotate
 from inference.engine.model import MoondreamForVision
-from inference.engine.testing import tiny_config
+from inference.engine.testing import make_tiny_checkpoint, plain_phi, tiny_config
 
 
 @pytest.mark.parametrize(
@@ -239,3 +241,17 @@ def test_a_forked_cache_leaves_the_encoded_image_alone() -> None:
     assert prefix.length == 37
     assert fork.length == 40
     assert torch.equal(prefix.keys, before)
+
+
+@pytest.mark.parametrize("kv_heads", [None, 2])
+def test_the_decoder_equals_transformers_phi(tmp_path: Path, kv_heads: int | None) -> None:
+    """Moondream's decoder is Phi's; transformers' own, with the same weights, is the reference."""
+    folder = make_tiny_checkpoint(tmp_path, config=tiny_config(n_kv_heads=kv_heads))
+    model = Moondream.from_pretrained(folder, dtype="float32", device="cpu")
+    embeds = torch.randn(2, 19, model.sections.text.dim, generator=torch.Generator().manual_seed(1))
+    causal = torch.ones(19, 19, dtype=torch.bool).tril()
+    with torch.no_grad():
+        text = model.model.text
+        mine = text.logits(text(embeds, torch.arange(19), causal))
+        theirs = plain_phi(model)(inputs_embeds=embeds).logits
+    assert torch.allclose(mine, theirs, atol=1e-4)

@@ -101,7 +101,8 @@ def test_attention_maps_are_those_of_the_written_out_softmax(tiny: Moondream) ->
     ids = tiny.tokenizer.encode("ab").ids
     prompt = tiny.query_prompt("Hm?")
     maps = attention_maps(tiny, image, "Hm?", "ab", layers=1)
-    text, seen = tiny.model.text, {}
+    text = tiny.model.text
+    seen: dict[str, torch.Tensor] = {}
     last = text.blocks[-1]
     hook = last.ln.register_forward_hook(lambda _m, _i, out: seen.update(y=out))
     prefix = tiny.encode_image(image).prefix

@@ -109,7 +109,7 @@ def test_parts_are_read_and_written(tiny_folder: Path, tmp_path: Path, monkeypat
     tensors = load_file(source / "model.safetensors")
     names = sorted(tensors)
     halves = (names[::2], names[1::2])
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, half in enumerate(halves):
         file = f"part-{number}.safetensors"
         save_file({n: tensors[n] for n in half}, source / file)

@@ -3,6 +3,7 @@
 import json
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -76,7 +77,7 @@ def test_a_hub_that_cannot_be_reached_names_the_other_ways(monkeypatch) -> None:
 
 
 def test_a_pulled_checkpoint_says_where_it_came_from(published: Path, monkeypatch) -> None:
-    asked = {}
+    asked: dict[str, Any] = {}
 
     def fetch(repository: str, **options: object) -> str:
         asked.update(options, repository=repository)

@@ -8,6 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from inference import selectors, services, stream
+from inference.backends import engine
 from inference.errors import Busy, Conflict, InvalidInput, NotFound
 from inference.models import Job, StoredImage
 from inference.services import running
@@ -25,6 +26,7 @@ def _kinds(job: Job) -> list[str]:
 
 
 def test_the_real_model_answers(submit) -> None:
+    engine._encoded._held.clear()
     job = submit("query", question="What color is the background?")
     services.job_run(job_id=job.id, worker="w")
     job.refresh_from_db()
@@ -195,8 +197,6 @@ def test_the_image_is_gone(submit, image: StoredImage) -> None:
     # A cached encoding would answer without the file.
     StoredImage.objects.filter(pk=image.pk).update(extension="gone")
     images.delete(image.file_name)
-    from inference.backends import engine
-
     engine._encoded._held.clear()
     services.job_run(job_id=job.id, worker="w")
     job.refresh_from_db()

@@ -1,0 +1,162 @@
+"""Many questions at once: together where they can be, in a fair order, and not without end."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from inference import backends, images, selectors, services, stream
+from inference.errors import Busy
+from inference.models import Job, StoredImage
+from inference.world.samples import sample_bytes
+
+
+def _tokens(job: Job) -> str:
+    return "".join(e.data["text"] for e in stream.history(job.id) if e.type == "token")
+
+
+def _ends(job: Job) -> list[str]:
+    return [e.type for e in stream.history(job.id) if e.is_terminal]
+
+
+@pytest.fixture
+def alone(submit, settings) -> dict[str, str]:
+    """What each question is answered when nothing else waits."""
+    questions = ("What color is the background?", "How many stars are there?", "Is there a sign?")
+    answers = {}
+    for question in questions:
+        job = submit("query", question=question)
+        services.job_run(job_id=job.id, worker="w")
+        job.refresh_from_db()
+        answers[question] = job.result["answer"]
+    stream.client().delete(f"{settings.REDIS_PREFIX}celery:cpu")
+    return answers
+
+
+def test_waiting_questions_are_answered_in_one_pass(submit, alone, monkeypatch) -> None:
+    jobs = [submit("query", question=question) for question in alone]
+    jobs.append(submit("caption", length="long"))
+    passes = []
+    many = backends.engine.EngineBackend.answer_many
+
+    def counted(self, requests):  # type: ignore[no-untyped-def]
+        passes.append(len(requests))
+        return many(self, requests)
+
+    monkeypatch.setattr(backends.engine.EngineBackend, "answer_many", counted)
+    for job in jobs:  # as the broker would, one message after the other
+        services.job_run(job_id=job.id, worker="w")
+    assert passes == [4]
+    for job in jobs:
+        job.refresh_from_db()
+        assert job.status == Job.Status.SUCCEEDED
+        assert job.attempt == 1
+        assert _ends(job) == ["result"]
+        assert _tokens(job) == next(iter(job.result.values()))
+        assert job.timings["total_ms"] > 0
+    for job in jobs[:3]:
+        assert job.result["answer"] == alone[job.params["question"]]
+
+
+def test_others_are_not_drawn_in(submit, variants, image, monkeypatch) -> None:
+    first = submit("caption")
+    apart = [
+        submit("detect", object="star"),
+        submit("caption", settings={"temperature": 1.0}),
+        submit("query", question="What is here?", spatial_refs=[[0.5, 0.5]]),
+        services.job_submit(
+            skill="caption", variant_slug=variants[1].slug, image=image, params={}, caller="t"
+        ),
+    ]
+    services.job_run(job_id=first.id, worker="w")
+    for job in apart:
+        job.refresh_from_db()
+        assert job.status == Job.Status.QUEUED
+
+
+def test_one_bad_row_does_not_spoil_the_pass(submit, alone) -> None:
+    good, bad, gone = (
+        submit("query", question="Is there a sign?"),
+        submit("query", question="é漢 " * 600),
+        submit("query", question="How many stars are there?"),
+    )
+    other = services.image_store(data=sample_bytes("moon"))
+    images.delete(other.file_name)
+    Job.objects.filter(pk=gone.pk).update(image=other, image_sha256=other.sha256)
+    services.job_run(job_id=good.id, worker="w")
+    for job in (good, bad, gone):
+        job.refresh_from_db()
+    assert good.result == {"answer": alone["Is there a sign?"]}
+    assert (bad.status, bad.error_code) == (Job.Status.FAILED, "invalid_request")
+    assert (gone.status, gone.error_code) == (Job.Status.FAILED, "image_gone")
+    assert all(len(_ends(job)) == 1 for job in (good, bad, gone))
+    assert _tokens(good) == good.result["answer"]
+
+
+def test_a_cancelled_row_leaves_the_pass(submit, monkeypatch) -> None:
+    stays, leaves = submit("caption", length="long"), submit("caption", length="long")
+    many = backends.engine.EngineBackend.answer_many
+
+    def then_cancel(self, requests):  # type: ignore[no-untyped-def]
+        for number, item in enumerate(many(self, requests)):
+            if number == 12:
+                services.job_cancel(job_id=leaves.id)
+            yield item
+
+    monkeypatch.setattr(backends.engine.EngineBackend, "answer_many", then_cancel)
+    services.job_run(job_id=stays.id, worker="w")
+    stays.refresh_from_db()
+    leaves.refresh_from_db()
+    assert (stays.status, leaves.status) == (Job.Status.SUCCEEDED, Job.Status.CANCELLED)
+    assert _ends(leaves) == ["cancelled"]
+
+
+def test_batching_can_be_switched_off(submit, settings, monkeypatch) -> None:
+    settings.INFERENCE_BATCH = 1
+    first, second = submit(), submit()
+    services.job_run(job_id=first.id, worker="w")
+    second.refresh_from_db()
+    assert second.status == Job.Status.QUEUED
+
+
+def _lengths(settings) -> list[int]:
+    prefix = f"{settings.REDIS_PREFIX}celery:cpu"
+    return [stream.client().llen(f"{prefix}:{step}" if step else prefix) for step in range(4)]
+
+
+def test_a_busy_caller_lets_others_pass(submit, settings) -> None:
+    for _ in range(5):
+        submit(owner_key="busy")
+    assert _lengths(settings) == [1, 1, 1, 2]
+    submit(owner_key="new")
+    assert _lengths(settings) == [2, 1, 1, 2]
+    assert selectors.queue_depth() == 6
+
+
+def test_one_caller_cannot_fill_the_queue(submit, settings) -> None:
+    settings.INFERENCE_MAX_WAITING_PER_CALLER = 2
+    submit(owner_key="a")
+    submit(owner_key="a")
+    with pytest.raises(Busy) as caught:
+        submit(owner_key="a")
+    assert (caught.value.status, caught.value.code) == (429, "too_many_waiting")
+    submit(owner_key="b")
+
+
+def test_a_queue_that_stands_still_sends_newcomers_away(submit, settings) -> None:
+    job = submit()
+    late = timezone.now() - timedelta(seconds=settings.INFERENCE_MAX_QUEUE_AGE_S + 1)
+    Job.objects.filter(pk=job.pk).update(created_at=late)
+    with pytest.raises(Busy) as caught:
+        submit()
+    assert (caught.value.status, caught.value.code) == (503, "queue_slow")
+    assert caught.value.retry_after > 0
+    services.job_cancel(job_id=job.id)
+    submit()
+
+
+def test_a_repeat_is_answered_even_when_the_queue_is_full(submit, settings) -> None:
+    first = submit(owner_key="a", idempotency_key="k")
+    settings.INFERENCE_MAX_QUEUE_DEPTH = 0
+    assert submit(owner_key="a", idempotency_key="k").id == first.id
+    assert StoredImage.objects.count() == 1
