@@ -4,10 +4,11 @@ import threading
 from datetime import timedelta
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 from django.utils import timezone
 
-from inference import selectors, services, stream
+from inference import selectors, services, stream, tasks
 from inference.backends import engine
 from inference.errors import Busy, Conflict, InvalidInput, NotFound
 from inference.models import Job, StoredImage
@@ -159,6 +160,19 @@ def test_cancelling_a_finished_job_changes_nothing(submit, scripted) -> None:
     assert services.job_cancel(job_id=job.id).status == Job.Status.SUCCEEDED
 
 
+def test_the_soft_time_limit_ends_a_job(submit, scripted) -> None:
+    job = submit()
+
+    def too_long(_: int) -> None:
+        raise SoftTimeLimitExceeded
+
+    scripted.before = too_long
+    tasks.run_job.apply(args=(str(job.id),))
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == (Job.Status.FAILED, "timeout")
+    assert _kinds(job)[-1] == "error"
+
+
 def test_over_its_time_limit(submit) -> None:
     job = submit()
     services.job_timed_out(job_id=job.id)
@@ -225,8 +239,6 @@ def test_a_full_queue_is_said_before_anything_is_stored(submit, settings) -> Non
 
 def test_the_broker_is_away(submit, monkeypatch) -> None:
     from kombu.exceptions import OperationalError
-
-    from inference import tasks
 
     def away(*_, **__) -> None:
         raise OperationalError("connection refused")
