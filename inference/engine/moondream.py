@@ -23,6 +23,7 @@ from inference.engine.checkpoint import (
     choose_device,
     choose_dtype,
     load,
+    saved_quantization,
     weight_bytes,
 )
 from inference.engine.crops import make_crops
@@ -77,7 +78,7 @@ class Moondream:
         model, tokenizer = load(
             folder, quantization=quantization, device=where, dtype=choose_dtype(dtype, where)
         )
-        return cls(model, tokenizer, quantization)
+        return cls(model, tokenizer, quantization or saved_quantization(folder))
 
     @functools.cached_property
     def key(self) -> str:

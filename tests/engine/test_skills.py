@@ -9,6 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from inference.engine import CheckpointError, Moondream, Settings, UnsupportedSkill
+from inference.engine.checkpoint import Quantization, save_quantised
 from inference.engine.moondream import choose, flush_point, pick_bin
 
 IMAGE = Image.effect_noise((90, 60), 70).convert("RGB")
@@ -178,6 +179,26 @@ def test_quantised_weights_answer_and_take_less_room(
     assert small.model.region.coord_encoder.weight.dtype == torch.float32
     kind = type(small.model.text.blocks[0].attn.qkv).__name__
     assert kind == {"int8": "Linear8bitLt", "nf4": "Linear4bit"}[quantization]
+
+
+@pytest.mark.parametrize("quantization", ["int8", "nf4"])
+def test_weights_can_be_saved_quantised(
+    tiny_folder: Path, tmp_path: Path, quantization: Quantization
+) -> None:
+    saved = save_quantised(tiny_folder, tmp_path / "saved", quantization)
+    size, whole = ((f / "model.safetensors").stat().st_size for f in (saved, tiny_folder))
+    assert size < 0.8 * whole
+    again = Moondream.from_pretrained(saved, device="cpu")
+    fresh = Moondream.from_pretrained(tiny_folder, quantization=quantization, device="cpu")
+    assert again.key == fresh.key
+    image = Image.effect_noise((80, 60), 60).convert("RGB")
+    settings = {"max_tokens": 8}
+    assert again.query(image, "?", settings=settings) == fresh.query(image, "?", settings=settings)
+    other: Quantization = "nf4" if quantization == "int8" else "int8"
+    with pytest.raises(CheckpointError, match="was saved in"):
+        Moondream.from_pretrained(saved, quantization=other)
+    with pytest.raises(CheckpointError, match="quantised already"):
+        save_quantised(saved, tmp_path / "twice", quantization)
 
 
 def test_unknown_quantisation_is_refused(tiny_folder: Path) -> None:

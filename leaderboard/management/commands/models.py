@@ -25,6 +25,9 @@ class Command(BaseCommand):
         pull.add_argument("name", help="moondream2, or a repository of the hub.")
         pull.add_argument("--revision", required=True)
         actions.add_parser("list", help="What is registered.")
+        save = actions.add_parser("save", help="Write a quantised variant's weights to a folder.")
+        save.add_argument("slug")
+        save.add_argument("folder", type=Path)
         report = actions.add_parser("report", help="Measure variants on this machine.")
         report.add_argument("slugs", nargs="*", help="Variants; all by default.")
         report.add_argument("--scenes", type=int, default=60, help="Held-out scenes to score.")
@@ -48,6 +51,18 @@ class Command(BaseCommand):
     def _registered(self, made: list[Variant]) -> None:
         for variant in made:
             self.stdout.write(f"{variant.slug}  sha256 {variant.sha256[:12]}  {variant.folder}")
+
+    def _save(self, options: dict[str, Any]) -> None:
+        from inference.engine.checkpoint import CheckpointError, save_quantised
+
+        variant = selectors.variant_get(options["slug"])
+        if not variant.quantization:
+            raise CommandError(f"{variant.slug} is not quantised: its folder is {variant.folder}.")
+        try:
+            save_quantised(variant.folder, options["folder"], variant.quantization)  # type: ignore[arg-type]
+        except CheckpointError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Wrote {options['folder']}.")
 
     def _list(self, options: dict[str, Any]) -> None:
         for v in selectors.variants_available():
