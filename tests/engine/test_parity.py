@@ -76,7 +76,8 @@ class Reference:
         for n in range(LAYERS):
             at = f"vision.blocks.{n}"
             q, k, v = np.split(self.linear(self.norm(x, f"{at}.ln1"), f"{at}.attn.qkv"), 3, axis=1)
-            mixed = self.attention(*(self.heads(part, HEADS) for part in (q, k, v)), None)
+            q, k, v = (self.heads(part, HEADS) for part in (q, k, v))
+            mixed = self.attention(q, k, v, None)
             x = x + self.linear(mixed, f"{at}.attn.proj")
             x = x + self.mlp(self.norm(x, f"{at}.ln2"), f"{at}.mlp")
         return self.norm(x, "vision.post_ln")
