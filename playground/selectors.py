@@ -55,6 +55,20 @@ class Playground:
     skills: tuple[SkillTab, ...]
     world: str
     accepted: str
+    browser: dict[str, str]
+    """Addresses of what the model in the browser is made of, by the names its worker knows."""
+
+
+_BROWSER_FILES = {
+    "worker": "js/browser-model/worker.js",
+    "ort": "vendor/onnxruntime-web-1.30.0/ort.wasm.min.mjs",
+    "ortLoader": "vendor/onnxruntime-web-1.30.0/ort-wasm-simd-threaded.mjs",
+    "ortWasm": "vendor/onnxruntime-web-1.30.0/ort-wasm-simd-threaded.wasm",
+    "encoder": "models/encoder.onnx",
+    "decoder": "models/decoder.onnx",
+    "tokenizer": "models/tokenizer.json",
+    "facts": "models/browser.json",
+}
 
 
 def playground() -> Playground:
@@ -66,6 +80,7 @@ def playground() -> Playground:
         SKILLS,
         variants[0].world if variants else "",
         ACCEPTED,
+        {name: static(file) for name, file in _BROWSER_FILES.items()},
     )
 
 

@@ -1,4 +1,5 @@
 // The playground: ties image, form, job and answer together.
+import { BrowserModel } from "../browser-model/client.js";
 import { copyText } from "../shell.js";
 import { ImageInput } from "./image-input.js";
 import { JobError, cancel, follow, submit } from "./job-client.js";
@@ -19,6 +20,9 @@ class Playground {
     this.history = [];
     this.job = null;
     this.image = new ImageInput(root, { onChange: (image) => this.imageChanged(image), onProblem: (problem) => this.fail(problem) });
+    const urls = {};
+    for (const name of ["worker", "ort", "ortLoader", "ortWasm", "encoder", "decoder", "tokenizer", "facts"]) urls[name] = new URL(root.dataset[`browser${name[0].toUpperCase()}${name.slice(1).toLowerCase()}`], location.href).href;
+    this.local = new BrowserModel(urls);
     this.tabs = [...root.querySelectorAll("[data-skill]")];
     this.bind();
     this.restore();
@@ -53,6 +57,7 @@ class Playground {
     });
     this.$("cancel").addEventListener("click", () => this.stop());
     this.$("retry").addEventListener("click", () => this.run());
+    this.$("variant").addEventListener("change", () => this.explainVariant());
     this.form.addEventListener("input", () => this.remember());
     this.form.addEventListener("change", () => this.remember());
     this.$("copy-log").addEventListener("click", (event) => copyText(this.$("log").innerText, event.currentTarget));
@@ -117,6 +122,12 @@ class Playground {
     }
   }
 
+  explainVariant() {
+    const help = this.$("variant-help");
+    this.serverHelp ??= help.textContent;
+    help.textContent = this.$("variant").value === "browser" ? "Runs on this device by WebAssembly: about 30 MB are loaded once, and neither the image nor the question is sent anywhere." : this.serverHelp;
+  }
+
   promptError(text) {
     const field = this.field(this.skill);
     const line = this.$("prompt-error");
@@ -147,6 +158,10 @@ class Playground {
     const abort = new AbortController();
     this.job = { abort };
     try {
+      if (run.variant === "browser") {
+        await this.runHere(run);
+        return;
+      }
       const job = await submit(this.payload(run), crypto.randomUUID?.() ?? String(Math.random()), abort.signal);
       this.job = { ...job, abort };
       run.image.id = job.image_id;
@@ -167,6 +182,22 @@ class Playground {
       this.$("cancel").hidden = true;
       this.$("output").removeAttribute("data-streaming");
     }
+  }
+
+  async runHere(run) {
+    if (run.skill === "detect" || run.skill === "point") {
+      throw new JobError({ message: "In the browser the model captions and answers only.", code: "browser_skill", hint: "Choose a variant on the server for boxes and points." });
+    }
+    this.job = { here: true };
+    const blob = run.image.file ?? (await (await fetch(run.image.url)).blob());
+    let end;
+    try {
+      end = await this.local.ask({ skill: run.skill, text: run.prompt, blob, key: run.image.url }, (type, data) => this.event(type, data, run));
+    } catch (error) {
+      throw new JobError({ message: "The model could not run in this browser.", code: "browser", hint: error.message });
+    }
+    if (end.type === "result") this.finish(run, end.data);
+    else this.cancelled();
   }
 
   payload(run) {
@@ -266,7 +297,7 @@ class Playground {
       box.append(bar, pre);
       return box;
     });
-    this.$("code-box").hidden = false;
+    this.$("code-box").hidden = run.variant === "browser";
     this.$("code-list").replaceChildren(...blocks);
   }
 
@@ -325,6 +356,10 @@ class Playground {
     const job = this.job;
     if (!job || job.stopping) return;
     job.stopping = true;
+    if (job.here) {
+      this.local.cancel();
+      return;
+    }
     if (!job.cancel_url) {
       job.abort.abort();
       return;
@@ -396,6 +431,7 @@ class Playground {
     if (prompt && (field.tagName !== "SELECT" || [...field.options].some((o) => o.value === prompt))) field.value = prompt;
     const variant = this.$("variant");
     if ([...variant.options].some((o) => o.value === query.get("variant"))) variant.value = query.get("variant");
+    this.explainVariant();
     this.ready = true;
   }
 }
