@@ -98,6 +98,11 @@ class VariantMeasurement(models.Model):
     def __str__(self) -> str:
         return f"{self.variant_id} on {self.hardware}, {self.measured_at:%Y-%m-%d}"
 
+    @property
+    def vqa_percent(self) -> float | None:
+        """Share of held-out questions answered rightly, 0..100."""
+        return 100 * self.scores["vqa"] if "vqa" in self.scores else None
+
 
 class StoredImage(models.Model):
     """An uploaded image, normalised, addressed by what it holds. Kept for a while, not public."""

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from wagtail import blocks
 
+from inference import selectors as inference
 from inference.world.samples import SAMPLES
 from research import selectors
 
@@ -159,6 +160,28 @@ class CodeBlock(blocks.StructBlock):
         return context
 
 
+class VariantsBlock(blocks.StructBlock):
+    """The installed variants side by side, as this server measured them."""
+
+    eyebrow = blocks.CharBlock(required=False, max_length=60)
+    title = blocks.CharBlock(max_length=120)
+    text = blocks.TextBlock(required=False)
+
+    class Meta:
+        icon = "table"
+        group = "Sections"
+        template = "research/blocks/variants.html"
+        description = "Memory, latency and accuracy of each variant, from this server's own runs."
+        preview_value: ClassVar[dict[str, str]] = {"title": "What a precision costs"}
+
+    def get_context(
+        self, value: Any, parent_context: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(value, parent_context=parent_context)
+        context["measurements"] = inference.latest_measurements()
+        return context
+
+
 class CallBlock(blocks.StructBlock):
     """One sentence, one button."""
 
@@ -190,5 +213,6 @@ SECTIONS = [
     ("rows", RowsBlock()),
     ("prose", ProseBlock()),
     ("code", CodeBlock()),
+    ("variants", VariantsBlock()),
     ("call", CallBlock()),
 ]

@@ -90,6 +90,11 @@ PAGES: list[dict[str, Any]] = [
                 "accent": "blue", "flip": False, "sample": "greens", "skill": "detect",
                 "link_label": "Ask one", "link_url": "/playground/",
             }),
+            ("variants", {
+                "eyebrow": "Precision", "title": "What a precision costs, and what it changes.",
+                "text": "The same weights at half precision, in 8 bits and in 4 bits. On a model "
+                        "this small fewer bits save memory, not time.",
+            }),
             ("rows", {"eyebrow": "What runs here", "title": "Honest about its size", "rows": [
                 {"term": "Architecture", "text": "<p>Moondream2's: a vision transformer whose image "
                  "tokens form a prefix that a text decoder reads, with heads of their own for "

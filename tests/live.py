@@ -113,6 +113,12 @@ class LiveStack:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
 
+    def end_worker(self, name: str = "worker") -> None:
+        """Ask the worker to stop, as a deployment does, and wait until it has."""
+        child = self._children.pop(name)
+        child.terminate()
+        child.wait(30)
+
     def logs(self) -> str:
         """What web and worker wrote."""
         return "\n".join(

@@ -68,6 +68,16 @@ def test_a_killed_workers_job_is_answered_once(live_stack: LiveStack) -> None:
     assert live_stack.get(f"/v1/jobs/{job['id']}")["status"] == "succeeded"
 
 
+def test_a_worker_that_is_stopped_finishes_what_it_has(live_stack: LiveStack) -> None:
+    job = _submit(live_stack)
+    _follow(live_stack, job, until="token")
+    live_stack.end_worker()
+    events = _follow(live_stack, job)
+    live_stack.start_worker()
+    assert events[-1]["type"] == "result"
+    assert events[-1]["data"]["attempt"] == 1
+
+
 def test_a_running_job_can_be_cancelled(live_stack: LiveStack) -> None:
     # Sampling at a high temperature rarely ends early: there is time to cancel.
     job = _submit(

@@ -8,6 +8,7 @@ from django.template.loader import render_to_string
 from django.test import Client
 from wagtail.models import Page, Site
 
+from inference.models import VariantMeasurement
 from inference.world.samples import SAMPLES
 from research import blocks, selectors
 from research.models import HomePage, Navigation, StandardPage
@@ -77,6 +78,20 @@ def test_figures_are_the_models_own_and_say_so(client: Client, starter) -> None:
     text = client.get("/").content.decode()
     assert "computed on" in text
     assert selectors.answer_figure("nothing", "detect") is None
+
+
+def test_variants_show_what_was_measured_and_nothing_else(client: Client, starter) -> None:
+    assert "Not measured on this machine yet" in client.get("/product/").content.decode()
+    for n, variant in enumerate(starter):
+        VariantMeasurement.objects.create(
+            variant=variant, revision="1", hardware="A test machine", device="cpu", threads=1,
+            dtype="bfloat16", weight_bytes=11_000_000 // (n + 1), peak_bytes=500_000_000, load_ms=1,
+            encode_ms=12.34, first_token_ms=5.6, tokens_per_s=300,
+            scores={"vqa": 0.976, "detect_f1": 0.95} if n == 0 else {},
+        )  # fmt: skip
+    text = client.get("/product/").content.decode()
+    for figure in ("A test machine", "12.3 ms", "97.6%", "0.950", "measured"):
+        assert figure in text
 
 
 def test_the_reference_is_the_schema(client: Client, starter) -> None:

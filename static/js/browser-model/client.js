@@ -1,8 +1,16 @@
 // The page's side of the model in the browser: one worker, one question at a time.
+const PARTS = ["worker", "ort", "ortLoader", "ortWasm", "encoder", "decoder", "tokenizer", "facts"];
+
 export class BrowserModel {
-  constructor(urls) {
-    this.urls = urls;
+  // `dataset` holds the address of each part as data-browser-<part>.
+  constructor(dataset) {
+    const address = (part) => dataset[`browser${part[0].toUpperCase()}${part.slice(1).toLowerCase()}`];
+    this.urls = Object.fromEntries(PARTS.map((part) => [part, new URL(address(part), location.href).href]));
     this.worker = null;
+  }
+
+  static get isSupported() {
+    return typeof WebAssembly === "object" && typeof Worker === "function" && typeof OffscreenCanvas === "function";
   }
 
   // Calls onEvent(type, data) as the server's stream would; resolves at the end.

@@ -20,9 +20,8 @@ class Playground {
     this.history = [];
     this.job = null;
     this.image = new ImageInput(root, { onChange: (image) => this.imageChanged(image), onProblem: (problem) => this.fail(problem) });
-    const urls = {};
-    for (const name of ["worker", "ort", "ortLoader", "ortWasm", "encoder", "decoder", "tokenizer", "facts"]) urls[name] = new URL(root.dataset[`browser${name[0].toUpperCase()}${name.slice(1).toLowerCase()}`], location.href).href;
-    this.local = new BrowserModel(urls);
+    this.local = new BrowserModel(root.dataset);
+    if (BrowserModel.isSupported) this.$("variant").append(new Option("In your browser · FP32 · caption and query", "browser"));
     this.tabs = [...root.querySelectorAll("[data-skill]")];
     this.bind();
     this.restore();
