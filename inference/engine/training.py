@@ -161,6 +161,8 @@ def soft_bins(bins: torch.Tensor, count: int, sigma: float) -> torch.Tensor:
 
 def bin_loss(logits: torch.Tensor, bins: torch.Tensor, sigma: float) -> torch.Tensor:
     """Soft cross-entropy (less its floor) plus the expectation's distance, in units of the range."""
+    if not len(bins):  # nothing of the kind in this batch; a mean of nothing would be NaN
+        return logits.float().sum()
     count = logits.shape[-1]
     labels = soft_bins(bins, count, sigma)
     logits = logits.float()
@@ -222,9 +224,8 @@ def run(
     coord_logits = heads.coord_logits(hidden[at])
     coord_bins = heads.coord_bin(batch.coord_targets[at])
     coord = bin_loss(coord_logits, coord_bins, sigma)
-    error = (
-        coord_logits.argmax(-1) - coord_bins
-    ).abs().float().mean() / config.region.coord_out_dim
+    off = (coord_logits.argmax(-1) - coord_bins).abs().float()
+    error = off.mean().item() / config.region.coord_out_dim if len(off) else 0.0
 
     at = ~batch.size_targets[..., 0].isnan()
     size_logits = heads.size_logits(hidden[at]).flatten(0, 1)
@@ -237,7 +238,7 @@ def run(
         features,
         image,
         _right(batch, labelled, logits.argmax(-1) == labels),
-        error.item(),
+        error,
     )
 
 

@@ -179,7 +179,11 @@ class PatchHead(nn.Module):
             at = column >= 0
             if at.any():
                 loss = loss + F.cross_entropy(part[at], column[at])
-        return loss + 4 * F.l1_loss(self.boxes(features).float()[present], labels.boxes[present])
+        if present.any():
+            loss = loss + 4 * F.l1_loss(
+                self.boxes(features).float()[present], labels.boxes[present]
+            )
+        return loss
 
 
 def alignment_loss(
@@ -203,7 +207,7 @@ def alignment_loss(
         if at.any():
             logits = tokens[at] @ table[list(ids)].T / math.sqrt(dim)
             parts.append(F.cross_entropy(logits, column[at]))
-    return torch.stack(parts).sum()
+    return torch.stack(parts).sum() if parts else tokens.sum() * 0
 
 
 @dataclass(frozen=True, slots=True)

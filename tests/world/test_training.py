@@ -19,9 +19,17 @@ from inference.engine.training import (
     text_segment,
 )
 from inference.world.curriculum import LETTERS, SIGNED_WORLD, WORLD, Curriculum, patch_labels
-from inference.world.scenes import sample_scene
+from inference.world.scenes import Scene, sample_scene
 from inference.world.tokenizer import build_tokenizer, casual, templates
-from inference.world.train import PHASES, Plan, Trainer, embedded_config
+from inference.world.train import (
+    PHASES,
+    PatchHead,
+    Plan,
+    Trainer,
+    WordIds,
+    alignment_loss,
+    embedded_config,
+)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +138,19 @@ def test_every_letter_of_a_sign_is_labelled_in_order() -> None:
         middle = grid[int(scene.sign.centre[1] * 60)].tolist()
         read = [LETTERS[i] for i in middle if i >= 0]
         assert "".join(dict.fromkeys(read)) == "".join(dict.fromkeys(scene.sign.text))
+
+
+def test_a_batch_with_nothing_to_find_is_no_nan(curriculum: Curriculum) -> None:
+    model = MoondreamForVision(embedded_config()).float()
+    question = curriculum.query("existence", "Is there a sign?", "no", None)
+    losses = run(model, pack(torch.zeros(1, 3, 80, 80), [[question]]))
+    assert torch.isfinite(losses.total)
+    losses.total.backward()
+    labels = patch_labels([Scene("black", ())], 10)
+    head = PatchHead(embedded_config().sections.vision.enc_dim)
+    assert torch.isfinite(head.loss(losses.features.detach(), labels))
+    words = WordIds.of(curriculum.tokenizer)
+    assert alignment_loss(model, losses.image.detach(), labels, words).item() == 0
 
 
 def test_phases_widen_and_their_rates_rise_and_fall() -> None:
