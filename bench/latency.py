@@ -44,7 +44,7 @@ def main() -> None:
     ask(options.url, data_url(scene(random.Random("warm"))))
     for number in range(options.rounds):
         # The two ways take turns, on images of their own, so that a busy moment hits both.
-        image = scene(random.Random(f"latency:{number}"))
+        image = scene(random.Random(f"latency:{time.time_ns()}:{number}"))
         answer = model.query(image, QUESTION, stream=True)
         first, total = drain(answer["answer"])
         rows["engine, first token"].append(first)

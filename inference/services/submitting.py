@@ -122,6 +122,8 @@ def _check_queue(queue: str, owner_key: str) -> int:
             "Too many questions are waiting.", retry_after=10, code="queue_full",
             hint="Try again in a few seconds.",
         )  # fmt: skip
+    if depth == 0:  # the usual case needs no look at the database
+        return 0
     waiting = selectors.waiting(queue, owner_key)
     if waiting.oldest_s > settings.INFERENCE_MAX_QUEUE_AGE_S:
         raise Busy(
