@@ -67,10 +67,13 @@ class Variant(models.Model):
         """What really runs: "8-bit", "4-bit", or the floating type ("BF16")."""
         if self.backend == "cloud":
             return "remote"
+        return self.precision_at(self.loaded_dtype)
+
+    def precision_at(self, dtype: str) -> str:
+        """The same when what is not quantised is held as `dtype`."""
         if self.quantization:
             return self.get_quantization_display()
-        names = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}
-        return names.get(self.loaded_dtype, "FP16")
+        return {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}.get(dtype, "FP16")
 
 
 class VariantMeasurement(models.Model):
@@ -97,6 +100,11 @@ class VariantMeasurement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.variant_id} on {self.hardware}, {self.measured_at:%Y-%m-%d}"
+
+    @property
+    def precision(self) -> str:
+        """As it ran when it was measured."""
+        return self.variant.precision_at(self.dtype)
 
     @property
     def vqa_percent(self) -> float | None:

@@ -104,8 +104,11 @@ PAGES: list[dict[str, Any]] = [
                  "with a number or one of sixteen words. Photographs are outside its world.</p>"},
                 {"term": "Precisions", "text": "<p>Half precision, 8-bit and 4-bit of the same "
                  "weights, by bitsandbytes, on CPU or GPU.</p>"},
-                {"term": "Still to come", "text": "<p>The official checkpoint, leaderboards, "
-                 "fine-tuning with your own rewards. Each appears here when it works.</p>"},
+                {"term": "Official checkpoint", "text": "<p>Any published one, in any of its forms, "
+                 "runs on the same code once an admin has registered its files. None is shipped "
+                 "with this site.</p>"},
+                {"term": "Still to come", "text": "<p>Leaderboards, and fine-tuning with your "
+                 "own rewards. Each appears here when it works.</p>"},
             ]}),
         ],
     },
