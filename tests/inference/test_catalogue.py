@@ -101,3 +101,11 @@ def test_the_report_measures_and_keeps(published: Path) -> None:
     assert row.peak_bytes > 0
     assert row.first_token_ms > 0
     assert row.hardware
+
+
+def test_the_number_of_threads_is_measured(published: Path) -> None:
+    _run("add", str(published), "--revision", "2025-06-21")
+    out = _run("threads", "moondream2-2025-06-21-fp16", "--most", "2")
+    assert "1 threads:" in out
+    assert "2 threads:" in out
+    assert out.strip().splitlines()[-1] in ("INFERENCE_THREADS=1", "INFERENCE_THREADS=2")

@@ -1,5 +1,6 @@
 """`manage.py models`: the models of this installation."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ class Command(BaseCommand):
         save = actions.add_parser("save", help="Write a quantised variant's weights to a folder.")
         save.add_argument("slug")
         save.add_argument("folder", type=Path)
+        threads = actions.add_parser("threads", help="Find the best INFERENCE_THREADS here.")
+        threads.add_argument("slug", nargs="?", default="", help="The default variant if none.")
+        threads.add_argument("--most", type=int, default=os.cpu_count() or 1)
         report = actions.add_parser("report", help="Measure variants on this machine.")
         report.add_argument("slugs", nargs="*", help="Variants; all by default.")
         report.add_argument("--scenes", type=int, default=60, help="Held-out scenes to score.")
@@ -63,6 +67,22 @@ class Command(BaseCommand):
         except CheckpointError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Wrote {options['folder']}.")
+
+    def _threads(self, options: dict[str, Any]) -> None:
+        from inference.engine.measuring import measure
+
+        variant = selectors.variant_get(options["slug"])
+        waits = {}
+        for count in range(1, options["most"] + 1):
+            cost = measure(variant.folder, variant.quantization, threads=count)
+            waits[count] = cost.encode_ms + cost.first_token_ms
+            self.stdout.write(
+                f"{count:3} threads: {waits[count]:7.1f} ms to the first token of a new image, "
+                f"{cost.tokens_per_s:6.0f} tokens/s"
+            )
+        # A thread that gains less than a tenth is worth more to the web server.
+        best = next(n for n in waits if waits[n] <= 1.1 * min(waits.values()))
+        self.stdout.write(f"INFERENCE_THREADS={best}")
 
     def _list(self, options: dict[str, Any]) -> None:
         for v in selectors.variants_available():
