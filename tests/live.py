@@ -107,6 +107,11 @@ class LiveStack:
             "-c", "1", "--prefetch-multiplier", "1", "-l", "WARNING",
         )  # fmt: skip
 
+    def bring_back_worker(self) -> None:
+        """Start the worker and wait until it answers: the next test finds it warm."""
+        self.start_worker()
+        self._wait_for("the worker", self._worker_answers)
+
     def kill_worker(self, name: str = "worker") -> None:
         """SIGKILL the worker and its children, as a lost machine would."""
         child = self._children.pop(name)

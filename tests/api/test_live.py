@@ -73,7 +73,7 @@ def test_a_worker_that_is_stopped_finishes_what_it_has(live_stack: LiveStack) ->
     _follow(live_stack, job, until="token")
     live_stack.end_worker()
     events = _follow(live_stack, job)
-    live_stack.start_worker()
+    live_stack.bring_back_worker()
     assert events[-1]["type"] == "result"
     assert events[-1]["data"]["attempt"] == 1
 

@@ -14,6 +14,9 @@ from tests.live import LiveStack
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
+# A machine that runs everything at once is slow at times.
+expect.set_options(timeout=30_000)
+
 AXE = Path(__file__).parent / "vendor" / "axe-4.14.1" / "axe.min.js"
 SCREENSHOTS = Path(__file__).parents[2] / "docs" / "screenshots"
 

@@ -146,7 +146,7 @@ def test_cancel(playground: Page, live_stack: LiveStack) -> None:
         playground.click("[data-cancel]")
         expect(playground.locator("[data-moon-label]")).to_have_text("Cancelled")
     finally:
-        live_stack.start_worker()
+        live_stack.bring_back_worker()
 
 
 def test_a_lost_connection_resumes(playground: Page, context: BrowserContext, run: Run) -> None:
