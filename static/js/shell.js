@@ -16,8 +16,9 @@ async function loadPlayground(body) {
     sheet.onerror = done;
     document.head.append(sheet);
   });
-  body.replaceChildren(document.importNode(panel, true));
+  // The script first: a form that is there before it would post itself and leave the page.
   const { mount } = await import(panel.dataset.module);
+  body.replaceChildren(document.importNode(panel, true));
   mount(body.querySelector("[data-playground]"), { embedded: true });
   loaded = true;
 }
