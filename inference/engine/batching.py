@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from inference.engine.answers import Answer, EncodedImage, ImageLike, Run
-from inference.engine.crops import make_crops, normalise, reconstruct
+from inference.engine.crops import make_crops, normalise
+from inference.engine.decoding import Decoding
 from inference.engine.layers import KVCache
-from inference.engine.moondream import Moondream, SettingsLike, choose, flush_point
+from inference.engine.moondream import Moondream, SettingsLike
 from inference.engine.settings import Settings
 
 
@@ -40,28 +41,16 @@ def encode_images(model: Moondream, images: Sequence[ImageLike]) -> list[Encoded
         crops = [make_crops(images[n], model.sections.vision) for n in waiting]  # type: ignore[arg-type]
         pixels = normalise(np.concatenate([c.pixels for c in crops]), model.dtype, model.device)
         parts = model.model.vision(pixels).split([len(c.pixels) for c in crops])
-        tokens = []
-        for features, cut in zip(parts, crops, strict=True):
-            local = (
-                features[0]
-                if cut.tiling == (1, 1)
-                else reconstruct(features[1:], cut.tiling, model.sections.vision)
-            )
-            tokens.append(model.model.vision.project(features[0], local))
+        tokens = [
+            model.model.join_crops(features, cut.tiling)
+            for features, cut in zip(parts, crops, strict=True)
+        ]
         prefix = model.model.prefix(torch.stack(tokens))
         each = run.elapsed_ms() / len(waiting)
         for row, n in enumerate(waiting):
             size = images[n].size
-            done[n] = EncodedImage(_row(prefix, row), size, model.key, each)
+            done[n] = EncodedImage(prefix.row(row), size, model.key, each)
     return [model.encode_image(item) for item in done if item is not None]
-
-
-def _row(cache: KVCache, row: int) -> KVCache:
-    other = object.__new__(KVCache)
-    other.keys = cache.keys[:, row : row + 1].clone()
-    other.values = cache.values[:, row : row + 1].clone()
-    other.length = cache.length
-    return other
 
 
 def answer_many(
@@ -72,12 +61,9 @@ def answer_many(
     Raises:
         ValueError: a row with an empty question, or a prompt too long for the model.
     """
-    answers = {row: item for row, item in stream_many(model, asks, settings) if not _is_text(item)}
-    return [answers[row] for row in range(len(asks))]  # type: ignore[misc]
-
-
-def _is_text(item: "str | Answer") -> bool:
-    return isinstance(item, str)
+    made = stream_many(model, asks, settings)
+    answers = {row: item for row, item in made if isinstance(item, Answer)}
+    return [answers[row] for row in range(len(asks))]
 
 
 @torch.inference_mode()
@@ -99,13 +85,21 @@ def stream_many(
     room = min(text.max_context - start - longest, chosen.max_tokens)
     if room < 1:
         raise ValueError(f"The longest prompt has {longest} tokens: too many for this model.")
-    cache = _joined([e.prefix for e in encoded], longest + room)
+    cache = KVCache.joined([e.prefix for e in encoded], longest + room)
     pads = torch.tensor([longest - len(p) for p in prompts], device=model.device)
     ids = torch.tensor([[0] * (longest - len(p)) + p for p in prompts], device=model.device)
     # Position of each slot in its own row; the padding's is of no matter, it is never seen.
     positions = start + torch.arange(longest, device=model.device) - pads[:, None]
     rows = [
-        Row(model, ask, image, len(prompt) + start)
+        Decoding(
+            Run(
+                prompt_tokens=len(prompt) + start,
+                encode_cached=image is ask.image,
+                encode_ms=0.0 if image is ask.image else image.encode_ms,
+            ),
+            model.sections.tokenizer,
+            model.tokenizer,
+        )
         for ask, image, prompt in zip(asks, encoded, prompts, strict=True)
     ]
     hidden = model.model.text(
@@ -116,17 +110,17 @@ def stream_many(
     generator = torch.Generator(model.device).manual_seed(chosen.seed)
     for step in range(1, room + 1):
         logits = model.model.text.logits(hidden).float()
-        tokens = []
-        for number, row in enumerate(rows):
-            was_open = not row.ended
-            tokens.append(row.take(logits[number], chosen, generator))
-            if was_open:
-                last = row.ended or step == room
-                piece = row.piece(last=last)
-                if piece:
-                    yield number, piece
-                if last:
-                    yield number, row.answer()
+        # An ended row feeds its end again, unread.
+        tokens = [model.sections.tokenizer.eos_id] * len(rows)
+        for number in [n for n, row in enumerate(rows) if not row.ended]:
+            row = rows[number]
+            tokens[number] = row.take(logits[number], chosen, generator)
+            last = row.ended or step == room
+            piece = row.piece(last=last)
+            if piece:
+                yield number, piece
+            if last:
+                yield number, _answer(asks[number], row)
         if step == room or all(row.ended for row in rows):
             return
         embeds = model.model.text.embed(torch.tensor(tokens, device=model.device)[:, None])
@@ -134,55 +128,15 @@ def stream_many(
         hidden = model.model.text(embeds, here, _mask(pads, start, 1, longest + step), cache)[:, -1]
 
 
-class Row:
-    """One answer of a batch while it is made."""
-
-    def __init__(
-        self, model: Moondream, ask: Ask, encoded: EncodedImage, prompt_tokens: int
-    ) -> None:
-        self.model, self.ask = model, ask
-        cached = encoded is ask.image
-        self.run = Run(
-            prompt_tokens=prompt_tokens,
-            encode_cached=cached,
-            encode_ms=0.0 if cached else encoded.encode_ms,
-        )
-        self.ids: list[int] = []
-        self.printed = 0
-        self.ended = False
-
-    def take(self, logits: torch.Tensor, settings: Settings, generator: torch.Generator) -> int:
-        """Choose this row's next token; an ended row feeds its end again, unread."""
-        tokens = self.model.sections.tokenizer
-        if self.ended:
-            return tokens.eos_id
-        if self.ids and tokens.answer_id is not None:
-            logits[tokens.answer_id] = -torch.inf
-        token, probability = choose(logits, settings, generator)
-        self.run.token()
-        self.run.chose(probability)
-        if token == tokens.eos_id:
-            self.ended = True
-        else:
-            self.ids.append(token)
-        return token
-
-    def piece(self, *, last: bool) -> str:
-        """Text that can be shown by now and was not yet."""
-        text: str = self.model.tokenizer.decode(self.ids)
-        cut = len(text) if last else flush_point(text)
-        shown, self.printed = text[self.printed : cut], max(cut, self.printed)
-        return shown
-
-    def answer(self) -> Answer:
-        """What `Moondream.caption` or `.query` would have given."""
-        if not self.ended:
-            self.run.finish_reason = "length"
-        answer = Answer()
-        answer.text = self.model.tokenizer.decode(self.ids)
-        answer["caption" if self.ask.length else "answer"] = answer.text
-        self.run.settle(answer)
-        return answer
+def _answer(ask: Ask, row: Decoding) -> Answer:
+    """What `Moondream.caption` or `.query` would have given."""
+    if not row.ended:
+        row.run.finish_reason = "length"
+    answer = Answer()
+    answer.text = row.text
+    answer["caption" if ask.length else "answer"] = answer.text
+    row.run.settle(answer)
+    return answer
 
 
 def _prompt(model: Moondream, ask: Ask) -> list[int]:
@@ -193,21 +147,6 @@ def _prompt(model: Moondream, ask: Ask) -> list[int]:
     if not ask.question.strip():
         raise ValueError("The question is empty.")
     return model.query_prompt(ask.question.strip())
-
-
-def _joined(prefixes: Sequence[KVCache], extra: int) -> KVCache:
-    """One cache of all rows' image prefixes, with room for `extra` positions."""
-    first = prefixes[0]
-    layers, _, heads, _, dim = first.keys.shape
-    joined = object.__new__(KVCache)
-    shape = (layers, len(prefixes), heads, first.length + extra, dim)
-    for name in ("keys", "values"):
-        room = getattr(first, name).new_empty(shape)
-        for row, prefix in enumerate(prefixes):
-            room[:, row, :, : first.length] = getattr(prefix, name)[:, 0, :, : first.length]
-        setattr(joined, name, room)
-    joined.length = first.length
-    return joined
 
 
 def _mask(pads: torch.Tensor, start: int, rows: int, columns: int) -> torch.Tensor:

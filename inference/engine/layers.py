@@ -3,6 +3,8 @@ can take its place (upstream's vision attention passes `.weight` to the function
 bitsandbytes fails)."""
 
 import math
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -124,6 +126,18 @@ class TextBlock(nn.Module):
         self.mlp = MLP(config.dim, config.ff_dim)
 
 
+class Cache(Protocol):
+    """What the decoder asks of a cache; the exported graphs bring one of their own."""
+
+    length: int
+
+    def extend(
+        self, layer: int, keys: torch.Tensor, values: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append one layer's new (B, heads, T, d) entries; all of the layer's so far come back."""
+        ...
+
+
 class KVCache:
     """Keys and values of every layer, allocated once for `capacity` positions."""
 
@@ -160,15 +174,29 @@ class KVCache:
 
     def fork(self, extra: int) -> "KVCache":
         """A copy with room for `extra` more positions: one encoded image, many questions."""
-        other = object.__new__(KVCache)
-        layers, batch, heads, _, dim = self.keys.shape
-        shape = (layers, batch, heads, self.length + extra, dim)
+        return KVCache.joined([self], extra)
+
+    @classmethod
+    def joined(cls, caches: Sequence["KVCache"], extra: int) -> "KVCache":
+        """A copy of caches of one length as the rows of one, with room for `extra` positions."""
+        first = caches[0]
+        layers, _, heads, _, dim = first.keys.shape
+        rows = [cache.keys.shape[1] for cache in caches]
+        shape = (layers, sum(rows), heads, first.length + extra, dim)
+        other = object.__new__(cls)
+        other.length = first.length
+        other.keys, other.values = first.keys.new_empty(shape), first.values.new_empty(shape)
         for name in ("keys", "values"):
-            mine: torch.Tensor = getattr(self, name)
-            new = mine.new_empty(shape)
-            new[:, :, :, : self.length] = mine[:, :, :, : self.length]
-            setattr(other, name, new)
+            for room, cache in zip(getattr(other, name).split(rows, dim=1), caches, strict=True):
+                room[:, :, :, : first.length] = getattr(cache, name)[:, :, :, : first.length]
+        return other
+
+    def row(self, number: int) -> "KVCache":
+        """A copy of one row."""
+        other = object.__new__(KVCache)
         other.length = self.length
+        other.keys = self.keys[:, number : number + 1].clone()
+        other.values = self.values[:, number : number + 1].clone()
         return other
 
 
@@ -192,7 +220,7 @@ class Text(nn.Module):
         embeds: torch.Tensor,
         positions: torch.Tensor,
         mask: torch.Tensor | None,
-        cache: KVCache | None = None,
+        cache: Cache | None = None,
     ) -> torch.Tensor:
         """Run the blocks.
 

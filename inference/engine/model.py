@@ -7,7 +7,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from inference.engine.config import MoondreamConfig
-from inference.engine.crops import Crops, normalise, reconstruct
+from inference.engine.crops import Crops, Tiling, normalise, reconstruct
 from inference.engine.layers import KVCache, Region, Text, Vision
 
 HIGH_PRECISION = (
@@ -83,14 +83,19 @@ class MoondreamForVision(PreTrainedModel):  # type: ignore[misc]  # untyped upst
     def image_tokens(self, crops: Crops) -> torch.Tensor:
         """Crops of one image → (tokens, dim) image embeddings."""
         weight = self.vision.pos_emb
-        features = self.vision(normalise(crops.pixels, weight.dtype, weight.device))
+        return self.join_crops(
+            self.vision(normalise(crops.pixels, weight.dtype, weight.device)), crops.tiling
+        )
+
+    def join_crops(self, features: torch.Tensor, tiling: Tiling) -> torch.Tensor:
+        """(1 + tiles, tokens, enc_dim) features of one image's crops → (tokens, dim)."""
         whole = features[0]
         # With one tile the local features are the global ones, and pooling onto the same grid
         # changes nothing: the second pass is saved.
         local = (
             whole
-            if crops.tiling == (1, 1)
-            else reconstruct(features[1:], crops.tiling, self.config.sections.vision)
+            if tiling == (1, 1)
+            else reconstruct(features[1:], tiling, self.config.sections.vision)
         )
         return self.vision.project(whole, local)
 
@@ -126,3 +131,10 @@ class MoondreamForVision(PreTrainedModel):  # type: ignore[misc]  # untyped upst
     ) -> torch.Tensor:
         """One pass without a cache, as training uses it; see `Text.forward`."""
         return self.text(embeds, positions, mask)
+
+
+def tensor_shapes(config: Any) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of the full-precision network; nothing is allocated."""
+    with torch.device("meta"):
+        state = MoondreamForVision(config).state_dict()
+    return {name: tuple(value.shape) for name, value in state.items()}

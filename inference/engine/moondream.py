@@ -1,6 +1,7 @@
 """The public face: one class, shaped like the official clients."""
 
 import functools
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,8 +28,9 @@ from inference.engine.checkpoint import (
     weight_bytes,
 )
 from inference.engine.crops import make_crops
+from inference.engine.decoding import Decoding
 from inference.engine.layers import KVCache
-from inference.engine.model import MoondreamForVision
+from inference.engine.model import MoondreamForVision, tensor_shapes
 from inference.engine.settings import Settings
 
 SpatialRef = Sequence[float]
@@ -93,7 +95,8 @@ class Moondream:
         return {
             "name": config.name,
             "revision": config.revision,
-            "parameters": parameter_count(config),
+            # Quantised tensors are packed and would miscount.
+            "parameters": sum(math.prod(shape) for shape in tensor_shapes(config).values()),
             "weight_bytes": weight_bytes(self.model),
             "dtype": str(self.dtype).removeprefix("torch."),
             "quantization": self.quantization,
@@ -300,36 +303,22 @@ class Moondream:
         settings: Settings,
     ) -> Iterator[str]:
         """Generate text and yield it in whole words."""
-        tokens = self.sections.tokenizer
         hidden, cache, room = self._prefill(run, image, prompt, regions, settings.max_tokens)
         generator = torch.Generator(self.device).manual_seed(settings.seed)
-        ids: list[int] = []
-        printed = 0
-        while True:
-            logits = self.model.text.logits(hidden)[0].float()
-            if ids and tokens.answer_id is not None:
-                # Upstream masks the answer token from the second generated token on.
-                logits[tokens.answer_id] = -torch.inf
-            token, probability = choose(logits, settings, generator)
-            run.token()
-            run.chose(probability)
-            if token == tokens.eos_id:
-                break
-            ids.append(token)
-            text: str = self.tokenizer.decode(ids)
-            cut = flush_point(text)
-            if cut > printed:
-                yield text[printed:cut]
-                printed = cut
-            if len(ids) >= room:
-                run.finish_reason = "length"
+        text = Decoding(run, self.sections.tokenizer, self.tokenizer)
+        for step in range(1, room + 1):
+            token = text.take(self.model.text.logits(hidden)[0].float(), settings, generator)
+            last = text.ended or step == room
+            piece = text.piece(last=last)
+            if piece:
+                yield piece
+            if last:
                 break
             hidden = self._step(
                 self.model.text.embed(torch.tensor(token, device=self.device)), cache
             )
-        rest = self.tokenizer.decode(ids)[printed:]
-        if rest:
-            yield rest
+        if not text.ended:
+            run.finish_reason = "length"
 
     def _find(
         self, skill: str, key: str, image: ImageLike, phrase: str, settings: SettingsLike,
@@ -393,24 +382,6 @@ class Moondream:
             yield {**place, "confidence": float(mean)}
 
 
-def choose(
-    logits: torch.Tensor, settings: Settings, generator: torch.Generator
-) -> tuple[int, float]:
-    """Pick a token from (vocab,) logits; its probability is the model's own, at temperature 1.
-
-    Top-p keeps a token while the mass before it is at most `top_p`: the first always stays.
-    """
-    odds = logits.softmax(-1)
-    if settings.temperature == 0:
-        token = int(odds.argmax())
-        return token, float(odds[token])
-    heated = (logits / settings.temperature).softmax(-1)
-    mass, order = heated.sort(descending=True)
-    mass[(mass.cumsum(-1) - mass) > settings.top_p] = 0
-    token = int(order[torch.multinomial(mass, 1, generator=generator)])
-    return token, float(odds[token])
-
-
 def pick_bin(logits: torch.Tensor) -> tuple[torch.Tensor, float]:
     """Most likely bin of (bins,) logits, and the mass within 5% of the range around it."""
     odds = logits.float().softmax(-1)
@@ -418,16 +389,3 @@ def pick_bin(logits: torch.Tensor) -> tuple[torch.Tensor, float]:
     reach = round(len(odds) * _WINDOW)
     low = max(0, int(chosen) - reach)
     return chosen, min(1.0, float(odds[low : int(chosen) + reach + 1].sum()))
-
-
-def flush_point(text: str) -> int:
-    """How much of a growing text may be shown: up to a newline, a CJK character or a space."""
-    if text and (text[-1] == "\n" or "\u4e00" <= text[-1] <= "\u9fff"):
-        return len(text)
-    return text.rfind(" ") + 1
-
-
-def parameter_count(config: Any) -> int:
-    """Parameters of the full-precision network (quantised tensors are packed and miscount)."""
-    with torch.device("meta"):
-        return sum(p.numel() for p in MoondreamForVision(config).parameters())

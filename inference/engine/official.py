@@ -4,6 +4,7 @@ Names, shapes and the packed 4-bit form are format facts of github.com/vikhyat/m
 (`moondream/torch/weights.py` and `layers.py`, 2025-06-19). No code of a checkpoint is ever run.
 """
 
+import functools
 import hashlib
 import json
 import math
@@ -22,7 +23,7 @@ from tokenizers import Tokenizer
 
 from inference.engine.checkpoint import CheckpointError
 from inference.engine.config import MoondreamConfig
-from inference.engine.model import MoondreamForVision
+from inference.engine.model import MoondreamForVision, tensor_shapes
 
 SHARD_BYTES = 1 << 30
 """Converted weights are written in parts of this size: one part is all that is held in memory."""
@@ -118,6 +119,7 @@ class OfficialCheckpoint:
         """Whether it is the vendor's 4-bit form."""
         return any(name.endswith(".weight.packed") for name in self.sources)
 
+    @functools.cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each tensor after unpacking and transposing, by this engine's names."""
         found: dict[str, tuple[int, ...]] = {}
@@ -139,7 +141,7 @@ class OfficialCheckpoint:
         if name not in self.sources:
             return _unpack(
                 self._raw(f"{name}.packed"), self._raw(f"{name}.scale"),
-                self._raw(f"{name}.zero_point"), self.shapes()[name],
+                self._raw(f"{name}.zero_point"), self.shapes[name],
             )  # fmt: skip
         value = self._raw(name)
         return value.T.contiguous() if _TRANSPOSED.match(self.sources[name].name) else value
@@ -256,11 +258,7 @@ def check(shapes: Mapping[str, tuple[int, ...]], config: MoondreamConfig) -> Non
     Raises:
         CheckpointError: naming what is missing, extra or misshaped.
     """
-    with torch.device("meta"):
-        expected = {
-            name.removeprefix("model."): tuple(value.shape)
-            for name, value in MoondreamForVision(config).state_dict().items()
-        }
+    expected = {name.removeprefix("model."): shape for name, shape in tensor_shapes(config).items()}
     problems = {
         "missing": sorted(expected.keys() - shapes.keys()),
         "extra": sorted(shapes.keys() - expected.keys()),
@@ -305,7 +303,7 @@ def convert(
             f"{vocabulary.name} is missing beside the weights: give the one of the same revision."
         )
     with OfficialCheckpoint(source) as checkpoint:
-        shapes = checkpoint.shapes()
+        shapes = checkpoint.shapes
         config = config_for(
             shapes, _given(folder), Tokenizer.from_file(str(vocabulary)),
             name=name, revision=revision,
@@ -362,9 +360,8 @@ def _write(checkpoint: OfficialCheckpoint, names: list[str], folder: Path) -> st
 def _parts(checkpoint: OfficialCheckpoint, names: list[str]) -> Iterator[list[str]]:
     part: list[str] = []
     size = 0
-    shapes = checkpoint.shapes()
     for name in names:
-        nbytes = 2 * math.prod(shapes[name])
+        nbytes = 2 * math.prod(checkpoint.shapes[name])
         if part and size + nbytes > SHARD_BYTES:
             yield part
             part, size = [], 0

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from inference.engine.layers import TextBlock, rotary, rotate
 from inference.engine.moondream import Moondream
 
 OPSET = 18
@@ -36,9 +35,10 @@ class Encoder(nn.Module):
         features = self.network.vision(pixels)
         image = self.network.vision.project(features, features)
         bos = self.network.text.wte[self.bos].view(1, 1, -1)
-        x = torch.cat((bos, image), dim=1)
-        _, keys, values = _run(self.network.text, x, torch.arange(self.text.prefix_attn), None)
-        return keys, values
+        cache = _Grown()
+        positions = torch.arange(self.text.prefix_attn)
+        self.network.text(torch.cat((bos, image), dim=1), positions, None, cache)
+        return cache.stacked()
 
 
 class Decoder(nn.Module):
@@ -54,43 +54,32 @@ class Decoder(nn.Module):
         start = past_keys.shape[3]
         positions = start + torch.arange(ids.shape[1])
         x = self.text.wte[ids[0]].unsqueeze(0)
-        hidden, keys, values = _run(self.text, x, positions, (past_keys, past_values))
-        return self.text.logits(hidden[:, -1])[0], keys, values
+        seen = torch.arange(start + ids.shape[1])[None, :] <= positions[:, None]
+        cache = _Grown((past_keys, past_values))
+        hidden = self.text(x, positions, seen, cache)
+        return self.text.logits(hidden[:, -1])[0], *cache.stacked()
 
 
-def _run(
-    text: Any,
-    x: torch.Tensor,
-    positions: torch.Tensor,
-    past: tuple[torch.Tensor, torch.Tensor] | None,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The decoder with its cache as plain tensors; without a past all positions see each other."""
-    cos, sin = rotary(positions, text.config)
-    all_keys, all_values = [], []
-    for number, block in enumerate(text.blocks):
-        assert isinstance(block, TextBlock)
-        y = block.ln(x)
-        q, k, v = block.attn.split(y)
-        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        bias = None
-        if past is not None:
-            k = torch.cat((past[0][number], k), dim=2)
-            v = torch.cat((past[1][number], v), dim=2)
-            seen = torch.arange(k.shape[2])[None, :] <= positions[:, None]
-            bias = torch.where(seen, 0.0, -1e9)
-        scores = q @ _grouped(k, q).transpose(-1, -2) * q.shape[-1] ** -0.5
-        if bias is not None:
-            scores = scores + bias
-        out = scores.softmax(-1) @ _grouped(v, q)
-        x = x + block.attn.proj(out.transpose(1, 2).flatten(2)) + block.mlp(y)
-        all_keys.append(k)
-        all_values.append(v)
-    return x, torch.stack(all_keys), torch.stack(all_values)
+class _Grown:
+    """The decoder's cache as plain tensors that only grow: what a graph can hand out and take in."""
 
+    def __init__(self, past: tuple[torch.Tensor, torch.Tensor] | None = None) -> None:
+        self.past, self.length = past, 0
+        self.keys: list[torch.Tensor] = []
+        self.values: list[torch.Tensor] = []
 
-def _grouped(entries: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
-    repeat = q.shape[1] // entries.shape[1]
-    return entries if repeat == 1 else entries.repeat_interleave(repeat, dim=1)
+    def extend(
+        self, layer: int, keys: torch.Tensor, values: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.past is not None:
+            keys = torch.cat((self.past[0][layer], keys), dim=2)
+            values = torch.cat((self.past[1][layer], values), dim=2)
+        self.keys.append(keys)
+        self.values.append(values)
+        return keys, values
+
+    def stacked(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.stack(self.keys), torch.stack(self.values)
 
 
 def export(model: Moondream, folder: Path) -> None:

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from inference.engine import CheckpointError, Moondream, Settings, UnsupportedSkill
 from inference.engine.checkpoint import Quantization, save_quantised
-from inference.engine.moondream import choose, flush_point, pick_bin
+from inference.engine.decoding import choose, flush_point
+from inference.engine.moondream import pick_bin
 
 IMAGE = Image.effect_noise((90, 60), 70).convert("RGB")
 SHORT = {"max_tokens": 6}
@@ -108,7 +109,7 @@ def test_confidence_is_the_geometric_mean_of_the_choices(
     tiny: Moondream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = iter([(40, 0.9), (41, 0.4), (0, 0.6)])
-    monkeypatch.setattr("inference.engine.moondream.choose", lambda *_: next(given))
+    monkeypatch.setattr("inference.engine.decoding.choose", lambda *_: next(given))
     answer = tiny.query(IMAGE, "x")
     assert answer.confidence == pytest.approx((0.9 * 0.4 * 0.6) ** (1 / 3))
     assert answer.tokens["completion"] == 3
