@@ -10,11 +10,18 @@ class DomainError(Exception):
     code = "error"
 
     def __init__(
-        self, message: str, *, code: str | None = None, hint: str = "", **extra: Any
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        hint: str = "",
+        **extra: Any,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.code
+        self.status = status or self.status
         self.hint = hint
         self.extra = extra
 
@@ -44,10 +51,9 @@ class Busy(DomainError):
 
     status, code = 429, "busy"
 
-    def __init__(self, message: str, *, retry_after: int, status: int = 429, **extra: Any) -> None:
+    def __init__(self, message: str, *, retry_after: int, **extra: Any) -> None:
         super().__init__(message, **extra)
         self.retry_after = retry_after
-        self.status = status
 
 
 class TimedOut(DomainError):

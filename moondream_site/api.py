@@ -17,7 +17,7 @@ from inference.api import router as skills_router
 from inference.errors import Busy, DomainError, InvalidInput, NotFound, TooLarge, Unsupported
 from inference.world.samples import InvalidSample
 from pricing.auth import ClientIdentity
-from pricing.throttling import AddressThrottle
+from pricing.throttling import AddressThrottle, too_many
 from research.selectors import register_schema
 
 _TYPES = {
@@ -104,14 +104,7 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 @api.exception_handler(Throttled)
 def _throttled(request: HttpRequest, error: Throttled) -> HttpResponse:
-    wait = int(error.wait or 1)
-    return api.problem(
-        request,
-        Busy(
-            "Too many requests from this address.", retry_after=wait, code="rate_limited",
-            hint=f"Try again in {wait} s.",
-        ),
-    )  # fmt: skip
+    return api.problem(request, too_many(error.wait))
 
 
 @api.exception_handler(RequestDataTooBig)
@@ -143,9 +136,8 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
                     hint="Send application/json.",
                 ),
             )
-    problem = DomainError(error.message, code="bad_json" if error.status_code == 400 else "error")
-    problem.status = error.status_code
-    return api.problem(request, problem)
+    code = "bad_json" if error.status_code == 400 else "error"
+    return api.problem(request, DomainError(error.message, code=code, status=error.status_code))
 
 
 def nothing_here(request: HttpRequest, rest: str) -> HttpResponse:
@@ -169,8 +161,9 @@ class MethodNotAllowed:
         response = self.get_response(request)
         if response.status_code != 405 or not request.path.startswith("/v1/"):
             return response
-        error = DomainError(f"{request.method} is not answered here.", code="method_not_allowed")
-        error.status = 405
+        error = DomainError(
+            f"{request.method} is not answered here.", code="method_not_allowed", status=405
+        )
         shaped = api.problem(request, error)
         shaped["Allow"] = response["Allow"]
         return shaped

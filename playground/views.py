@@ -7,9 +7,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from inference.errors import Busy, DomainError
+from inference.errors import DomainError
 from playground import selectors, services
-from pricing.throttling import AddressThrottle
+from pricing.throttling import AddressThrottle, too_many
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -30,11 +30,7 @@ def index(request: HttpRequest) -> HttpResponse:
 def _throttle(request: HttpRequest) -> None:
     throttle = AddressThrottle()
     if not throttle.allow_request(request):
-        wait = int(throttle.wait() or 1)
-        raise Busy(
-            "Too many requests from this address.", retry_after=wait, code="rate_limited",
-            hint=f"Try again in {wait} s.",
-        )  # fmt: skip
+        raise too_many(throttle.wait())
 
 
 @require_GET

@@ -8,6 +8,8 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 from ninja.throttling import SimpleRateThrottle
 
+from inference.errors import Busy
+
 
 def _cache() -> RedisCache:
     chosen = settings.CACHES["default"]
@@ -30,3 +32,12 @@ class AddressThrottle(SimpleRateThrottle):
         if request.method in ("GET", "HEAD", "OPTIONS"):
             return None
         return f"throttle:{self.get_ident(request)}"
+
+
+def too_many(wait_s: float | None) -> Busy:
+    """What an address over its limit is told."""
+    wait = int(wait_s or 1)
+    return Busy(
+        "Too many requests from this address.", retry_after=wait, code="rate_limited",
+        hint=f"Try again in {wait} s.",
+    )  # fmt: skip

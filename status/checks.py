@@ -125,8 +125,7 @@ def _variants() -> Iterator[Outcome]:
     """One component for each variant: installed files, and its latest answer."""
     for variant in inference.variants_available():
         component = f"variant-{variant.slug}"
-        installed = any(Path(variant.folder).glob("model.safetensors*"))
-        if variant.backend == "engine" and not installed:
+        if variant.backend == "engine" and not any(Path(variant.folder).glob("model.safetensors*")):
             yield Outcome(component, variant.name, State.DOWN, note="Its weights are missing.")
             continue
         last = inference.last_success(variant)

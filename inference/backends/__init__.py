@@ -2,11 +2,20 @@
 
 import functools
 
-from inference.backends.base import Backend, BackendEvent, Finished, Found, Request, Stage, Token
+from inference.backends.base import (
+    Backend,
+    BackendEvent,
+    Batching,
+    Finished,
+    Found,
+    Request,
+    Stage,
+    Token,
+)
 from inference.models import Variant
 
 __all__ = [
-    "Backend", "BackendEvent", "Finished", "Found", "Request", "Stage", "Token", "for_variant",
+    "Backend", "BackendEvent", "Batching", "Finished", "Found", "Request", "Stage", "Token", "for_variant",
 ]  # fmt: skip
 
 

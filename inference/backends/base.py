@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -62,11 +62,6 @@ class Backend(Protocol):
         """Whether the first question would be answered without loading."""
         ...
 
-    @property
-    def batches(self) -> bool:
-        """Whether `answer_many` is worth asking."""
-        ...
-
     def load(self) -> dict[str, Any]:
         """Load the model; returns parameters, weight_bytes, dtype and load_ms."""
         ...
@@ -78,6 +73,11 @@ class Backend(Protocol):
             ValueError: a question the model cannot take, with the reason.
         """
         ...
+
+
+@runtime_checkable
+class Batching(Backend, Protocol):
+    """A backend for which several questions in one pass cost less than one after the other."""
 
     def answer_many(self, requests: Sequence[Request]) -> Iterator[tuple[int, BackendEvent]]:
         """Captions and plain questions in one pass: events with the number of their request; the

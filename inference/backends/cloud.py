@@ -2,7 +2,7 @@
 
 import time
 import urllib.error
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -24,10 +24,6 @@ class CloudBackend:
     @property
     def is_warm(self) -> bool:
         return self._client is not None
-
-    @property
-    def batches(self) -> bool:
-        return False
 
     def load(self) -> dict[str, Any]:
         started = time.perf_counter()
@@ -60,11 +56,6 @@ class CloudBackend:
                 "Moondream's service cannot be reached.", code="cloud_unreachable",
                 hint="Choose a variant that runs here, or try again.",
             ) from error  # fmt: skip
-
-    def answer_many(self, requests: Sequence[Request]) -> Iterator[tuple[int, BackendEvent]]:
-        for number, request in enumerate(requests):
-            for event in self.answer(request):
-                yield number, event
 
     def _answer(self, request: Request, started: float) -> Iterator[BackendEvent]:
         first = 0.0

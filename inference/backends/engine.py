@@ -54,10 +54,6 @@ class EngineBackend:
     def is_warm(self) -> bool:
         return self._model is not None
 
-    @property
-    def batches(self) -> bool:
-        return True
-
     def load(self) -> dict[str, Any]:
         import torch
 

@@ -31,7 +31,7 @@ from inference.engine.crops import make_crops
 from inference.engine.decoding import Decoding
 from inference.engine.layers import KVCache
 from inference.engine.model import MoondreamForVision, tensor_shapes
-from inference.engine.settings import Settings
+from inference.engine.settings import Settings, read_reference
 
 SpatialRef = Sequence[float]
 SettingsLike = Settings | Mapping[str, Any] | None
@@ -229,9 +229,7 @@ class Moondream:
         tokens = self.sections.tokenizer
         slots: list[int] = []
         values: dict[int, tuple[float, ...]] = {}
-        for ref in refs:
-            if len(ref) not in (2, 4) or not all(0 <= v <= 1 for v in ref):
-                raise ValueError("A spatial reference is [x, y] or [x1, y1, x2, y2], each 0 to 1.")
+        for ref in map(read_reference, refs):
             at = start + len(slots)
             if len(ref) == 2:
                 values[at], values[at + 1] = (ref[0],), (ref[1],)

@@ -1,7 +1,7 @@
-"""How to generate. Imports nothing heavy: the web process checks settings with it too."""
+"""What a question may carry. Imports nothing heavy: the web process checks with it too."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -59,3 +59,14 @@ _RANGES: dict[str, tuple[type, float, float]] = {
     "max_objects": (int, 1, 500),
     "seed": (int, 0, 2**32 - 1),
 }
+
+
+def read_reference(values: Sequence[float]) -> tuple[float, ...]:
+    """A place that a question is about.
+
+    Raises:
+        ValueError: not a point or a box within the image.
+    """
+    if len(values) not in (2, 4) or not all(0 <= value <= 1 for value in values):
+        raise ValueError("A spatial reference is [x, y] or [x1, y1, x2, y2], each 0 to 1.")
+    return tuple(values)

@@ -74,14 +74,14 @@ def _alike(job: Job) -> list[UUID]:
     """Waiting jobs that one pass can answer along with this one."""
     if settings.INFERENCE_BATCH < 2 or not _in_batch(job):
         return []
-    if not backends.for_variant(job.variant).batches or not selectors.queue_depth(
-        job.variant.queue
-    ):
+    if not isinstance(backends.for_variant(job.variant), backends.Batching):
+        return []
+    if not selectors.queue_depth(job.variant.queue):
         return []
     waiting = Job.objects.filter(
         status=Job.Status.QUEUED, variant=job.variant_id, skill__in=(Skill.CAPTION, Skill.QUERY),
         params__settings=job.params["settings"], image__isnull=False,
-    ).select_related("image").order_by("created_at")[: settings.INFERENCE_BATCH - 1]  # fmt: skip
+    ).order_by("created_at")[: settings.INFERENCE_BATCH - 1]  # fmt: skip
     return [other.pk for other in waiting if _in_batch(other)]
 
 
@@ -104,10 +104,17 @@ def _claim(job_id: UUID | str, worker: str) -> Job | None:
     if job.attempt >= MAX_ATTEMPTS:
         fail(job, "worker_lost", "The worker was lost while answering, several times over.")
         return None
-    # Under the lease nobody else writes these: no need to read them back.
-    job.status, job.attempt = Job.Status.RUNNING, job.attempt + 1
-    job.worker, job.started_at = worker, timezone.now()
-    job.save(update_fields=["status", "attempt", "worker", "started_at"])
+    claim = {
+        "status": Job.Status.RUNNING,
+        "attempt": job.attempt + 1,
+        "worker": worker,
+        "started_at": timezone.now(),
+    }
+    # Under the lease no other worker writes these, but the asker may have cancelled meanwhile.
+    if not Job.objects.filter(pk=job.pk, status=job.status).update(**claim):
+        return None
+    for name, value in claim.items():
+        setattr(job, name, value)
     return job
 
 
@@ -198,6 +205,7 @@ def _answer_together(jobs: list[Job]) -> None:
     publishers = [_Publisher(job) for job in jobs]
     open_ = dict(enumerate(jobs))
     backend = backends.for_variant(jobs[0].variant)
+    assert isinstance(backend, backends.Batching)  # or there would be no companions
     try:
         _load(jobs[0], backend, publishers[0])
         load_ms = (time.time() - started) * 1e3

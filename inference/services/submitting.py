@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from kombu.exceptions import OperationalError
 
 from inference import selectors, stream
-from inference.engine.settings import Settings
+from inference.engine.settings import Settings, read_reference
 from inference.errors import Busy, Conflict, InvalidInput
 from inference.models import Job, StoredImage, Variant
 from inference.services.settling import settle_cancelled
@@ -46,16 +46,18 @@ def job_submit(
         skill=skill, variant=variant, image=image, image_sha256=image.sha256 if image else "",
         params=checked, caller=caller, owner_key=owner_key, idempotency_key=idempotency_key,
     )  # fmt: skip
-    if idempotency_key and _earlier(job) is not None:
-        return _same_job(job)
+    earlier = _same_job(job)
+    if earlier is not None:
+        return earlier
     ahead = _check_queue(variant.queue, owner_key)
     try:
         with transaction.atomic():
             job.save(force_insert=True)
     except IntegrityError:
-        if not idempotency_key:
+        earlier = _same_job(job)  # the twin request was quicker
+        if earlier is None:
             raise
-        return _same_job(job)
+        return earlier
     try:
         stream.publish(job.id, "status", {"status": job.status, "attempt": 0})
         enqueue(job, priority=min(3, ahead))
@@ -85,18 +87,21 @@ def enqueue(job: Job, *, priority: int = 0) -> None:
     )  # fmt: skip
 
 
-def _earlier(job: Job) -> Job | None:
-    return (
+def _same_job(job: Job) -> Job | None:
+    """The job that its idempotency key made before, if any.
+
+    Raises:
+        Conflict: that one asks for something else.
+    """
+    if not job.idempotency_key:
+        return None
+    earlier = (
         Job.objects.select_related("variant")
         .filter(caller=job.caller, owner_key=job.owner_key, idempotency_key=job.idempotency_key)
         .first()
     )
-
-
-def _same_job(job: Job) -> Job:
-    earlier = _earlier(job)
     if earlier is None:
-        raise Conflict("That job was cleared away meanwhile.", code="idempotency_conflict")
+        return None
     same = ("skill", "variant_id", "image_sha256", "params")
     if any(getattr(earlier, name) != getattr(job, name) for name in same):
         raise Conflict(
@@ -164,18 +169,15 @@ def _check_params(skill: str, params: Mapping[str, Any], *, has_image: bool) -> 
     if skill == "query":
         kept["reasoning"] = bool(params.get("reasoning"))
         if params.get("spatial_refs"):
-            kept["spatial_refs"] = [_reference(ref) for ref in params["spatial_refs"]]
+            kept["spatial_refs"] = _references(params["spatial_refs"])
     return kept
 
 
-def _reference(values: Sequence[float]) -> list[float]:
-    """A point or a box that a question is about."""
-    if len(values) not in (2, 4) or not all(0 <= value <= 1 for value in values):
-        raise InvalidInput(
-            "Each of spatial_refs is a point [x, y] or a box [x1, y1, x2, y2], from 0 to 1.",
-            code="bad_spatial_refs", field="spatial_refs",
-        )  # fmt: skip
-    return list(values)
+def _references(refs: Sequence[Sequence[float]]) -> list[list[float]]:
+    try:
+        return [list(read_reference(ref)) for ref in refs]
+    except ValueError as error:
+        raise InvalidInput(str(error), code="bad_spatial_refs", field="spatial_refs") from error
 
 
 def _check_abilities(variant: Variant, params: Mapping[str, Any], *, has_image: bool) -> None:

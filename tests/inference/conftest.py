@@ -19,7 +19,6 @@ class ScriptedBackend:
 
     def __init__(self) -> None:
         self.is_warm = True
-        self.batches = False
         self.before: Callable[[int], None] = lambda _: None
         self.words: tuple[str, ...] = WORDS
         self.answered = 0
