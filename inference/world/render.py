@@ -135,19 +135,27 @@ _TEXT_WIDTH, _TEXT_HEIGHT = 0.86, 0.66
 """Share of the plate that its text may fill."""
 
 
+def _text_half(item: WorldObject, font: int, aspect: float) -> tuple[float, float]:
+    """Half width and half height of a sign's text on its plate, normalised as the scene is.
+
+    Reckoned in units of the plate's height, so that the plate's own aspect decides which side binds,
+    and a canvas of another aspect squeezes plate and text alike.
+    """
+    mask = _text_mask(item.text, font)
+    hw, hh = item.half
+    plate, natural = hw / hh * aspect, mask.width / mask.height
+    wide = min(plate * _TEXT_WIDTH, _TEXT_HEIGHT * natural) / plate * hw
+    return wide, wide / hw * plate / natural * hh
+
+
 def letter_boxes(scene: Scene) -> list[tuple[str, Box]]:
     """Each character of the sign with its (x0, y0, x1, y1), normalised as the scene is."""
     sign = scene.sign
     if sign is None:
         return []
     font = sign_font(scene)
-    mask, face = _text_mask(sign.text, font), _font(font)
-    (cx, cy), (hw, hh) = sign.centre, sign.half
-    # In units of the plate's height, so that the plate's own aspect decides which side binds.
-    plate = hw / hh * scene.aspect
-    natural = mask.width / mask.height
-    wide = min(plate * _TEXT_WIDTH, _TEXT_HEIGHT * natural) / plate * hw
-    tall = wide / hw * plate / natural * hh
+    face = _font(font)
+    (cx, cy), (wide, tall) = sign.centre, _text_half(sign, font, scene.aspect)
     edges = [face.getlength(sign.text[:n]) for n in range(len(sign.text) + 1)]
     scale = 2 * wide / edges[-1]
     return [
@@ -184,12 +192,8 @@ def _draw_sign(
         outline=ink, width=line,
     )  # fmt: skip
     mask = _text_mask(item.text, font)
-    box_w, box_h = (right - left) * _TEXT_WIDTH, (bottom - top) * _TEXT_HEIGHT
-    # A canvas of another aspect squeezes the plate: the text is squeezed alike.
-    stretch = (right - left) / (bottom - top) / (item.half[0] / item.half[1] * aspect)
-    natural = mask.width / mask.height * stretch
-    text_w = min(box_w, box_h * natural)
-    text_h = text_w / natural
+    wide, tall = _text_half(item, font, aspect)
+    text_w, text_h = 2 * wide * width, 2 * tall * height
     scaled = mask.resize((max(1, round(text_w)), max(1, round(text_h))), Image.Resampling.BILINEAR)
     corner = (round((left + right - text_w) / 2), round((top + bottom - text_h) / 2))
     canvas.paste(ink, (*corner, corner[0] + scaled.width, corner[1] + scaled.height), scaled)
