@@ -207,19 +207,20 @@ def _answer_together(jobs: list[Job]) -> None:
     backend = backends.for_variant(jobs[0].variant)
     assert isinstance(backend, backends.Batching)  # or there would be no companions
     try:
+        for row, publish in enumerate(publishers):
+            with _may_leave(open_, row):
+                _begin(jobs[row], publish)
         _load(jobs[0], backend, publishers[0])
         load_ms = (time.time() - started) * 1e3
         for row, event in backend.answer_many([_request(job) for job in jobs]):
             if row not in open_:
                 continue
-            try:
+            with _may_leave(open_, row):
                 if isinstance(event, backends.Finished):
                     data = _final(jobs[row], publishers[row], event, started, load_ms)
                     _succeed(open_.pop(row), data | {"batched_with": len(jobs) - 1})
                 else:
                     _pass_on(jobs[row], publishers[row], event)
-            except _Cancelled:
-                settle_cancelled(open_.pop(row), from_status=Job.Status.RUNNING)
     except SoftTimeLimitExceeded:
         for job in open_.values():
             job_timed_out(job_id=job.pk)
@@ -229,6 +230,15 @@ def _answer_together(jobs: list[Job]) -> None:
         logger.warning("A pass of %d jobs was given up", len(jobs), exc_info=True)
     for job in open_.values():
         _answer(job, again=True)
+
+
+@contextlib.contextmanager
+def _may_leave(open_: dict[int, Job], row: int) -> Iterator[None]:
+    """A cancelled row leaves the pass; the others go on."""
+    try:
+        yield
+    except _Cancelled:
+        settle_cancelled(open_.pop(row), from_status=Job.Status.RUNNING)
 
 
 def _explained(error: Exception, job: Job) -> tuple[str, str, str]:
@@ -250,7 +260,7 @@ def _explained(error: Exception, job: Job) -> tuple[str, str, str]:
 def _stream_answer(job: Job, publish: _Publisher) -> dict[str, Any]:
     """Publish the answer as it is made; the data of the final "result" event comes back."""
     started = time.time()
-    publish("status", {"status": "running", "attempt": job.attempt})
+    _begin(job, publish)
     backend = backends.for_variant(job.variant)
     _load(job, backend, publish)
     load_ms = (time.time() - started) * 1e3
@@ -259,6 +269,10 @@ def _stream_answer(job: Job, publish: _Publisher) -> dict[str, Any]:
             return _final(job, publish, event, started, load_ms)
         _pass_on(job, publish, event)
     raise RuntimeError("The backend ended without an answer.")
+
+
+def _begin(job: Job, publish: _Publisher) -> None:
+    publish("status", {"status": "running", "attempt": job.attempt})
 
 
 def _load(job: Job, backend: backends.Backend, publish: _Publisher) -> None:

@@ -139,6 +139,21 @@ def test_cancelled_while_waiting(submit, scripted) -> None:
     assert services.job_cancel(job_id=job.id).status == Job.Status.CANCELLED
 
 
+def test_cancelled_between_being_read_and_being_claimed(submit, scripted, monkeypatch) -> None:
+    job = submit()
+
+    def just_then(job_id: object) -> bool:
+        services.job_cancel(job_id=job.id)
+        return False
+
+    monkeypatch.setattr(stream, "cancel_requested", just_then)
+    services.job_run(job_id=job.id, worker="w")
+    job.refresh_from_db()
+    assert job.status == Job.Status.CANCELLED
+    assert scripted.answered == 0
+    assert _kinds(job).count("cancelled") == 1
+
+
 def test_cancelled_while_running_stops_at_the_next_piece(submit, scripted) -> None:
     job = submit()
 

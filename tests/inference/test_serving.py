@@ -53,6 +53,8 @@ def test_waiting_questions_are_answered_in_one_pass(submit, alone, monkeypatch) 
         assert job.attempt == 1
         assert _ends(job) == ["result"]
         assert _tokens(job) == next(iter(job.result.values()))
+        said = [e.data["status"] for e in stream.history(job.id) if e.type == "status"]
+        assert said == ["queued", "running"]
         assert job.timings["total_ms"] > 0
     for job in jobs[:3]:
         assert job.result["answer"] == alone[job.params["question"]]
