@@ -17,7 +17,7 @@ from typing import IO
 
 import redis
 
-from moondream_site.services import EmbeddedServices, ServiceError, command_of
+from moondream_site.services import EmbeddedServices, ServiceError, command_of, wait_gone
 
 ROOT = Path(__file__).parents[1]
 NEEDED_MB = 500
@@ -219,15 +219,8 @@ class Demo:
                 if "moondream_site" in command and os.getpgid(pid) == pid:
                     say(f"Stopping a leftover {file.stem} process")
                     os.killpg(pid, signal.SIGKILL)
-                    _wait_gone(pid)
+                    wait_gone(pid)
             file.unlink(missing_ok=True)
-
-
-def _wait_gone(pid: int, patience_s: float = 5) -> None:
-    """Until a killed process has let go of its port."""
-    deadline = time.monotonic() + patience_s
-    while command_of(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
 
 
 def _end_group(child: subprocess.Popen[bytes], patience_s: float = 12) -> None:

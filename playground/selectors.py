@@ -1,5 +1,6 @@
 """Reads for the playground's pages."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -55,7 +56,7 @@ class Playground:
     skills: tuple[SkillTab, ...]
     world: str
     accepted: str
-    browser: dict[str, str]
+    browser_json: str
     """Addresses of what the model in the browser is made of, by the names its worker knows."""
 
 
@@ -80,7 +81,7 @@ def playground() -> Playground:
         SKILLS,
         variants[0].world if variants else "",
         ACCEPTED,
-        {name: static(file) for name, file in _BROWSER_FILES.items()},
+        json.dumps({name: static(file) for name, file in _BROWSER_FILES.items()}),
     )
 
 

@@ -5,6 +5,7 @@ from moondream_site.services.embedded import (
     ServiceError,
     command_of,
     free_port,
+    wait_gone,
 )
 
-__all__ = ["EmbeddedServices", "ServiceError", "command_of", "free_port"]
+__all__ = ["EmbeddedServices", "ServiceError", "command_of", "free_port", "wait_gone"]

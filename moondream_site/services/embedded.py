@@ -39,6 +39,16 @@ def command_of(pid: int) -> str:
     ).stdout
 
 
+def wait_gone(pid: int, patience_s: float = 5) -> bool:
+    """Wait for a process that was told to end, and has to let go of its port and files."""
+    deadline = time.monotonic() + patience_s
+    while command_of(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)  # polling a process that is not our child
+    return True
+
+
 class Valkey:
     """One Valkey server (Redis protocol), append-only file on, bound to loopback."""
 
@@ -101,13 +111,7 @@ class Valkey:
             return
         if "valkey" in command and str(self.folder) in command:
             os.kill(pid, signal.SIGTERM)
-            for _ in range(100):
-                try:
-                    os.kill(pid, 0)
-                except ProcessLookupError:
-                    break
-                time.sleep(0.05)
-            else:
+            if not wait_gone(pid):
                 os.kill(pid, signal.SIGKILL)
         self.pid_file.unlink(missing_ok=True)
 

@@ -274,6 +274,9 @@ def test_history_brings_back_an_answer(playground: Page, run: Run) -> None:
     expect(playground.locator("[data-overlay] rect")).to_have_count(0)
     entries.nth(0).click()
     assert playground.locator("[data-overlay] rect.pg-mark").count() > 0
+    playground.select_option("[data-variant]", "moondream-embedded-nf4")
+    entries.nth(1).click()
+    assert "variant=moondream-embedded-fp16" in playground.url
     playground.click("[data-history-clear]")
     expect(entries).to_have_count(0)
     playground.click("[data-history-clear]")

@@ -1,11 +1,8 @@
 // The page's side of the model in the browser: one worker, one question at a time.
-const PARTS = ["worker", "ort", "ortLoader", "ortWasm", "encoder", "decoder", "tokenizer", "facts"];
-
 export class BrowserModel {
-  // `dataset` holds the address of each part as data-browser-<part>.
-  constructor(dataset) {
-    const address = (part) => dataset[`browser${part[0].toUpperCase()}${part.slice(1).toLowerCase()}`];
-    this.urls = Object.fromEntries(PARTS.map((part) => [part, new URL(address(part), location.href).href]));
+  // `parts` names the worker and the files it loads, each with its address.
+  constructor(parts) {
+    this.urls = Object.fromEntries(Object.entries(parts).map(([part, address]) => [part, new URL(address, location.href).href]));
     this.worker = null;
   }
 

@@ -20,7 +20,7 @@ class Playground {
     this.history = [];
     this.job = null;
     this.image = new ImageInput(root, { onChange: (image) => this.imageChanged(image), onProblem: (problem) => this.fail(problem) });
-    this.local = new BrowserModel(root.dataset);
+    this.local = new BrowserModel(JSON.parse(root.dataset.browserModel));
     if (BrowserModel.isSupported) this.$("variant").append(new Option("In your browser · FP32 · caption and query", "browser"));
     this.tabs = [...root.querySelectorAll("[data-skill]")];
     this.bind();
@@ -327,8 +327,9 @@ class Playground {
     this.image.show(run.image, { quiet: true });
     for (const radio of this.image.samples) radio.checked = radio.value === run.sample;
     this.choose(run.skill);
-    this.prompt = run.prompt;
     this.$("variant").value = run.variant;
+    this.explainVariant();
+    this.prompt = run.prompt; // and with it the address
     this.overlay.clear();
     for (const region of data.result.objects ?? []) this.overlay.add("object", region, run.prompt);
     for (const region of data.result.points ?? []) this.overlay.add("point", region, run.prompt);
