@@ -4,11 +4,12 @@ It trains the embedded model and supplies samples and benchmarks whose reference
 construction. Needs Pillow only, so the web process may use it.
 """
 
+from inference.world.domains import DOMAINS
 from inference.world.language import KINDS, LENGTHS, QA, caption, question, questions, targets
 from inference.world.render import default_size, render
 from inference.world.scenes import Scene, WorldObject, sample_scene
 
 __all__ = [
-    "KINDS", "LENGTHS", "QA", "Scene", "WorldObject", "caption", "default_size", "question",
+    "DOMAINS", "KINDS", "LENGTHS", "QA", "Scene", "WorldObject", "caption", "default_size", "question",
     "questions", "render", "sample_scene", "targets",
 ]  # fmt: skip

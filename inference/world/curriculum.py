@@ -14,16 +14,21 @@ from tokenizers import Tokenizer
 from inference.engine.config import MoondreamConfig
 from inference.engine.crops import normalise
 from inference.engine.training import Batch, Segment, pack, region_segment, text_segment
+from inference.world.domains import DOMAINS
+from inference.world.drawing import letter_boxes
 from inference.world.language import caption, question, targets
-from inference.world.render import letter_boxes, render
-from inference.world.scenes import Box, Scene, sample_scene
+from inference.world.plate import SCRATCH
+from inference.world.render import render
+from inference.world.scenes import Box, Scene, WorldObject, sample_scene
 from inference.world.tokenizer import casual
 from inference.world.vocabulary import COLOURS, SHAPES, SIGN, WORDS
 
 _QUESTIONS: dict[str, float] = {
-    "color": 1.5, "shape": 1.0, "size": 1.0, "count": 2.5, "existence": 2.0, "relation": 3.0,
-    "place": 1.5, "reading": 4.0, "background": 0.4, "here": 2.5,
+    "color": 1.5, "shape": 1.0, "size": 1.0, "count": 3.5, "existence": 2.0, "relation": 3.0,
+    "place": 1.5, "reading": 4.0, "background": 0.4, "here": 2.5, "scene": 0.3, "stock": 1.0,
+    "row": 2.0, "inspection": 1.0, "defect": 1.0, "side": 1.0,
 }  # fmt: skip
+_DOMAINS = {"shelf": 0.55, "plate": 0.27, "phantom": 0.18}
 CAPTION_WEIGHT = 0.6
 
 
@@ -35,14 +40,20 @@ class Stage:
     """Fewest and most shapes."""
     sign: float
     """Share of scenes with a sign."""
+    domains: float = 0.0
+    """Share of scenes that are a shelf, a plate or a phantom."""
     words: bool = True
     """False trains the encoder alone: no questions are made."""
 
+    def sample(self, rng: random.Random) -> Scene:
+        if rng.random() < self.domains:
+            (name,) = rng.choices(list(_DOMAINS), list(_DOMAINS.values()))
+            return DOMAINS[name].sample(rng)
+        return sample_scene(rng, objects=self.objects, sign=self.sign)
 
-CROWDED = Stage((3, 5), 0.5, words=False)
-FEW, SOME, WORLD = Stage((1, 2), 0.15), Stage((1, 3), 0.3), Stage((1, 5), 0.3)
-SIGNS = Stage((0, 3), 0.85, words=False)
-SIGNED_WORLD = Stage((1, 5), 0.45)
+
+SIGHTS = Stage((2, 6), 0.5, 0.5, words=False)
+FEW, SOME, WORLD = Stage((1, 2), 0.15, 0.3), Stage((1, 3), 0.35, 0.4), Stage((1, 6), 0.42, 0.42)
 
 
 @dataclass(slots=True)
@@ -55,6 +66,8 @@ class PatchLabels:
 
     colour: torch.Tensor
     shape: torch.Tensor
+    thing: torch.Tensor
+    """The product, defect or nodule, an index of `THINGS`."""
     word: torch.Tensor
     """The sign's whole word, on every patch of the sign."""
     letter: torch.Tensor
@@ -74,9 +87,7 @@ class Curriculum:
     def __call__(self, step: int, level: Stage) -> tuple[Batch, PatchLabels]:
         """The batch of one step with its patch labels."""
         rng = random.Random(f"train:{self.seed}:{step}")
-        scenes = [
-            sample_scene(rng, objects=level.objects, sign=level.sign) for _ in range(self.batch)
-        ]
+        scenes = [level.sample(rng) for _ in range(self.batch)]
         pixels = normalise(
             np.stack([self.view(scene, rng) for scene in scenes]),
             torch.float32,
@@ -110,7 +121,8 @@ class Curriculum:
         length = rng.choice(("short", "normal", "long"))
         lesson = [self.caption(scene, length), self.region("point", scene, rng)]
         lesson.append(self.region(rng.choice(("detect", "detect", "point")), scene, rng))
-        kinds, weights = list(_QUESTIONS), list(_QUESTIONS.values())
+        kinds = list(DOMAINS[scene.domain].askers)
+        weights = [_QUESTIONS[kind] for kind in kinds]
         asked: set[str] = set()
         for _ in range(40):
             if len(lesson) >= self.segments:
@@ -119,7 +131,9 @@ class Curriculum:
             if qa is None or qa.question in asked:
                 continue
             asked.add(qa.question)
-            lesson.append(self.query(qa.kind, casual(qa.question, rng), qa.answer, qa.point))
+            lesson.append(
+                self.query(kind_name(scene, qa.kind), casual(qa.question, rng), qa.answer, qa.point)
+            )
         rng.shuffle(lesson)
         return lesson
 
@@ -152,6 +166,12 @@ class Curriculum:
         return region_segment(skill, prompt, objects, self.config, weight=0.6)
 
 
+def kind_name(scene: Scene, kind: str) -> str:
+    """ "count", or in another domain than the shapes' "shelf count"."""
+    return kind if scene.domain == "shapes" else f"{scene.domain} {kind}"
+
+
+THINGS = tuple(n for d in DOMAINS.values() if d.name != "shapes" for n in d.nouns)
 LETTERS = string.ascii_uppercase + string.digits
 
 
@@ -160,16 +180,21 @@ def patch_labels(scenes: list[Scene], grid: int) -> PatchLabels:
     colours, shapes = list(COLOURS), [*SHAPES, SIGN]
     shape = (len(scenes), grid * grid)
     labels = PatchLabels(  # type: ignore[call-arg]
-        *(torch.full(shape, -1) for _ in range(4)), torch.full((*shape, 4), float("nan"))
+        *(torch.full(shape, -1) for _ in range(5)), torch.full((*shape, 4), float("nan"))
     )
     for row, scene in enumerate(scenes):
         for item in scene.objects:
             for patch in _patches(item.box, grid):
-                labels.shape[row, patch] = shapes.index(item.shape)
+                if item.shape == SCRATCH and not _on_scratch(item, patch, grid):
+                    continue
+                if item.shape in shapes:
+                    labels.shape[row, patch] = shapes.index(item.shape)
+                else:
+                    labels.thing[row, patch] = THINGS.index(item.shape)
                 labels.boxes[row, patch] = torch.tensor(
                     (*item.centre, 2 * item.half[0], 2 * item.half[1])
                 )
-                if not item.is_sign:
+                if item.colour in COLOURS:
                     labels.colour[row, patch] = colours.index(item.colour)
                 elif item.text in WORDS:
                     labels.word[row, patch] = WORDS.index(item.text)
@@ -185,3 +210,11 @@ def _patches(box: Box, grid: int) -> Iterator[int]:
     for row in range(max(0, math.ceil(y0)), min(grid - 1, math.floor(y1)) + 1):
         for column in range(max(0, math.ceil(x0)), min(grid - 1, math.floor(x1)) + 1):
             yield row * grid + column
+
+
+def _on_scratch(item: WorldObject, patch: int, grid: int) -> bool:
+    """Whether a patch's centre lies near the line that crosses the scratch's box."""
+    x = ((patch % grid + 0.5) / grid - item.centre[0]) / item.half[0]
+    y = ((patch // grid + 0.5) / grid - item.centre[1]) / item.half[1]
+    across = x + y if item.text == "/" else x - y
+    return abs(across) * min(item.half) < 0.08

@@ -1,4 +1,4 @@
-"""Drawing scenes with Pillow; no network, no installed font, same pixels for the same scene."""
+"""Drawing shapes and signs with Pillow: no installed font, same pixels for the same scene."""
 
 import functools
 import math
@@ -17,38 +17,19 @@ Point = tuple[float, float]
 Colour = tuple[int, int, int]
 
 
-def render(
-    scene: Scene, size: tuple[int, int] | None = None, *, supersample: int = 2
-) -> Image.Image:
-    """Draw a scene as an RGB image.
-
-    Args:
-        scene: what to draw.
-        size: (width, height) in pixels; by default 448 on the longer side at the scene's aspect.
-        supersample: draws this many times larger, then reduces, for smooth edges.
-    """
-    width, height = size or default_size(scene)
-    rng = random.Random(scene.seed)
-    canvas = _background(rng, scene.background, (width * supersample, height * supersample))
+def draw_shapes(canvas: Image.Image, scene: Scene, rng: random.Random) -> None:
+    """Draw a scene of shapes and signs over a canvas."""
+    canvas.paste(_background(rng, scene.background, canvas.size))
     draw = ImageDraw.Draw(canvas)
     for item in scene.objects:
         if item.is_sign:
             _draw_sign(canvas, draw, item, rng, sign_font(scene), scene.aspect)
         else:
             _draw_shape(draw, item, canvas.size, rng)
-    if supersample > 1:
-        canvas = canvas.resize((width, height), Image.Resampling.LANCZOS)
-    return canvas
 
 
-def default_size(scene: Scene, longer: int = 448) -> tuple[int, int]:
-    """(width, height) in pixels at the scene's aspect."""
-    if scene.aspect >= 1:
-        return longer, round(longer / scene.aspect)
-    return round(longer * scene.aspect), longer
-
-
-def _shade(rng: random.Random, colour: Colour, spread: int) -> Colour:
+def shade(rng: random.Random, colour: Colour, spread: int) -> Colour:
+    """The colour, a little lighter or darker."""
     shift = rng.randint(-spread, spread)
     r, g, b = (max(0, min(255, c + shift + rng.randint(-6, 6))) for c in colour)
     return r, g, b
@@ -56,7 +37,7 @@ def _shade(rng: random.Random, colour: Colour, spread: int) -> Colour:
 
 def _background(rng: random.Random, name: str, size: tuple[int, int]) -> Image.Image:
     """A gentle gradient between two shades of the named background."""
-    top, bottom = (_shade(rng, BACKGROUNDS[name], 10) for _ in range(2))
+    top, bottom = (shade(rng, BACKGROUNDS[name], 10) for _ in range(2))
     ramp = Image.linear_gradient("L").rotate(rng.choice((0, 90, 180, 270))).resize(size)
     return Image.composite(Image.new("RGB", size, bottom), Image.new("RGB", size, top), ramp)
 
@@ -118,7 +99,7 @@ def _draw_shape(
     (cx, cy), (hw, hh) = item.centre, item.half
     width, height = size
     polygon = [((cx + x * hw) * width, (cy + y * hh) * height) for x, y in _outline(item.shape)]
-    draw.polygon(polygon, fill=_shade(rng, COLOURS[item.colour], 14))
+    draw.polygon(polygon, fill=shade(rng, COLOURS[item.colour], 14))
 
 
 @functools.cache
@@ -185,10 +166,10 @@ def _draw_sign(
     width, height = canvas.size
     x0, y0, x1, y1 = item.box
     left, top, right, bottom = x0 * width, y0 * height, x1 * width, y1 * height
-    ink = _shade(rng, (24, 26, 32), 8)
+    ink = shade(rng, (24, 26, 32), 8)
     radius, line = (bottom - top) * 0.12, max(1, round((bottom - top) * 0.045))
     draw.rounded_rectangle(
-        (left, top, right, bottom), radius, fill=_shade(rng, (250, 250, 248), 4),
+        (left, top, right, bottom), radius, fill=shade(rng, (250, 250, 248), 4),
         outline=ink, width=line,
     )  # fmt: skip
     mask = _text_mask(item.text, font)

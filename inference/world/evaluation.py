@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from inference.world.language import QA, questions, targets
+from inference.world.domain import QA
+from inference.world.domains import DOMAINS
+from inference.world.language import questions, targets
 from inference.world.render import render
 from inference.world.scenes import Scene, WorldObject, sample_scene
 
@@ -22,15 +24,16 @@ class Item:
     objects: list[WorldObject]
 
 
-def held_out(count: int, *, seed: int = 0) -> Iterator[Item]:
-    """`count` scenes of the whole world: 1 to 5 shapes, a sign in three of ten.
+def held_out(count: int, *, seed: int = 0, domain: str = "shapes") -> Iterator[Item]:
+    """`count` scenes of a domain; of shapes: 1 to 6 of them, a sign in three of ten.
 
     Training draws from other seeds (their strings begin with "train:").
     """
     for number in range(count):
-        rng = random.Random(f"held-out:{seed}:{number}")
-        scene = sample_scene(rng, sign=0.3)
+        rng = random.Random(f"held-out:{seed}:{number}" + f":{domain}" * (domain != "shapes"))
+        shapes = domain == "shapes"
+        scene = sample_scene(rng, sign=0.3) if shapes else DOMAINS[domain].sample(rng)
         phrase, objects = targets(scene, rng)
-        while not objects:
+        while scene.objects and not objects:
             phrase, objects = targets(scene, rng)
         yield Item(scene, render(scene), questions(scene, rng), phrase, objects)

@@ -1,4 +1,4 @@
-"""Scenes: what is where, before anything is drawn.
+"""Scenes: what is where, before anything is drawn; and how scenes of shapes are laid out.
 
 All coordinates are normalised to 0..1 of the image's width and height, origin top-left, as in
 the API. A scene's aspect ratio (width / height) keeps shapes regular on images that are not
@@ -21,7 +21,10 @@ _ROWS = ("top", "middle", "bottom")
 
 @dataclass(frozen=True, slots=True)
 class WorldObject:
-    """One thing in a scene: a coloured shape, or a sign with text on it."""
+    """One thing in a scene: a coloured shape, a sign with text on it, a product, a defect…
+
+    `colour` and `size` are empty where they mean nothing.
+    """
 
     shape: str
     colour: str
@@ -42,8 +45,8 @@ class WorldObject:
 
     @property
     def phrase(self) -> str:
-        """How the world names it: "red circle", or "sign"."""
-        return SIGN if self.is_sign else f"{self.colour} {self.shape}"
+        """How the world names it: "red circle", "sign", "apple"."""
+        return self.shape if self.is_sign or not self.colour else f"{self.colour} {self.shape}"
 
     @property
     def place(self) -> str:
@@ -64,6 +67,9 @@ class Scene:
     aspect: float = 1.0
     seed: int = field(default=0, compare=False)
     """Drives the drawing's small variations (shade, grain, font), not what the scene means."""
+    domain: str = "shapes"
+    rows: int = 0
+    """How many shelves there are, on a retail shelf."""
 
     @property
     def shapes(self) -> tuple[WorldObject, ...]:

@@ -1,14 +1,23 @@
-"""What can be said of a scene: captions, questions with exact answers, phrases to find."""
+"""The domain of coloured shapes and signs: captions, questions with exact answers, phrases to find."""
 
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from inference.world.scenes import Scene, WorldObject
+from inference.world.domain import (
+    QA,
+    Asker,
+    Domain,
+    count_wording,
+    existence_wording,
+    here_question,
+    place_question,
+    sentence,
+)
+from inference.world.drawing import draw_shapes
+from inference.world.scenes import Scene, WorldObject, sample_scene
 from inference.world.vocabulary import COLOURS, SHAPES, SIGN, article, join_phrases, plural
 
-LENGTHS = ("short", "normal", "long")
 _RELATIONS: dict[str, tuple[int, int]] = {
     "to the left of": (0, -1),
     "to the right of": (0, 1),
@@ -19,62 +28,27 @@ _MIN_OFFSET = 0.12
 """Two centres closer than this on an axis are not asked about: the answer would be a matter of taste."""
 
 
-@dataclass(frozen=True, slots=True)
-class QA:
-    """A question about a scene with its one right answer.
-
-    `point` is set for questions about a place given by coordinates ("What is here?"), the
-    `spatial_refs` of the API.
-    """
-
-    kind: str
-    question: str
-    answer: str
-    point: tuple[float, float] | None = None
-
-
 def caption(scene: Scene, length: str = "normal") -> str:
-    """The scene's one reference caption; objects are listed from left to right.
-
-    Raises:
-        ValueError: `length` is not "short", "normal" or "long".
-    """
+    """The scene's one reference caption; objects are listed from left to right."""
     if length == "short":
-        return _sentence(join_phrases([article(_named(o)) for o in scene.objects]))
+        return sentence(join_phrases([article(_named(o)) for o in scene.objects]))
     if length == "normal":
         listed = join_phrases([article(_named(o, size=True)) for o in scene.objects])
-        return _sentence(f"{listed} on a {scene.background} background")
-    if length == "long":
-        count = len(scene.objects)
-        things = "one object" if count == 1 else f"{count} objects"
-        verb = "is" if count == 1 else "are"
-        listed = join_phrases(
-            [f"{article(_named(o, size=True))} at the {o.place}" for o in scene.objects]
-        )
-        first = _sentence(f"there {verb} {things} on a {scene.background} background")
-        return f"{first} {'It is' if count == 1 else 'From left to right:'} {listed}."
-    raise ValueError(f"Unknown caption length {length!r}: use one of {', '.join(LENGTHS)}.")
+        return sentence(f"{listed} on a {scene.background} background")
+    count = len(scene.objects)
+    things = "one object" if count == 1 else f"{count} objects"
+    verb = "is" if count == 1 else "are"
+    listed = join_phrases(
+        [f"{article(_named(o, size=True))} at the {o.place}" for o in scene.objects]
+    )
+    first = sentence(f"there {verb} {things} on a {scene.background} background")
+    return f"{first} {'It is' if count == 1 else 'From left to right:'} {listed}."
 
 
 def _named(item: WorldObject, *, size: bool = False) -> str:
     if item.is_sign:
         return f'sign that reads "{item.text}"'
     return f"{item.size} {item.phrase}" if size else item.phrase
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "."
-
-
-def questions(scene: Scene, rng: random.Random) -> list[QA]:
-    """One question of every kind that the scene allows, drawn with `rng`."""
-    asked = (ask(scene, rng) for ask in _ASKERS.values())
-    return [qa for qa in asked if qa is not None]
-
-
-def question(scene: Scene, kind: str, rng: random.Random) -> QA | None:
-    """A question of one kind, or None where the scene has no such question."""
-    return _ASKERS[kind](scene, rng)
 
 
 def _unique(scene: Scene, key: Callable[[WorldObject], str]) -> list[WorldObject]:
@@ -127,10 +101,7 @@ def _ask_count(scene: Scene, rng: random.Random) -> QA:
         word = rng.choice(present) if kind < 0.85 else rng.choice((*COLOURS, *SHAPES))
         noun = f"{word} shapes" if word in COLOURS else plural(word)
         answer = len(scene.matching(noun))
-    wording = rng.choice(
-        ("How many {} are there?", "How many {} are in the image?", "How many {} can you see?")
-    )
-    return QA("count", wording.format(noun), str(answer))
+    return QA("count", count_wording(rng).format(noun), str(answer))
 
 
 def absent_phrase(scene: Scene, rng: random.Random) -> str:
@@ -152,8 +123,7 @@ def _ask_exists(scene: Scene, rng: random.Random) -> QA:
         phrase, yes = rng.choice(scene.shapes).phrase, True
     else:
         phrase, yes = absent_phrase(scene, rng), False
-    wording = rng.choice(("Is there {}?", "Is there {} in the image?", "Can you see {}?"))
-    return QA("existence", wording.format(article(phrase)), "yes" if yes else "no")
+    return QA("existence", existence_wording(rng).format(article(phrase)), "yes" if yes else "no")
 
 
 def _ask_relation(scene: Scene, rng: random.Random) -> QA | None:
@@ -174,17 +144,7 @@ def _ask_relation(scene: Scene, rng: random.Random) -> QA | None:
 
 
 def _ask_place(scene: Scene, rng: random.Random) -> QA | None:
-    items = [
-        o
-        for o in _unique_named(scene)
-        # Centres near a line between two cells have no one right answer.
-        if all(abs(c - line) > 0.03 for c in o.centre for line in (1 / 3, 2 / 3))
-    ]
-    if not items:
-        return None
-    o = rng.choice(items)
-    wording = rng.choice(("Where is the {}?", "Where in the image is the {}?"))
-    return QA("place", wording.format(o.phrase), o.place)
+    return place_question(_unique_named(scene), rng)
 
 
 def _ask_reading(scene: Scene, rng: random.Random) -> QA | None:
@@ -205,14 +165,10 @@ def _ask_background(scene: Scene, rng: random.Random) -> QA:
 
 
 def _ask_here(scene: Scene, rng: random.Random) -> QA | None:
-    if not scene.objects:
-        return None
-    o = rng.choice(scene.objects)
-    jitter = [c + rng.uniform(-0.25, 0.25) * h for c, h in zip(o.centre, o.half, strict=True)]
-    return QA("here", "What is here?", article(o.phrase), (jitter[0], jitter[1]))
+    return here_question(scene.objects, rng)
 
 
-_ASKERS: dict[str, Callable[[Scene, random.Random], QA | None]] = {
+_ASKERS: dict[str, Asker] = {
     "color": _ask_colour,
     "shape": _ask_shape,
     "size": _ask_size,
@@ -224,7 +180,6 @@ _ASKERS: dict[str, Callable[[Scene, random.Random], QA | None]] = {
     "background": _ask_background,
     "here": _ask_here,
 }
-KINDS: tuple[str, ...] = tuple(_ASKERS)
 
 
 def targets(scene: Scene, rng: random.Random) -> tuple[str, list[WorldObject]]:
@@ -243,3 +198,15 @@ def targets(scene: Scene, rng: random.Random) -> tuple[str, list[WorldObject]]:
         phrase = "shape"
     found = scene.matching(phrase)
     return (plural(phrase) if rng.random() < 0.35 else phrase), found
+
+
+SHAPES_DOMAIN = Domain(
+    "shapes",
+    "Shapes and signs",
+    (*SHAPES, SIGN),
+    sample_scene,
+    draw_shapes,
+    caption,
+    _ASKERS,
+    targets,
+)

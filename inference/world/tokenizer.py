@@ -10,9 +10,9 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from inference.world.domains import DOMAINS
 from inference.world.language import LENGTHS, caption, questions, targets
-from inference.world.scenes import sample_scene
-from inference.world.vocabulary import BACKGROUNDS, COLOURS, SHAPES, WORDS, plural
+from inference.world.vocabulary import BACKGROUNDS, COLOURS, WORDS, plural
 
 SPECIALS = (
     "<|end|>", "<|skill|>", "<|/skill|>", "<|answer|>", "<|think|>", "<|coord|>", "<|size|>",
@@ -50,11 +50,14 @@ def casual(text: str, rng: random.Random) -> str:
 
 def _corpus(scenes: int) -> Iterator[str]:
     rng = random.Random(7)
-    words = [*COLOURS, *SHAPES, *map(plural, SHAPES), *WORDS, *BACKGROUNDS, "shapes", "sign"]
+    nouns = [word for d in DOMAINS.values() for noun in d.nouns for word in noun.split()]
+    words = [*COLOURS, *nouns, *map(plural, nouns), *WORDS, *BACKGROUNDS, "shapes"]
     for _ in range(300):
         yield " ".join(rng.sample(words, len(words)))
-    for _ in range(scenes):
-        scene = sample_scene(rng)
+    for number in range(scenes):
+        # Half of the scenes are shapes and signs, the rest the other domains in turn.
+        names = ("shapes", "shelf", "shapes", "plate", "shapes", "phantom")
+        scene = DOMAINS[names[number % len(names)]].sample(rng)
         for length in LENGTHS:
             yield caption(scene, length)
         for qa in questions(scene, rng):

@@ -19,13 +19,26 @@ WORDS: tuple[str, ...] = (
     "OPEN", "EXIT", "STOP", "TAXI", "HOTEL", "MOON", "PARK", "SALE",
     "BUS", "SHOP", "FOOD", "NORTH", "SOUTH", "HELLO", "LAB", "CAFE",
 )  # fmt: skip
-MAX_OBJECTS = 5
+PRODUCTS: tuple[str, ...] = (
+    "apple", "banana", "lemon", "watermelon", "strawberry", "cherry", "peach", "pineapple",
+    "kiwi", "coconut", "avocado", "pear", "grape", "eggplant", "carrot", "cucumber",
+    "tomato", "mushroom", "chili", "pumpkin", "croissant", "baguette", "pretzel", "pancake",
+    "egg", "burger", "pizza", "hotdog", "taco", "sandwich", "donut", "cookie",
+    "cake", "cupcake", "lollipop", "carton", "bottle", "cup", "can", "jar",
+    "sponge", "candle", "umbrella", "ball", "book", "clock", "key", "hammer",
+    "boot", "sneaker", "backpack", "bulb", "battery", "phone", "camera", "gift",
+    "balloon", "teddy", "basket", "guitar", "drum", "trophy", "bell", "cactus",
+)  # fmt: skip
+"""What a retail shelf holds, in the order of `glyphs/products.webp`."""
+MAX_OBJECTS = 6
 SIGN = "sign"
 
 
 def plural(noun: str) -> str:
-    """English plural of a world noun ("cross" → "crosses")."""
-    return noun + ("es" if noun.endswith("s") else "s")
+    """English plural of a world noun ("cross" → "crosses", "cherry" → "cherries")."""
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + ("es" if noun.endswith(("s", "ch", "sh", "x", "tomato")) else "s")
 
 
 def article(phrase: str) -> str:

@@ -18,11 +18,14 @@ from inference.engine.training import (
     soft_bins,
     text_segment,
 )
-from inference.world.curriculum import LETTERS, SIGNED_WORLD, WORLD, Curriculum, patch_labels
+from inference.world.curriculum import LETTERS, THINGS, WORLD, Curriculum, patch_labels
+from inference.world.domains import DOMAINS
+from inference.world.plate import SCRATCH
 from inference.world.scenes import Scene, sample_scene
 from inference.world.tokenizer import build_tokenizer, casual, templates
 from inference.world.train import (
     PHASES,
+    VOCABULARY,
     PatchHead,
     Plan,
     Trainer,
@@ -34,13 +37,13 @@ from inference.world.train import (
 
 @pytest.fixture(scope="module")
 def curriculum() -> Curriculum:
-    tokenizer = build_tokenizer(640, scenes=400)
+    tokenizer = build_tokenizer(VOCABULARY, scenes=400)
     return Curriculum(embedded_config(), tokenizer, seed=1, batch=3, segments=5)
 
 
 def test_tokenizer_reads_anything_and_knows_the_world() -> None:
-    tokenizer = build_tokenizer(640)
-    assert tokenizer.get_vocab_size() <= 640
+    tokenizer = build_tokenizer(VOCABULARY)
+    assert tokenizer.get_vocab_size() <= VOCABULARY
     assert tokenizer.encode("What color is the star?").tokens[-2:] == ["Ġstar", "?"]
     for text in ("naïve 漢字 \u0000 🙂", 'A sign that reads "42".'):
         assert tokenizer.decode(tokenizer.encode(text).ids) == text
@@ -109,9 +112,9 @@ def test_soft_labels_sum_to_one_and_peak_at_the_bin() -> None:
 
 
 def test_batches_repeat_and_differ_by_step(curriculum: Curriculum) -> None:
-    first, _ = curriculum(7, SIGNED_WORLD)
-    again, _ = curriculum(7, SIGNED_WORLD)
-    other, _ = curriculum(8, SIGNED_WORLD)
+    first, _ = curriculum(7, WORLD)
+    again, _ = curriculum(7, WORLD)
+    other, _ = curriculum(8, WORLD)
     assert torch.equal(first.ids, again.ids)
     assert torch.equal(first.pixels, again.pixels)
     assert first.ids.shape != other.ids.shape or not torch.equal(first.ids, other.ids)
@@ -125,6 +128,29 @@ def test_patch_labels_follow_the_boxes() -> None:
     centre = (inside.mean(0) + 0.5) / 10
     assert centre[1].item() == pytest.approx(item.centre[0], abs=0.06)
     assert centre[0].item() == pytest.approx(item.centre[1], abs=0.06)
+
+
+def test_products_and_defects_are_labelled_where_they_lie() -> None:
+    shelf = DOMAINS["shelf"].sample(random.Random(4))
+    labels = patch_labels([shelf], 40)
+    for item in shelf.objects:
+        x, y = (int(c * 40) for c in item.centre)
+        assert THINGS[labels.thing[0, y * 40 + x]] == item.shape
+    plate = next(
+        s
+        for s in (DOMAINS["plate"].sample(random.Random(n)) for n in range(40))
+        if any(o.shape == SCRATCH for o in s.objects)
+    )
+    scratch = next(o for o in plate.objects if o.shape == SCRATCH)
+    labels = patch_labels([plate], 40)
+    marked = labels.thing[0].reshape(40, 40) == THINGS.index(SCRATCH)
+    x0, y0, x1, y1 = (v * 40 for v in scratch.box)
+    # The line across the box is marked, its two empty corners are not.
+    corners = [(y0 + 1, x0 + 1), (y1 - 2, x1 - 2)]
+    if scratch.text == "\\":
+        corners = [(y0 + 1, x1 - 2), (y1 - 2, x0 + 1)]
+    assert marked.any()
+    assert not any(marked[int(y), int(x)] for y, x in corners)
 
 
 def test_every_letter_of_a_sign_is_labelled_in_order() -> None:
@@ -157,7 +183,7 @@ def test_phases_widen_and_their_rates_rise_and_fall() -> None:
     first, second, *_ = PHASES
     assert first.encoder_only
     assert not second.encoder_only
-    assert [second.stage(p).objects[1] for p in (0.0, 0.1, 0.5)] == [2, 3, 5]
+    assert [second.stage(p).objects[1] for p in (0.0, 0.05, 0.5)] == [2, 3, 6]
     paces = [second.pace(step) for step in range(second.steps)]
     assert paces[0] < max(paces) > 5 * paces[-1]
     plan = Plan()
@@ -203,4 +229,4 @@ def test_a_run_resumes_where_it_stopped_and_exports_a_model(tmp_path: Path) -> N
     second.export(tmp_path / "model", "test")
     model = Moondream.from_pretrained(tmp_path / "model", dtype="float32", device="cpu")
     assert model.info["revision"] == "test"
-    assert (tmp_path / "model" / "model.safetensors").stat().st_size <= 12_000_000
+    assert (tmp_path / "model" / "model.safetensors").stat().st_size <= 13_000_000

@@ -1,15 +1,27 @@
 """Scenes, drawings and what is said of them."""
 
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
 
-from inference.world import KINDS, caption, question, questions, render, sample_scene, targets
+from inference.world import (
+    DOMAINS,
+    KINDS,
+    LENGTHS,
+    caption,
+    question,
+    questions,
+    render,
+    sample_scene,
+    targets,
+)
 from inference.world.evaluation import held_out
 from inference.world.samples import SAMPLE_DIR, SAMPLES, InvalidSample, sample_bytes
 from inference.world.scenes import Scene, WorldObject
-from inference.world.vocabulary import BACKGROUNDS, COLOURS, article, join_phrases, plural
+from inference.world.shelf import glyph, row_name, sample_shelf
+from inference.world.vocabulary import BACKGROUNDS, COLOURS, PRODUCTS, article, join_phrases, plural
 
 PAIR = Scene(
     "white",
@@ -46,7 +58,7 @@ def test_same_seed_same_scene_and_pixels() -> None:
 
 def test_objects_stay_apart_inside_and_in_order() -> None:
     for scene in scenes(200):
-        assert 1 <= len(scene.objects) <= 5
+        assert 1 <= len(scene.objects) <= 6
         centres = [o.centre[0] for o in scene.objects]
         assert centres == sorted(centres)
         for i, a in enumerate(scene.objects):
@@ -76,7 +88,7 @@ def test_boxes_bound_what_is_drawn() -> None:
 def test_every_kind_of_question_is_asked_and_right() -> None:
     rng = random.Random(1)
     asked = {qa.kind for scene in scenes(60) for qa in questions(scene, rng)}
-    assert asked == set(KINDS)
+    assert asked == set(DOMAINS["shapes"].askers) < set(KINDS)
     for scene in scenes(60):
         count = question(scene, "count", rng)
         assert count is not None
@@ -110,8 +122,68 @@ def test_targets_are_what_the_phrase_names() -> None:
         assert found == scene.matching(phrase)
 
 
+@pytest.mark.parametrize("name", ["shelf", "plate", "phantom"])
+def test_every_domain_asks_all_its_kinds_and_draws_what_it_says(name: str) -> None:
+    domain, rng = DOMAINS[name], random.Random(5)
+    drawn = [domain.sample(random.Random(f"{name}:{n}")) for n in range(60)]
+    asked = {qa.kind for scene in drawn for qa in questions(scene, rng)}
+    assert asked == set(domain.askers)
+    for scene in drawn[:12]:
+        assert {o.shape for o in scene.objects} <= set(domain.nouns)
+        assert np.array_equal(np.asarray(render(scene)), np.asarray(render(scene)))
+        assert all(caption(scene, length).endswith(".") for length in LENGTHS)
+        phrase, found = targets(scene, rng)
+        names = {phrase, phrase.removesuffix("s")}
+        assert all(
+            o.shape in names or plural(o.shape) == phrase or "defect" in phrase for o in found
+        )
+
+
+def test_a_shelf_is_counted_row_by_row() -> None:
+    rng = random.Random(6)
+    for n in range(80):
+        scene = sample_shelf(random.Random(n))
+        counts = Counter(o.shape for o in scene.objects)
+        assert max(counts.values()) <= 6
+        for item in scene.objects:
+            # Inside the image, above its own board.
+            assert all(0 <= v <= 1 for v in item.box)
+        qa = question(scene, "count", rng)
+        noun = qa.question.removeprefix("How many ").split(" are")[0].split(" can")[0]
+        assert int(qa.answer) == sum(c for shape, c in counts.items() if plural(shape) == noun)
+        row = question(scene, "row", rng)
+        if row and "gap" in row.question:
+            assert {row_name(scene, o) for o in scene.objects if o.shape == "gap"} == {row.answer}
+        stock = question(scene, "stock", rng)
+        assert stock.answer == ("yes" if counts["gap"] else "no")
+
+
+def test_a_plate_passes_only_without_a_defect() -> None:
+    rng = random.Random(7)
+    for n in range(80):
+        scene = DOMAINS["plate"].sample(random.Random(n))
+        flawless = all(o.shape == "screw" for o in scene.objects)
+        qa = question(scene, "inspection", rng)
+        passes = (qa.answer == "yes") == qa.question.startswith("Does the part pass")
+        assert passes == flawless
+        assert ("without defects" in caption(scene, "short")) == flawless
+
+
+def test_a_phantom_says_that_it_is_no_scan() -> None:
+    scene = DOMAINS["phantom"].sample(random.Random(8))
+    assert caption(scene, "long").endswith("It is not a real scan.")
+    asked = {question(scene, "scene", random.Random(n)).answer for n in range(12)}
+    assert asked == {"no", "a synthetic phantom"}
+
+
+def test_every_product_has_a_picture_of_its_own() -> None:
+    pictures = {name: np.asarray(glyph(name).resize((16, 16))).tobytes() for name in PRODUCTS}
+    assert len(set(pictures.values())) == len(PRODUCTS) == 64
+    assert len({plural(name) for name in PRODUCTS}) == 64
+
+
 def test_phrases() -> None:
-    assert [plural(n) for n in ("cross", "star", "red heart")] == ["crosses", "stars", "red hearts"]
+    assert [plural(n) for n in ("cross", "star", "cherry")] == ["crosses", "stars", "cherries"]
     assert article("orange star") == "an orange star"
     assert join_phrases(["a", "b", "c"]) == "a, b and c"
     assert PAIR.matching("red shapes") == [PAIR.objects[0]]
