@@ -1,5 +1,6 @@
 """Errors of the domain; the shell turns them into responses, once, in the reader's shape."""
 
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -64,3 +65,65 @@ class JobFailed(DomainError):
     """The job ended without an answer."""
 
     status, code = 500, "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownError:
+    """One error of the API, for those who handle it."""
+
+    code: str
+    status: int
+    meaning: str
+    remedy: str
+
+
+CATALOGUE: tuple[KnownError, ...] = tuple(
+    KnownError(*row)
+    for row in (
+        ("bad_image_url", 400, "`image_url` is no base64 data URL.", "Send data:image/…;base64,…"),
+        ("bad_json", 400, "The body is not JSON.", "Check its quotes and braces."),
+        ("bad_length", 400, "The caption's length is unknown.", "Use short, normal or long."),
+        ("bad_request", 400, "The request cannot be read.", "Check its form and its boundaries."),
+        ("bad_settings", 400, "A setting is out of its range.", "See `settings` in the reference."),
+        ("bad_spatial_refs", 400, "`spatial_refs` are not points or boxes in 0..1.",
+         "Send [x, y] or [x_min, y_min, x_max, y_max]."),
+        ("body_too_large", 413, "The request is too large.", "Send at most 32 MB."),
+        ("broken_image", 400, "The image cannot be decoded.", "Save it again as PNG or JPEG."),
+        ("cancelled", 409, "The job was cancelled.", "Submit it again."),
+        ("cloud_fault", 502, "The cloud variant failed.", "Try again, or choose another variant."),
+        ("cloud_rate_limited", 429, "The cloud variant's own limit is reached.", "Wait, then try again."),
+        ("cloud_refused", 400, "The cloud variant refused the request.", "Read its message."),
+        ("cloud_unauthorised", 502, "The server's cloud key was refused.", "Tell an admin."),
+        ("cloud_unreachable", 503, "The cloud variant cannot be reached.", "Choose another variant."),
+        ("cloud_client_missing", 503, "The cloud client is not installed.", "Tell an admin."),
+        ("empty_image", 400, "The image has no bytes.", "Attach a file."),
+        ("idempotency_conflict", 409, "The idempotency key was used for another request.",
+         "Use a new key for a new request."),
+        ("image_gone", 410, "The stored image was deleted after its retention.", "Send it again."),
+        ("image_required", 400, "This skill needs an image.", "Send `image_url` or a file."),
+        ("image_shape", 400, "The image is too thin or too small.", "Send one of at least 8 px a side."),
+        ("image_too_large", 413, "The image's file is too large.", "Send at most 20 MB."),
+        ("internal_error", 500, "Something broke on our side.", "Try again; it is logged."),
+        ("invalid_field", 422, "A field is missing or of the wrong type.", "`details.fields` names it."),
+        ("job_not_found", 404, "There is no such job.", "Jobs are kept for a day."),
+        ("method_not_allowed", 405, "The address does not answer this method.", "See `Allow`."),
+        ("not_found", 404, "There is nothing at this address.", "See the reference."),
+        ("question_required", 400, "A query needs a question.", "Send `question`."),
+        ("queue_full", 503, "Too much is waiting.", "Wait for `Retry-After` seconds."),
+        ("queue_slow", 503, "The oldest waiting job is too old.", "Wait for `Retry-After` seconds."),
+        ("queue_unavailable", 503, "The queue cannot be reached.", "Try again in a moment."),
+        ("rate_limited", 429, "Too many requests from this address.", "Wait for `Retry-After` seconds."),
+        ("remote_image", 400, "Remote images are not fetched.", "Send the image's bytes."),
+        ("timeout", 504, "The answer took too long.", "Ask for less, or try again."),
+        ("too_many_pixels", 413, "The image has too many pixels.", "Send at most 40 million."),
+        ("too_many_waiting", 429, "You have too many jobs waiting.", "Let some finish first."),
+        ("unknown_sample", 400, "There is no such sample image.", "Send an image of yours."),
+        ("unsupported_content_type", 415, "The body's type is not read here.", "Send application/json."),
+        ("unsupported_image", 415, "The image's format is not read.", "Send JPEG, PNG or WebP."),
+        ("unsupported_reasoning", 400, "The variant does not reason.", "Leave `reasoning` out."),
+        ("unsupported_skill", 400, "The variant lacks this skill.", "Choose another variant."),
+        ("variant_not_found", 404, "There is no such variant.", "The hint lists those there are."),
+        ("worker_lost", 500, "The worker was lost too often.", "Try again; it is logged."),
+    )
+)  # fmt: skip
+"""Every code a client of the API can meet. A test compares it with the code that raises them."""

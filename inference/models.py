@@ -107,6 +107,11 @@ class VariantMeasurement(models.Model):
         return self.variant.precision_at(self.dtype)
 
     @property
+    def caption_seconds(self) -> float:
+        """Seconds of the machine for one image with a caption of 24 tokens, by its parts."""
+        return (self.encode_ms + self.first_token_ms) / 1000 + 24 / self.tokens_per_s
+
+    @property
     def vqa_percent(self) -> float | None:
         """Share of held-out questions answered rightly, 0..100."""
         return 100 * self.scores["vqa"] if "vqa" in self.scores else None
