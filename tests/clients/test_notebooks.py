@@ -1,0 +1,36 @@
+"""The starter notebooks, run from top to bottom against a live server; the gallery lists no other."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from research.management.commands.notebooks import run
+from tests.live import LiveStack
+
+pytestmark = pytest.mark.live
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda f: f.stem)
+def test_it_runs(live_stack: LiveStack, file: Path) -> None:
+    execution = run(file, live_stack.base_url)
+    assert execution.error == ""
+    assert execution.source_path == f"notebooks/{file.name}"
+
+
+def test_a_notebook_that_fails_says_where(live_stack: LiveStack, tmp_path: Path) -> None:
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "execution_count": None, "outputs": [],
+            "source": "1 / 0"}  # fmt: skip
+    book = {"nbformat": 4, "nbformat_minor": 5, "cells": [cell],
+            "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}}}  # fmt: skip
+    file = tmp_path / "bad.ipynb"
+    file.write_text(json.dumps(book))
+    assert "ZeroDivisionError" in run(file, live_stack.base_url).error
+
+
+def test_the_files_carry_what_the_gallery_needs() -> None:
+    assert len(NOTEBOOKS) >= 3
+    for file in NOTEBOOKS:
+        about = json.loads(file.read_text())["metadata"]["hub"]
+        assert {"slug", "title", "lede", "published_on", "tags", "sample"} <= about.keys()
