@@ -86,11 +86,22 @@ def _clean_redis(request: pytest.FixtureRequest) -> None:
         client.delete(*keys)
 
 
-@pytest.fixture
-def starter(db: None) -> Any:
-    """The starter content."""
-    from inference.services import variants_sync
+@pytest.fixture(scope="session")
+def _starter_once(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The starter content, committed once for all tests that want it."""
     from research.starter import starter_load
 
-    starter_load(base_url="http://testserver")
+    with django_db_blocker.unblock():
+        starter_load(base_url="http://testserver", dev_scenes=8)
+
+
+@pytest.fixture
+def starter(_starter_once: None, db: None) -> Any:
+    """The starter content and the variants; what a test changes is rolled back."""
+    from inference.services import variants_sync
+    from research.models import HomePage
+    from research.starter import starter_load
+
+    if not HomePage.objects.exists():  # a test with real transactions has emptied the database
+        starter_load(base_url="http://testserver", dev_scenes=8)
     return variants_sync()

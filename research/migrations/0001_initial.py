@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import modelcluster.fields
-import research.blocks
+import research.blocks.sections
 import wagtail.fields
 from django.conf import settings
 from django.db import migrations, models
@@ -94,7 +94,7 @@ class Migration(migrations.Migration):
                                 "wagtail.blocks.ChoiceBlock",
                                 [],
                                 {
-                                    "choices": research.blocks._sample_choices,
+                                    "choices": research.blocks.sections.sample_choices,
                                     "help_text": "The figure's image.",
                                 },
                             ),
@@ -147,7 +147,10 @@ class Migration(migrations.Migration):
                             13: (
                                 "wagtail.blocks.ChoiceBlock",
                                 [],
-                                {"choices": research.blocks._sample_choices, "required": False},
+                                {
+                                    "choices": research.blocks.sections.sample_choices,
+                                    "required": False,
+                                },
                             ),
                             14: (
                                 "wagtail.blocks.ChoiceBlock",
@@ -321,7 +324,7 @@ class Migration(migrations.Migration):
                                 "wagtail.blocks.ChoiceBlock",
                                 [],
                                 {
-                                    "choices": research.blocks._sample_choices,
+                                    "choices": research.blocks.sections.sample_choices,
                                     "help_text": "The figure's image.",
                                 },
                             ),
@@ -374,7 +377,10 @@ class Migration(migrations.Migration):
                             13: (
                                 "wagtail.blocks.ChoiceBlock",
                                 [],
-                                {"choices": research.blocks._sample_choices, "required": False},
+                                {
+                                    "choices": research.blocks.sections.sample_choices,
+                                    "required": False,
+                                },
                             ),
                             14: (
                                 "wagtail.blocks.ChoiceBlock",

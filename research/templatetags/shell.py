@@ -1,36 +1,99 @@
-"""The header's and footer's content, from the CMS."""
+"""What surrounds every page, and what pages say of themselves in their heads."""
 
-from dataclasses import dataclass, field
+import json
+import re
+from typing import Any
+from urllib.parse import urlencode
 
 from django import template
-from wagtail.models import Site
+from django.utils.html import escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import slugify
+from wagtail.models import Page, Site
 
-from research.models import Navigation, NavigationLink
+from research import citation, selectors
+from research.models import BasePage, PaperPage
 
 register = template.Library()
 
 
-@dataclass(frozen=True, slots=True)
-class Chrome:
-    """What surrounds every page."""
-
-    links: list[NavigationLink] = field(default_factory=list)
-    announcement: str = ""
-    announcement_link: str = ""
-    footer_text: str = ""
-
-
 @register.simple_tag(takes_context=True)
-def shell_chrome(context: template.Context) -> Chrome:
+def shell_chrome(context: template.Context) -> selectors.Chrome:
     """Navigation of the request's site; empty on an error page without a request."""
     request = context.get("request")
     site = Site.find_for_request(request) if request else None
-    if site is None:
-        return Chrome()
-    navigation = Navigation.for_site(site)
-    return Chrome(
-        list(navigation.links.all()),
-        navigation.announcement,
-        navigation.announcement_link,
-        navigation.footer_text,
+    return selectors.chrome(site) if site else selectors.Chrome()
+
+
+def _json_ld(record: dict[str, Any]) -> SafeString:
+    """A data block: `<` is escaped, so that no text can end it."""
+    text = json.dumps(record, ensure_ascii=False).replace("<", "\\u003c")
+    return mark_safe(  # noqa: S308  # JSON whose `<` are escaped
+        f'<script type="application/ld+json">{text}</script>'
     )
+
+
+@register.simple_tag(takes_context=True)
+def page_meta(context: template.Context, page: BasePage) -> SafeString:
+    """Canonical address, Open Graph, the Markdown twin and JSON-LD of a page."""
+    request = context.get("request")
+    if request is None or not page.url:
+        return mark_safe("")
+    address = request.build_absolute_uri(page.url)
+    kind = "article" if page.depth > 3 else "website"
+    rows = [
+        ("og:type", kind), ("og:url", address), ("og:description", page.summary[:200]),
+        ("og:image", request.build_absolute_uri(f"/og/{page.pk}.png")),
+        ("og:image:width", "1200"), ("og:image:height", "630"), ("og:image:alt", page.title),
+    ]  # fmt: skip
+    tags = format_html_join("\n  ", '<meta property="{}" content="{}">', rows)
+    markdown = "/index.md" if page.depth == 2 else f"{page.url.rstrip('/')}.md"
+    return format_html(
+        '<link rel="canonical" href="{}">\n  '
+        '<link rel="alternate" type="text/markdown" href="{}">\n  '
+        '<meta name="twitter:card" content="summary_large_image">\n  {}\n  {}',
+        address, markdown, tags, _json_ld(page.structured_data(request)),
+    )  # fmt: skip
+
+
+@register.simple_tag(takes_context=True)
+def citation_tags(context: template.Context, page: PaperPage) -> SafeString:
+    """The Highwire tags that Google Scholar reads."""
+    request = context["request"]
+    tags = citation.meta_tags(page, request.build_absolute_uri)
+    return format_html_join("\n  ", '<meta name="{}" content="{}">', tags)
+
+
+@register.simple_tag(takes_context=True)
+def feedback_link(context: template.Context, page: Page) -> str:
+    """Address that opens an issue about a page; empty where the repository is not named."""
+    request = context["request"]
+    chrome = context.get("chrome")
+    repository = chrome.source_repository if chrome else ""
+    if not repository:
+        return ""
+    title = urlencode(
+        {"title": f"Docs: {page.title}", "body": request.build_absolute_uri(page.url)}
+    )
+    return f"https://github.com/{repository}/issues/new?{title}"
+
+
+@register.simple_tag
+def shelf_page(shelf: Any, number: int) -> str:
+    """Address of another page of a list, with the same filters."""
+    return str(shelf.address(page=number))
+
+
+_HEADING = re.compile(r"<h([23])>(.*?)</h\1>", re.DOTALL)
+
+
+@register.filter
+def with_anchors(html: str) -> SafeString:
+    """Give each heading of rendered rich text an id made from its words, to link to."""
+
+    def anchored(match: re.Match[str]) -> str:
+        level, inner = match.groups()
+        name = slugify(re.sub(r"<[^>]+>", "", inner))
+        return f'<h{level} id="{escape(name)}">{inner}</h{level}>'
+
+    return mark_safe(_HEADING.sub(anchored, str(html)))  # noqa: S308  # what `richtext` rendered

@@ -3,7 +3,7 @@ const dialog = document.querySelector("[data-playground-dialog]");
 let opener = null;
 let loaded = false;
 
-async function loadPlayground(body) {
+async function loadPlayground(body, options) {
   const response = await fetch("/playground/panel/", { headers: { Accept: "text/html" } });
   if (!response.ok) throw new Error(`status ${response.status}`);
   const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -19,8 +19,7 @@ async function loadPlayground(body) {
   // The script first: a form that is there before it would post itself and leave the page.
   const { mount } = await import(panel.dataset.module);
   body.replaceChildren(document.importNode(panel, true));
-  mount(body.querySelector("[data-playground]"), { embedded: true });
-  loaded = true;
+  mount(body.querySelector("[data-playground]"), { embedded: true, ...options });
 }
 
 async function openPlayground(event) {
@@ -33,6 +32,7 @@ async function openPlayground(event) {
   const body = dialog.querySelector("[data-body]");
   try {
     await loadPlayground(body);
+    loaded = true;
   } catch {
     body.innerHTML = '<p role="alert">The playground could not be loaded. <a href="/playground/">Open it as a page</a> instead.</p>';
   }
@@ -58,6 +58,91 @@ export async function copyText(text, button) {
   button.lastChild.textContent = ok ? "Copied" : "Press Ctrl+C";
   setTimeout(() => { button.lastChild.textContent = old; }, 1600);
 }
+
+// The playground opened in the page: loaded when it is asked for.
+for (const embed of document.querySelectorAll("[data-embed]")) {
+  embed.addEventListener("toggle", async () => {
+    if (!embed.open || embed.dataset.loaded) return;
+    embed.dataset.loaded = "yes";
+    const body = embed.querySelector("[data-body]");
+    try {
+      await loadPlayground(body);
+    } catch {
+      delete embed.dataset.loaded;
+      body.innerHTML = '<p role="alert">The playground could not be loaded. <a href="/playground/">Open it as a page</a> instead.</p>';
+    }
+  });
+}
+
+// Code in tabs: one choice of language for every block on every page.
+const LANGUAGE = "language";
+const remembered = () => {
+  try {
+    return localStorage.getItem(LANGUAGE);
+  } catch {
+    return null; // storage is switched off
+  }
+};
+
+function showLanguage(block, language) {
+  const tabs = [...block.querySelectorAll("[data-language]")];
+  const chosen = tabs.some((t) => t.dataset.language === language) ? language : tabs[0].dataset.language;
+  for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab.dataset.language === chosen));
+  for (const panel of block.querySelectorAll("[data-panel]")) panel.hidden = panel.dataset.panel !== chosen;
+}
+
+const tabbed = [...document.querySelectorAll("[data-code-tabs]")];
+for (const block of tabbed) {
+  const tabs = [...block.querySelectorAll("[data-language]")];
+  block.classList.add("code--ready");
+  for (const tab of tabs) {
+    tab.hidden = false;
+    tab.addEventListener("click", () => {
+      try {
+        localStorage.setItem(LANGUAGE, tab.dataset.language);
+      } catch {
+        // the choice then holds on this page only
+      }
+      const before = tab.getBoundingClientRect().top;
+      for (const other of tabbed) showLanguage(other, tab.dataset.language);
+      scrollBy(0, tab.getBoundingClientRect().top - before);
+    });
+  }
+  const copy = block.querySelector("[data-copy]");
+  copy.hidden = false;
+  copy.addEventListener("click", () => copyText(block.querySelector("[data-panel]:not([hidden]) code").textContent, copy));
+  showLanguage(block, remembered());
+}
+
+// What a number of images costs, as the slider moves.
+const money = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumSignificantDigits: 3 });
+for (const form of document.querySelectorAll("[data-cost]")) {
+  const range = form.querySelector("[data-cost-range]");
+  const show = () => {
+    // The slider is logarithmic; two significant digits are what a thumb can set.
+    const images = Number((10 ** Number(range.value)).toPrecision(2));
+    const text = images.toLocaleString("en-US");
+    form.querySelector("[data-cost-count]").textContent = text;
+    range.setAttribute("aria-valuetext", `${text} images`);
+    for (const row of form.querySelectorAll("[data-cost-row]")) row.querySelector("[data-cost-value]").textContent = money.format(images * Number(row.dataset.costRow));
+  };
+  range.addEventListener("input", show);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  show();
+}
+
+// "/" goes to the search, as long as nobody is typing.
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, textarea, select, [contenteditable], dialog");
+  const wanted = event.key === "/" || (event.key === "k" && (event.ctrlKey || event.metaKey));
+  if (!wanted || typing || event.altKey) return;
+  event.preventDefault();
+  const field = document.querySelector("#search-q");
+  if (field) field.focus();
+  else location.href = "/search/";
+});
+
+if (document.querySelector("[data-sdk]")) import("./sdk.js").then(({ mount }) => document.querySelectorAll("[data-sdk]").forEach(mount));
 
 for (const block of document.querySelectorAll("[data-code]")) {
   const button = block.querySelector("[data-copy]");

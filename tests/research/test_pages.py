@@ -75,7 +75,7 @@ def test_figures_are_the_models_own_and_say_so(client: Client, starter) -> None:
         for box in figure.boxes:
             assert 0 <= box["x"] <= 1000
             assert box["width"] > 0
-    text = client.get("/").content.decode()
+    text = client.get("/product/").content.decode()
     assert "computed on" in text
     assert selectors.answer_figure("nothing", "detect") is None
 
@@ -96,7 +96,7 @@ def test_variants_show_what_was_measured_and_nothing_else(client: Client, starte
 
 def test_the_reference_is_the_schema(client: Client, starter) -> None:
     schema = client.get("/api/openapi.json").json()
-    text = client.get("/docs/").content.decode()
+    text = client.get("/docs/api/").content.decode()
     for path in schema["paths"]:
         assert path.replace("{", "{") in text
     operations = {o["id"]: o for o in selectors.api_reference()}

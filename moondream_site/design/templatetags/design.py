@@ -15,6 +15,7 @@ _PATHS = {
     "close": '<path d="M5 5l10 10M15 5L5 15"/>',
     "info": '<circle cx="10" cy="10" r="7.5"/><path d="M10 9v5M10 6.2v.1"/>',
     "warn": '<path d="M10 3l8 14H2zM10 8.5v4M10 14.6v.1"/>',
+    "search": '<circle cx="9" cy="9" r="5.5"/><path d="M13.2 13.2L17 17"/>',
     "check": '<circle cx="10" cy="10" r="7.5"/><path d="M6.5 10.2l2.4 2.4 4.6-5"/>',
     "cross": '<circle cx="10" cy="10" r="7.5"/><path d="M7.3 7.3l5.4 5.4M12.7 7.3l-5.4 5.4"/>',
     "unknown": '<circle cx="10" cy="10" r="7.5" stroke-dasharray="3 2.4"/>',

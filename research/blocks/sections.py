@@ -1,4 +1,4 @@
-"""Sections that pages are made of. Each has a template and a preview of its own."""
+"""Sections of any page. Each has a template and a preview of its own."""
 
 from typing import Any, ClassVar
 
@@ -6,11 +6,21 @@ from wagtail import blocks
 
 from inference import selectors as inference
 from inference.world.samples import SAMPLES
+from leaderboard import selectors as leaderboard
 from research import selectors
+from research.validators import validate_link
 
 
-def _sample_choices() -> list[tuple[str, str]]:
+def sample_choices() -> list[tuple[str, str]]:
+    """The samples an editor may choose."""
     return [(s.slug, s.alt) for s in SAMPLES]
+
+
+def with_address(code: str, parent_context: dict[str, Any] | None) -> str:
+    """Code with this server's address in the place of {base_url}."""
+    request = (parent_context or {}).get("request")
+    base = f"{request.scheme}://{request.get_host()}" if request else "http://localhost:8000"
+    return code.replace("{base_url}", f"{base}/v1").replace("{site}", base)
 
 
 class FigureMixin(blocks.StructBlock):
@@ -31,12 +41,29 @@ class HeroBlock(FigureMixin):
 
     eyebrow = blocks.CharBlock(required=False, max_length=60)
     headline = blocks.CharBlock(max_length=120, help_text="One claim. Every number needs a source.")
-    lede = blocks.TextBlock(max_length=320)
+    lede = blocks.RichTextBlock(
+        features=["bold", "italic", "link"],
+        max_length=600,
+        help_text="Link every number to the row or the paper it comes from.",
+    )
+    figure = blocks.ChoiceBlock(
+        choices=[("chart", "Mini-benchmark"), ("answer", "The model's own output")],
+        default="chart",
+        help_text="What stands on the right.",
+    )
     primary_label = blocks.CharBlock(default="Try Moondream in Browser", max_length=40)
     secondary_label = blocks.CharBlock(required=False, max_length=40)
-    secondary_url = blocks.CharBlock(required=False, max_length=200)
-    sample = blocks.ChoiceBlock(choices=_sample_choices, help_text="The figure's image.")
+    secondary_url = blocks.CharBlock(required=False, max_length=200, validators=[validate_link])
+    sample = blocks.ChoiceBlock(choices=sample_choices, help_text="The figure's image.")
     skill = blocks.ChoiceBlock(choices=[("detect", "Boxes"), ("query", "Answer")], default="detect")
+
+    def get_context(
+        self, value: Any, parent_context: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(value, parent_context=parent_context)
+        if value.get("figure") == "chart":
+            context["charts"] = leaderboard.mini_benchmark()
+        return context
 
     class Meta:
         icon = "pick"
@@ -46,7 +73,8 @@ class HeroBlock(FigureMixin):
         preview_value: ClassVar[dict[str, str]] = {
             "eyebrow": "Small vision-language models",
             "headline": "A small model you can check yourself.",
-            "lede": "Ask about an image and watch the answer arrive.",
+            "lede": "<p>Ask about an image and watch the answer arrive.</p>",
+            "figure": "answer",
             "primary_label": "Try Moondream in Browser",
             "sample": "night",
             "skill": "detect",
@@ -60,13 +88,13 @@ class FeatureBlock(FigureMixin):
     title = blocks.CharBlock(max_length=120)
     text = blocks.RichTextBlock(features=["bold", "italic", "link", "code", "ul"])
     link_label = blocks.CharBlock(required=False, max_length=40)
-    link_url = blocks.CharBlock(required=False, max_length=200)
+    link_url = blocks.CharBlock(required=False, max_length=200, validators=[validate_link])
     accent = blocks.ChoiceBlock(
         choices=[(a, a.title()) for a in ("blue", "purple", "teal", "green", "amber", "slate")],
         default="green",
     )
     flip = blocks.BooleanBlock(required=False, help_text="Figure on the left.")
-    sample = blocks.ChoiceBlock(choices=_sample_choices, required=False)
+    sample = blocks.ChoiceBlock(choices=sample_choices, required=False)
     skill = blocks.ChoiceBlock(
         choices=[
             ("detect", "Boxes"),
@@ -152,20 +180,26 @@ class CodeBlock(blocks.StructBlock):
         self, value: Any, parent_context: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(value, parent_context=parent_context)
-        request = (parent_context or {}).get("request")
-        base = (
-            f"{request.scheme}://{request.get_host()}/v1" if request else "http://localhost:8000/v1"
-        )
-        context["code"] = value["code"].replace("{base_url}", base)
+        context["code"] = with_address(value["code"], parent_context)
         return context
 
 
 class VariantsBlock(blocks.StructBlock):
-    """The installed variants side by side, as this server measured them."""
+    """The installed variants side by side, as this server measured them, with what they cost."""
 
     eyebrow = blocks.CharBlock(required=False, max_length=60)
     title = blocks.CharBlock(max_length=120)
     text = blocks.TextBlock(required=False)
+    node_price = blocks.DecimalBlock(
+        required=False,
+        min_value=0,
+        decimal_places=5,
+        help_text="Dollars an hour of a machine like the one measured. Empty: no cost is shown.",
+    )
+    node_source = blocks.CharBlock(
+        required=False, max_length=160, help_text="Where that price is published, and when."
+    )
+    node_url = blocks.URLBlock(required=False)
 
     class Meta:
         icon = "table"
@@ -179,6 +213,12 @@ class VariantsBlock(blocks.StructBlock):
     ) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(value, parent_context=parent_context)
         context["measurements"] = inference.latest_measurements()
+        price = value.get("node_price")
+        context["costs"] = [
+            (m, round(float(price) / 3600 * m.caption_seconds, 12))
+            for m in context["measurements"]
+            if price is not None
+        ]
         return context
 
 
@@ -188,7 +228,7 @@ class CallBlock(blocks.StructBlock):
     title = blocks.CharBlock(max_length=120)
     text = blocks.TextBlock(required=False)
     label = blocks.CharBlock(max_length=40)
-    url = blocks.CharBlock(max_length=200)
+    url = blocks.CharBlock(max_length=200, validators=[validate_link])
     accent = blocks.ChoiceBlock(
         choices=[(a, a.title()) for a in ("blue", "purple", "teal", "green", "amber", "slate")],
         default="green",
@@ -205,14 +245,3 @@ class CallBlock(blocks.StructBlock):
             "url": "/playground/",
             "accent": "green",
         }
-
-
-SECTIONS = [
-    ("hero", HeroBlock()),
-    ("feature", FeatureBlock()),
-    ("rows", RowsBlock()),
-    ("prose", ProseBlock()),
-    ("code", CodeBlock()),
-    ("variants", VariantsBlock()),
-    ("call", CallBlock()),
-]

@@ -1,0 +1,40 @@
+"""Sections that pages are made of."""
+
+from research.blocks.article import ARTICLE
+from research.blocks.home import (
+    DomainsBlock,
+    FactsBlock,
+    PipelineBlock,
+    PlaygroundBlock,
+    RoadmapBlock,
+    SdkBlock,
+    TeaserBlock,
+)
+from research.blocks.sections import (
+    CallBlock,
+    CodeBlock,
+    FeatureBlock,
+    HeroBlock,
+    ProseBlock,
+    RowsBlock,
+    VariantsBlock,
+)
+
+SECTIONS = [
+    ("hero", HeroBlock()),
+    ("playground", PlaygroundBlock()),
+    ("teaser", TeaserBlock()),
+    ("pipeline", PipelineBlock()),
+    ("variants", VariantsBlock()),
+    ("sdk", SdkBlock()),
+    ("domains", DomainsBlock()),
+    ("facts", FactsBlock()),
+    ("roadmap", RoadmapBlock()),
+    ("feature", FeatureBlock()),
+    ("rows", RowsBlock()),
+    ("prose", ProseBlock()),
+    ("code", CodeBlock()),
+    ("call", CallBlock()),
+]
+
+__all__ = ["ARTICLE", "SECTIONS"]

@@ -1,0 +1,135 @@
+"""Feeds of what is published: RSS 2.0, Atom 1.0 and JSON Feed 1.1."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib.syndication.views import Feed
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import get_conditional_response
+from django.utils.feedgenerator import Atom1Feed, Rss201rev2Feed
+from django.utils.http import quote_etag
+
+from research import selectors
+
+KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "all": ("Everything new", ("PaperPage", "NotebookPage", "DatasetPage", "ReleasePage", "ChallengePage")),
+    "papers": ("Papers", ("PaperPage",)),
+    "notebooks": ("Notebooks and datasets", ("NotebookPage", "DatasetPage")),
+    "releases": ("Release notes", ("ReleasePage",)),
+    "challenges": ("Challenges", ("ChallengePage",)),
+}  # fmt: skip
+COUNT = 40
+
+
+def items(kind: str) -> list[Any]:
+    """The newest pages of a feed, newest first by the day they appeared here."""
+    found = [page for model in KINDS[kind][1] for page in selectors.latest(model, COUNT)]
+    return sorted(found, key=_appeared, reverse=True)[:COUNT]
+
+
+def _appeared(page: Any) -> datetime:
+    when: datetime = page.first_published_at or datetime.combine(
+        page.published_on, datetime.min.time(), UTC
+    )
+    return when
+
+
+class _Rss(Rss201rev2Feed):
+    content_type = "application/rss+xml; charset=utf-8"
+
+
+class PagesFeed(Feed[Any, str]):
+    """One kind of pages as RSS or Atom."""
+
+    def __init__(self, generator: type[Any]) -> None:
+        self.feed_type = generator
+
+    def get_object(self, request: HttpRequest, kind: str) -> str:  # type: ignore[override]
+        if kind not in KINDS:
+            raise Http404
+        return kind
+
+    def title(self, obj: str) -> str:
+        return f"Moondream hub: {KINDS[obj][0].lower()}"
+
+    def description(self, obj: str) -> str:
+        return f"{KINDS[obj][0]} on the Moondream hub."
+
+    subtitle = description
+
+    def link(self, obj: str) -> str:
+        return "/research/"
+
+    def author_name(self, obj: str) -> str:
+        return "Moondream hub"
+
+    def items(self, obj: str) -> list[Any]:
+        return items(obj)
+
+    def item_title(self, item: Any) -> str:
+        return str(item.title)
+
+    def item_description(self, item: Any) -> str:
+        return str(item.summary)
+
+    def item_link(self, item: Any) -> str:
+        return str(item.url)
+
+    def item_guid(self, item: Any) -> str:
+        # The page's own name for ever: its address may change, its translation key does not.
+        return f"urn:uuid:{item.translation_key}"
+
+    item_guid_is_permalink = False
+
+    def item_pubdate(self, item: Any) -> datetime:
+        return _appeared(item)
+
+    def item_updateddate(self, item: Any) -> datetime:
+        return item.last_published_at or _appeared(item)
+
+
+_FEEDS = {"rss": PagesFeed(_Rss), "atom": PagesFeed(Atom1Feed)}
+
+
+def feed(request: HttpRequest, kind: str, form: str) -> HttpResponse:
+    """One feed in one form; answers 304 to who has it already."""
+    if kind not in KINDS:
+        raise Http404
+    pages = items(kind)
+    newest = max((p.last_published_at for p in pages if p.last_published_at), default=None)
+    stamp = f"{len(pages)}-{newest.timestamp() if newest else 0}-{form}"
+    etag = quote_etag(stamp)
+    modified = int(newest.timestamp()) if newest else None
+    known = get_conditional_response(request, etag=etag, last_modified=modified)
+    if known is not None:
+        return known
+    answer = _json(request, kind, pages) if form == "json" else _FEEDS[form](request, kind=kind)
+    answer["ETag"] = etag
+    answer["Cache-Control"] = "public, max-age=300"
+    return answer
+
+
+def _json(request: HttpRequest, kind: str, pages: list[Any]) -> JsonResponse:
+    full = request.build_absolute_uri
+    body = {
+        "version": "https://jsonfeed.org/version/1.1",
+        "title": f"Moondream hub: {KINDS[kind][0].lower()}",
+        "home_page_url": full("/research/"),
+        "feed_url": full(f"/feeds/{kind}.json"),
+        "language": "en",
+        "authors": [{"name": "Moondream hub", "url": full("/")}],
+        "items": [
+            {
+                "id": f"urn:uuid:{p.translation_key}",
+                "url": full(p.url),
+                "title": p.title,
+                "content_text": p.summary,
+                "date_published": _appeared(p).isoformat(),
+                "date_modified": (p.last_published_at or _appeared(p)).isoformat(),
+            }
+            for p in pages
+        ],
+    }
+    answer = JsonResponse(body)
+    answer["Content-Type"] = "application/feed+json; charset=utf-8"
+    return answer

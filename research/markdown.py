@@ -1,0 +1,57 @@
+"""Pages as Markdown, from what a reader sees of them."""
+
+import re
+from typing import Any
+
+from bs4 import BeautifulSoup
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from markdownify import MarkdownConverter
+from wagtail.models import Page, Site
+
+_NOISE = ("script", "style", "svg", "form", "dialog", "button", "nav", "template")
+
+
+def of_page(page: Any, request: HttpRequest) -> str:
+    """The page's main part, links made absolute, with its title and address on top."""
+    html = render_to_string(page.get_template(request), page.get_context(request), request)
+    main = BeautifulSoup(html, "html.parser").find("main")
+    if main is None:
+        return f"# {page.title}\n"
+    for part in main.find_all(_NOISE):
+        part.decompose()
+    for part in main.select(
+        "[hidden], [aria-hidden=true], .visually-hidden, .docs-tree, [data-no-markdown]"
+    ):
+        part.decompose()
+    for link in main.find_all("a", href=True):
+        link["href"] = request.build_absolute_uri(str(link["href"]))
+    for picture in main.find_all("img", src=True):
+        picture["src"] = request.build_absolute_uri(str(picture["src"]))
+    text = MarkdownConverter(heading_style="ATX", bullets="-").convert_soup(main)
+    text = re.sub(r"[ \t]+\n", "\n", text)
+    text = re.sub(r"\n{3,}", "\n\n", text).strip()
+    return f"{text}\n\nSource: {request.build_absolute_uri(page.url)}\n"
+
+
+def index(request: HttpRequest) -> str:
+    """The site in the form of llms.txt: a title, a sentence, then links by chapter."""
+    site = Site.find_for_request(request)
+    if site is None:
+        return "# Moondream hub\n"
+    home = site.root_page.specific
+    pages = list(Page.objects.live().public().descendant_of(home).specific().order_by("path"))
+    lines = [f"# {home.title}", "", f"> {home.summary}", ""]
+    for page in pages:
+        if page.depth == home.depth + 1:
+            lines += ["", f"## {page.title}", ""]
+        address = request.build_absolute_uri(f"{page.url.rstrip('/')}.md")
+        summary = " ".join(page.summary.split())[:200]
+        lines.append(f"- [{page.title}]({address}){': ' + summary if summary else ''}")
+    lines += [
+        "",
+        "## API",
+        "",
+        f"- [OpenAPI document]({request.build_absolute_uri('/api/openapi.json')})",
+    ]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"

@@ -1,0 +1,43 @@
+"""What editors publish."""
+
+from research.models.base import Accent, BasePage
+from research.models.docs import DocsArticlePage, DocsPage, DocsSectionPage
+from research.models.library import (
+    Author,
+    DatasetPage,
+    DatasetsPage,
+    DatasetTag,
+    NotebookPage,
+    NotebooksPage,
+    NotebookTag,
+    PaperPage,
+    PaperSection,
+    PapersPage,
+    PaperTag,
+    PaperVersion,
+    ResearchPage,
+    ShelfPage,
+)
+from research.models.news import (
+    ChallengePage,
+    ChallengesPage,
+    ChallengeTag,
+    ReleasePage,
+    ReleasesPage,
+    ReleaseTag,
+    RoadmapItemPage,
+    RoadmapPage,
+)
+from research.models.pages import HomePage, LegalPage, StandardPage
+from research.models.runs import NotebookRun
+from research.models.site import Navigation, NavigationLink
+
+__all__ = [
+    "Accent", "Author", "BasePage", "ChallengePage", "ChallengeTag", "ChallengesPage",
+    "DatasetPage", "DatasetTag", "DatasetsPage", "DocsArticlePage", "DocsPage", "DocsSectionPage",
+    "HomePage", "LegalPage", "Navigation", "NavigationLink", "NotebookPage", "NotebookRun",
+    "NotebookTag",
+    "NotebooksPage", "PaperPage", "PaperSection", "PaperTag", "PaperVersion", "PapersPage",
+    "ReleasePage", "ReleaseTag", "ReleasesPage", "ResearchPage", "RoadmapItemPage", "RoadmapPage",
+    "ShelfPage", "StandardPage",
+]  # fmt: skip

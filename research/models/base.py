@@ -1,0 +1,67 @@
+"""What every page has."""
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from wagtail.admin.panels import FieldPanel, MultiFieldPanel
+from wagtail.models import Page
+
+from research import page_cache, structured
+
+PAGE_SECONDS = 600
+"""How long a page is kept at most: what it shows of other rooms may be that old."""
+
+
+class Accent(models.TextChoices):
+    BLUE = "blue"
+    PURPLE = "purple"
+    TEAL = "teal"
+    GREEN = "green"
+    AMBER = "amber"
+    SLATE = "slate"
+
+
+class BasePage(Page):
+    """An accent that orients the reader, and words for search engines and shared links."""
+
+    accent = models.CharField(max_length=10, choices=Accent.choices, default=Accent.BLUE)
+
+    promote_panels: ClassVar[list[Any]] = [*Page.promote_panels, FieldPanel("accent")]
+
+    class Meta:
+        abstract = True
+
+    @property
+    def summary(self) -> str:
+        """One or two plain sentences for cards, feeds and search results."""
+        return str(self.search_description)
+
+    def serve(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """The page; readers without a session get it from the page cache until it changes."""
+        response: HttpResponseBase = super().serve(request, *args, **kwargs)
+        page_cache.keep(response, PAGE_SECONDS)
+        return response
+
+    def structured_data(self, request: HttpRequest) -> dict[str, Any]:
+        """schema.org description of the page, for its JSON-LD."""
+        return structured.web_page(self, request)
+
+
+class SampleMixin(models.Model):
+    """Content that illustrates and is not a real result says so wherever it is shown."""
+
+    is_sample = models.BooleanField(
+        "sample",
+        default=False,
+        help_text="Illustrates; not a real item. It is labelled “sample” everywhere.",
+    )
+
+    class Meta:
+        abstract = True
+
+
+def identity_panels(*names: str, heading: str) -> MultiFieldPanel:
+    """Fields under one heading."""
+    return MultiFieldPanel([FieldPanel(name) for name in names], heading=heading)

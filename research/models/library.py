@@ -1,0 +1,465 @@
+"""What a researcher reads and runs: papers, notebooks, datasets, and the hub above them."""
+
+import re
+from pathlib import PurePosixPath
+from typing import Any, ClassVar
+
+from django.apps import apps
+from django.core.exceptions import ValidationError
+from django.core.validators import FileExtensionValidator
+from django.db import models
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from modelcluster.contrib.taggit import ClusterTaggableManager
+from modelcluster.fields import ParentalKey, ParentalManyToManyField
+from taggit.models import TaggedItemBase
+from wagtail.admin.panels import FieldPanel, InlinePanel
+from wagtail.contrib.routable_page.models import RoutablePageMixin, path
+from wagtail.documents import get_document_model_string
+from wagtail.fields import RichTextField
+from wagtail.images import get_image_model_string
+from wagtail.models import Orderable
+from wagtail.search import index
+
+from research import citation, page_cache, selectors, structured
+from research.models.base import PAGE_SECONDS, BasePage, SampleMixin, identity_panels
+from research.notebooks import check_notebook
+from research.validators import (
+    validate_anchor,
+    validate_arxiv_id,
+    validate_doi,
+    validate_licence,
+    validate_orcid,
+)
+
+_PROSE: list[str] = ["h3", "bold", "italic", "link", "code", "ol", "ul"]
+
+
+class ResearchPage(BasePage):
+    """The hub: what is new, and the ways into each shelf."""
+
+    headline = models.CharField(max_length=140)
+    lede = models.TextField(max_length=400, blank=True)
+
+    content_panels: ClassVar[list[Any]] = [
+        *BasePage.content_panels,
+        FieldPanel("headline"),
+        FieldPanel("lede"),
+    ]
+    parent_page_types: ClassVar[list[str]] = ["research.HomePage"]
+    max_count = 1
+    template = "research/research_page.html"
+
+    @property
+    def summary(self) -> str:
+        return str(self.search_description or self.lede)
+
+    def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(request, *args, **kwargs)
+        context["hub"] = selectors.research_hub()
+        return context
+
+
+class ShelfPage(BasePage):
+    """A list of one kind of item with search, tags and years."""
+
+    headline = models.CharField(max_length=140)
+    lede = models.TextField(max_length=400, blank=True)
+
+    content_panels: ClassVar[list[Any]] = [
+        *BasePage.content_panels,
+        FieldPanel("headline"),
+        FieldPanel("lede"),
+    ]
+    parent_page_types: ClassVar[list[str]] = ["research.ResearchPage"]
+    max_count = 1
+    item_model: ClassVar[str]
+    """Name of the model that is listed."""
+    empty: ClassVar[str]
+    card: ClassVar[str]
+    """Template of one item."""
+
+    class Meta:
+        abstract = True
+
+    @property
+    def summary(self) -> str:
+        return str(self.search_description or self.lede)
+
+    def get_template(self, request: HttpRequest, *args: Any, **kwargs: Any) -> str:
+        return "research/shelf_page.html"  # Wagtail gives each concrete class a name of its own
+
+    def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(request, *args, **kwargs)
+        model = apps.get_model("research", self.item_model)
+        context["shelf"] = selectors.shelf(model, self, request.GET)
+        context["card"] = self.card
+        context["empty"] = self.empty
+        return context
+
+
+class PapersPage(ShelfPage):
+    """The library of papers."""
+
+    subpage_types: ClassVar[list[str]] = ["research.PaperPage"]
+    item_model = "PaperPage"
+    card = "research/cards/paper.html"
+    empty = "No paper fits. Take a filter away, or search for another word."
+
+
+class PaperTag(TaggedItemBase):
+    """A tag of a paper."""
+
+    content_object = ParentalKey(
+        "research.PaperPage", related_name="tagged_items", on_delete=models.CASCADE
+    )
+
+
+class PaperPage(RoutablePageMixin, SampleMixin, BasePage):  # type: ignore[django-manager-missing]
+    """A paper or preprint, with what is needed to cite it and to link to its sections."""
+
+    class Kind(models.TextChoices):
+        PAPER = "paper", "Conference paper"
+        ARTICLE = "article", "Journal article"
+        PREPRINT = "preprint", "Preprint"
+        REPORT = "report", "Technical report"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.PREPRINT)
+    abstract = models.TextField()
+    relevance = RichTextField(
+        blank=True, features=_PROSE, help_text="Why it matters here: what of it this project uses."
+    )
+    published_on = models.DateField()
+    venue = models.CharField(
+        max_length=200, blank=True, help_text="Conference, journal, or institution."
+    )
+    doi = models.CharField("DOI", max_length=120, blank=True, validators=[validate_doi])
+    arxiv_id = models.CharField(
+        "arXiv id", max_length=40, blank=True, validators=[validate_arxiv_id]
+    )
+    arxiv_class = models.CharField(
+        "arXiv class", max_length=20, blank=True, help_text="Like cs.CV."
+    )
+    source_url = models.URLField(
+        blank=True, help_text="Where it is published, if not at arXiv or a DOI."
+    )
+    pdf = models.ForeignKey(
+        get_document_model_string(), null=True, blank=True, on_delete=models.SET_NULL,
+        related_name="+", help_text="Only what we may redistribute.",
+    )  # fmt: skip
+    pdf_url = models.URLField(
+        "PDF address", blank=True, help_text="Elsewhere, if we do not hold it."
+    )
+    licence = models.CharField(max_length=60, blank=True, validators=[validate_licence])
+    tags = ClusterTaggableManager(through=PaperTag, blank=True)
+    notebooks = ParentalManyToManyField("research.NotebookPage", blank=True, related_name="papers")
+    datasets = ParentalManyToManyField("research.DatasetPage", blank=True, related_name="papers")
+
+    content_panels: ClassVar[list[Any]] = [
+        *BasePage.content_panels,
+        identity_panels(
+            "kind", "published_on", "venue", "licence", "is_sample", heading="What it is"
+        ),
+        InlinePanel("authors", label="Author", min_num=1),
+        FieldPanel("abstract"),
+        FieldPanel("relevance"),
+        identity_panels(
+            "doi", "arxiv_id", "arxiv_class", "source_url", "pdf", "pdf_url", heading="Where it is"
+        ),
+        InlinePanel("sections", label="Section"),
+        InlinePanel("versions", label="Version"),
+        FieldPanel("tags"),
+        FieldPanel("notebooks"),
+        FieldPanel("datasets"),
+    ]
+    search_fields: ClassVar[list[Any]] = [
+        *BasePage.search_fields,
+        index.SearchField("abstract"),
+        index.SearchField("relevance"),
+        index.SearchField("venue"),
+        index.FilterField("published_on"),
+        index.RelatedFields("authors", [index.SearchField("name")]),
+        index.RelatedFields("sections", [index.SearchField("title"), index.SearchField("text")]),
+    ]
+    parent_page_types: ClassVar[list[str]] = ["research.PapersPage"]
+    subpage_types: ClassVar[list[str]] = []
+    template = "research/paper_page.html"
+
+    @property
+    def summary(self) -> str:
+        return str(self.search_description or self.abstract)
+
+    @property
+    def byline(self) -> str:
+        """One or two authors' family names, or the first and “et al.”."""
+        names = [a.family for a in self.authors.all()]
+        if len(names) > 2:
+            return f"{names[0]} et al."
+        return " and ".join(names)
+
+    @property
+    def pdf_link(self) -> str:
+        """Address of the PDF: ours, else arXiv's or another's; empty if there is none."""
+        if self.pdf:
+            return str(self.pdf.url)
+        if self.pdf_url:
+            return str(self.pdf_url)
+        return f"https://arxiv.org/pdf/{self.arxiv_id}" if self.arxiv_id else ""
+
+    @property
+    def home_link(self) -> str:
+        """Address of the paper where it is published."""
+        if self.source_url:
+            return str(self.source_url)
+        if self.arxiv_id:
+            return f"https://arxiv.org/abs/{self.arxiv_id}"
+        return f"https://doi.org/{self.doi}" if self.doi else ""
+
+    def serve(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        # Routable pages answer by themselves, without the serve of BasePage.
+        response: HttpResponseBase = super().serve(request, *args, **kwargs)
+        page_cache.keep(response, PAGE_SECONDS)
+        return response
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        # Wagtail indexes a page before its authors and sections are saved with it.
+        index.insert_or_update_object(self)
+
+    def clean(self) -> None:
+        super().clean()
+        if not self.is_sample and not (self.home_link or self.pdf):
+            raise ValidationError(
+                {"source_url": "Give an arXiv id, a DOI, an address or a PDF; or mark it a sample."}
+            )
+
+    def structured_data(self, request: HttpRequest) -> dict[str, Any]:
+        return structured.scholarly_article(self, request)
+
+    def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(request, *args, **kwargs)
+        context["paper"] = selectors.paper(self)
+        context["bibtex"] = citation.bibtex(self, request.build_absolute_uri(self.url))
+        return context
+
+    @path("cite/<str:form>/")
+    def cite(self, request: HttpRequest, form: str) -> HttpResponse:
+        """The citation as a file: cite/bib/, cite/ris/, cite/json/ (CSL), cite/cff/."""
+        made = citation.FORMS.get(form)
+        if made is None:
+            raise Http404
+        answer = HttpResponse(
+            made.write(self, request.build_absolute_uri(self.url)), content_type=made.content_type
+        )
+        answer["Content-Disposition"] = f'attachment; filename="{self.slug}.{made.extension}"'
+        return answer
+
+
+class Author(Orderable):
+    """One author of a paper, in order."""
+
+    paper = ParentalKey(PaperPage, related_name="authors", on_delete=models.CASCADE)
+    name = models.CharField(max_length=120, help_text="Given name first; or the name of a group.")
+    is_group = models.BooleanField(
+        "group", default=False, help_text="An organisation, not a person."
+    )
+    orcid = models.CharField("ORCID iD", max_length=19, blank=True, validators=[validate_orcid])
+    affiliation = models.CharField(max_length=160, blank=True)
+
+    panels: ClassVar[list[Any]] = [
+        FieldPanel("name"),
+        FieldPanel("is_group"),
+        FieldPanel("orcid"),
+        FieldPanel("affiliation"),
+    ]
+
+    @property
+    def family(self) -> str:
+        """The last word of a person's name; a group's whole name."""
+        return str(self.name) if self.is_group else str(self.name).rsplit(" ", 1)[-1]
+
+    @property
+    def given(self) -> str:
+        return "" if self.is_group or " " not in self.name else str(self.name).rsplit(" ", 1)[0]
+
+
+class PaperSection(Orderable):
+    """A section that the rest of the site links to: its anchor never changes."""
+
+    paper = ParentalKey(PaperPage, related_name="sections", on_delete=models.CASCADE)
+    anchor = models.CharField(
+        max_length=60,
+        validators=[validate_anchor],
+        help_text="The link is …/#sec-<anchor>. Do not change it once published.",
+    )
+    title = models.CharField(max_length=160)
+    page = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Page in the PDF, from 1."
+    )
+    text = RichTextField(
+        blank=True, features=_PROSE, help_text="The section in short, in our words."
+    )
+
+    panels: ClassVar[list[Any]] = [
+        FieldPanel("anchor"),
+        FieldPanel("title"),
+        FieldPanel("page"),
+        FieldPanel("text"),
+    ]
+
+    class Meta(Orderable.Meta):
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(fields=["paper", "anchor"], name="one_anchor_a_paper")
+        ]
+
+
+class PaperVersion(Orderable):
+    """One version of a paper."""
+
+    paper = ParentalKey(PaperPage, related_name="versions", on_delete=models.CASCADE)
+    label = models.CharField(max_length=20, help_text="Like v2.")
+    published_on = models.DateField()
+    url = models.URLField(blank=True)
+    note = models.CharField(max_length=200, blank=True, help_text="What changed.")
+
+    panels: ClassVar[list[Any]] = [
+        FieldPanel("label"),
+        FieldPanel("published_on"),
+        FieldPanel("url"),
+        FieldPanel("note"),
+    ]
+
+
+class NotebooksPage(ShelfPage):
+    """The gallery of notebooks."""
+
+    subpage_types: ClassVar[list[str]] = ["research.NotebookPage"]
+    item_model = "NotebookPage"
+    card = "research/cards/notebook.html"
+    empty = "No notebook fits."
+
+
+class NotebookTag(TaggedItemBase):
+    """A tag of a notebook."""
+
+    content_object = ParentalKey(
+        "research.NotebookPage", related_name="tagged_items", on_delete=models.CASCADE
+    )
+
+
+class NotebookPage(BasePage):
+    """A notebook that runs: its preview, its downloads and how its last run went."""
+
+    lede = models.TextField(max_length=400)
+    published_on = models.DateField()
+    file = models.FileField(
+        upload_to="notebooks",
+        validators=[FileExtensionValidator(["ipynb"]), check_notebook],
+        help_text="An .ipynb file; its outputs are shown, cleaned.",
+    )
+    source_path = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="Its path in the site's repository, for Colab and Binder.",
+    )
+    thumbnail = models.ForeignKey(
+        get_image_model_string(), null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    tags = ClusterTaggableManager(through=NotebookTag, blank=True)
+
+    content_panels: ClassVar[list[Any]] = [
+        *BasePage.content_panels,
+        FieldPanel("lede"),
+        FieldPanel("published_on"),
+        FieldPanel("file"),
+        FieldPanel("source_path"),
+        FieldPanel("thumbnail"),
+        FieldPanel("tags"),
+    ]
+    search_fields: ClassVar[list[Any]] = [*BasePage.search_fields, index.SearchField("lede")]
+    parent_page_types: ClassVar[list[str]] = ["research.NotebooksPage"]
+    subpage_types: ClassVar[list[str]] = []
+    template = "research/notebook_page.html"
+
+    @property
+    def summary(self) -> str:
+        return str(self.search_description or self.lede)
+
+    @property
+    def file_name(self) -> str:
+        return re.sub(r"[^\w.-]", "-", PurePosixPath(self.source_path or str(self.file.name)).name)
+
+    def structured_data(self, request: HttpRequest) -> dict[str, Any]:
+        return structured.source_code(self, request)
+
+    def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(request, *args, **kwargs)
+        context["notebook"] = selectors.notebook(self, request)
+        return context
+
+
+class DatasetsPage(ShelfPage):
+    """The list of datasets."""
+
+    subpage_types: ClassVar[list[str]] = ["research.DatasetPage"]
+    item_model = "DatasetPage"
+    card = "research/cards/dataset.html"
+    empty = "No dataset fits."
+
+
+class DatasetTag(TaggedItemBase):
+    """A tag of a dataset."""
+
+    content_object = ParentalKey(
+        "research.DatasetPage", related_name="tagged_items", on_delete=models.CASCADE
+    )
+
+
+class DatasetPage(SampleMixin, BasePage):  # type: ignore[django-manager-missing]
+    """A dataset with its card: what is in it, how large, under which licence."""
+
+    lede = models.TextField(max_length=400)
+    published_on = models.DateField()
+    card = RichTextField(
+        features=_PROSE, help_text="What it holds, how it was made, what it is not for."
+    )
+    items = models.PositiveIntegerField(help_text="How many images.")
+    size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    licence = models.CharField(max_length=60, validators=[validate_licence])
+    home_url = models.URLField("home", blank=True, help_text="Where it is published.")
+    file = models.ForeignKey(
+        get_document_model_string(), null=True, blank=True, on_delete=models.SET_NULL,
+        related_name="+", help_text="To download from here.",
+    )  # fmt: skip
+    thumbnail = models.ForeignKey(
+        get_image_model_string(), null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    tags = ClusterTaggableManager(through=DatasetTag, blank=True)
+
+    content_panels: ClassVar[list[Any]] = [
+        *BasePage.content_panels,
+        FieldPanel("lede"),
+        identity_panels(
+            "published_on", "items", "size_bytes", "licence", "is_sample", heading="What it is"
+        ),
+        FieldPanel("card"),
+        FieldPanel("home_url"),
+        FieldPanel("file"),
+        FieldPanel("thumbnail"),
+        FieldPanel("tags"),
+    ]
+    search_fields: ClassVar[list[Any]] = [
+        *BasePage.search_fields,
+        index.SearchField("lede"),
+        index.SearchField("card"),
+    ]
+    parent_page_types: ClassVar[list[str]] = ["research.DatasetsPage"]
+    subpage_types: ClassVar[list[str]] = []
+    template = "research/dataset_page.html"
+
+    @property
+    def summary(self) -> str:
+        return str(self.search_description or self.lede)
+
+    def structured_data(self, request: HttpRequest) -> dict[str, Any]:
+        return structured.dataset(self, request)

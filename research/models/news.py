@@ -1,0 +1,236 @@
+"""What happens when: release notes, the roadmap, challenges."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.http import HttpRequest
+from django.utils import timezone
+from modelcluster.contrib.taggit import ClusterTaggableManager
+from modelcluster.fields import ParentalKey
+from taggit.models import TaggedItemBase
+from wagtail.admin.panels import FieldPanel
+from wagtail.fields import RichTextField
+from wagtail.search import index
+
+from research import selectors
+from research.models.base import BasePage, SampleMixin, identity_panels
+from research.models.library import ShelfPage
+
+_PROSE: list[str] = ["h3", "bold", "italic", "link", "code", "ol", "ul"]
+
+
+class ReleasesPage(ShelfPage):
+    """The changelog."""
+
+    subpage_types: ClassVar[list[str]] = ["research.ReleasePage"]
+    item_model = "ReleasePage"
+    card = "research/cards/release.html"
+    empty = "No release fits."
+
+
+class ReleaseTag(TaggedItemBase):
+    """A tag of a release."""
+
+    content_object = ParentalKey(
+        "research.ReleasePage", related_name="tagged_items", on_delete=models.CASCADE
+    )
+
+
+class ReleasePage(BasePage):
+    """One release: what changed, in which revision of the model, and the paper behind it."""
+
+    version = models.CharField(max_length=40)
+    published_on = models.DateField()
+    body = RichTextField(features=_PROSE)
+    model_revision = models.CharField(
+        max_length=80, blank=True, help_text="Revision of the weights, as variants name it."
+    )
+    paper = models.ForeignKey(
+        "research.PaperPage", null=True, blank=True, on_delete=models.SET_NULL,
+        related_name="releases",
+    )  # fmt: skip
+    source_url = models.URLField(blank=True, help_text="Where it was announced, if not here.")
+    tags = ClusterTaggableManager(through=ReleaseTag, blank=True)
+
+    content_panels: ClassVar[list[Any]] = [
+        *BasePage.content_panels,
+        identity_panels("version", "published_on", "model_revision", heading="What it is"),
+        FieldPanel("body"),
+        FieldPanel("paper"),
+        FieldPanel("source_url"),
+        FieldPanel("tags"),
+    ]
+    search_fields: ClassVar[list[Any]] = [
+        *BasePage.search_fields,
+        index.SearchField("body"),
+        index.SearchField("version"),
+    ]
+    parent_page_types: ClassVar[list[str]] = ["research.ReleasesPage"]
+    subpage_types: ClassVar[list[str]] = []
+    template = "research/release_page.html"
+
+    @property
+    def summary(self) -> str:
+        return str(self.search_description) or selectors.plain(self.body, 240)
+
+
+class RoadmapPage(BasePage):
+    """Three columns: what is researched, what is in alpha, what is in production."""
+
+    headline = models.CharField(max_length=140)
+    lede = models.TextField(max_length=400, blank=True)
+
+    content_panels: ClassVar[list[Any]] = [
+        *BasePage.content_panels,
+        FieldPanel("headline"),
+        FieldPanel("lede"),
+    ]
+    parent_page_types: ClassVar[list[str]] = ["research.ResearchPage"]
+    subpage_types: ClassVar[list[str]] = ["research.RoadmapItemPage"]
+    max_count = 1
+    template = "research/roadmap_page.html"
+
+    @property
+    def summary(self) -> str:
+        return str(self.search_description or self.lede)
+
+    def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(request, *args, **kwargs)
+        context["columns"] = selectors.roadmap()
+        return context
+
+
+class RoadmapItemPage(BasePage):
+    """One card of the roadmap, with the day on which it reached each stage."""
+
+    class Stage(models.TextChoices):
+        RESEARCH = "research", "Research"
+        ALPHA = "alpha", "Alpha"
+        PRODUCTION = "production", "Production"
+
+    lede = models.TextField(max_length=300)
+    stage = models.CharField(max_length=12, choices=Stage.choices, default=Stage.RESEARCH)
+    research_on = models.DateField("research since", null=True, blank=True)
+    alpha_on = models.DateField("alpha since", null=True, blank=True)
+    production_on = models.DateField("production since", null=True, blank=True)
+    expected = models.CharField(
+        max_length=60,
+        blank=True,
+        help_text="When the next stage is expected, like “first quarter 2027”.",
+    )
+    body = RichTextField(blank=True, features=_PROSE)
+
+    content_panels: ClassVar[list[Any]] = [
+        *BasePage.content_panels,
+        FieldPanel("lede"),
+        identity_panels(
+            "stage",
+            "research_on",
+            "alpha_on",
+            "production_on",
+            "expected",
+            heading="Where it stands",
+        ),
+        FieldPanel("body"),
+    ]
+    search_fields: ClassVar[list[Any]] = [
+        *BasePage.search_fields,
+        index.SearchField("lede"),
+        index.SearchField("body"),
+    ]
+    parent_page_types: ClassVar[list[str]] = ["research.RoadmapPage"]
+    subpage_types: ClassVar[list[str]] = []
+    template = "research/roadmap_item_page.html"
+
+    @property
+    def summary(self) -> str:
+        return str(self.search_description or self.lede)
+
+    @property
+    def reached(self) -> list[tuple[str, Any]]:
+        """(stage's label, day) for each stage it has reached, in order."""
+        days = (self.research_on, self.alpha_on, self.production_on)
+        return [(label, day) for label, day in zip(self.Stage.labels, days, strict=True) if day]
+
+    def clean(self) -> None:
+        super().clean()
+        if getattr(self, f"{self.stage}_on") is None:
+            raise ValidationError({f"{self.stage}_on": "Give the day it reached this stage."})
+        days = [day for _, day in self.reached]
+        if days != sorted(days):
+            raise ValidationError("The stages' days must follow one another.")
+
+
+class ChallengesPage(ShelfPage):
+    """The list of challenges."""
+
+    subpage_types: ClassVar[list[str]] = ["research.ChallengePage"]
+    item_model = "ChallengePage"
+    card = "research/cards/challenge.html"
+    empty = "No challenge is announced. The first one appears here, with its dates and its rules."
+
+
+class ChallengeTag(TaggedItemBase):
+    """A tag of a challenge."""
+
+    content_object = ParentalKey(
+        "research.ChallengePage", related_name="tagged_items", on_delete=models.CASCADE
+    )
+
+
+class ChallengePage(SampleMixin, BasePage):  # type: ignore[django-manager-missing]
+    """A challenge's copy: what is asked, when, by which metric, for what prize."""
+
+    lede = models.TextField(max_length=400)
+    opens_at = models.DateTimeField()
+    closes_at = models.DateTimeField()
+    metric = models.CharField(max_length=80)
+    prize = models.CharField(max_length=160, blank=True)
+    team_size = models.PositiveSmallIntegerField(default=5)
+    rules = RichTextField(features=_PROSE)
+    tags = ClusterTaggableManager(through=ChallengeTag, blank=True)
+
+    content_panels: ClassVar[list[Any]] = [
+        *BasePage.content_panels,
+        FieldPanel("lede"),
+        identity_panels(
+            "opens_at", "closes_at", "metric", "prize", "team_size", "is_sample",
+            heading="When, and for what",
+        ),
+        FieldPanel("rules"),
+        FieldPanel("tags"),
+    ]  # fmt: skip
+    search_fields: ClassVar[list[Any]] = [
+        *BasePage.search_fields,
+        index.SearchField("lede"),
+        index.SearchField("rules"),
+    ]
+    parent_page_types: ClassVar[list[str]] = ["research.ChallengesPage"]
+    subpage_types: ClassVar[list[str]] = []
+    template = "research/challenge_page.html"
+
+    @property
+    def summary(self) -> str:
+        return str(self.search_description or self.lede)
+
+    @property
+    def published_on(self) -> Any:
+        """For lists: the day it opens."""
+        return self.opens_at.date()
+
+    @property
+    def state(self) -> str:
+        """ "upcoming", "open" or "closed", now."""
+        now = timezone.now()
+        if now < self.opens_at:
+            return "upcoming"
+        return "open" if now < self.closes_at else "closed"
+
+    def clean(self) -> None:
+        super().clean()
+        # A missing date is the form's own error; there is nothing to compare then.
+        dates: tuple[datetime | None, datetime | None] = (self.opens_at, self.closes_at)
+        if None not in dates and self.closes_at <= self.opens_at:
+            raise ValidationError({"closes_at": "It must close after it opens."})

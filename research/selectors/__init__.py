@@ -1,0 +1,25 @@
+"""Reads for pages."""
+
+from research.selectors.figures import AnswerFigure, answer_figure
+from research.selectors.library import (
+    Chrome,
+    chrome,
+    docs_neighbours,
+    docs_tree,
+    latest,
+    library_counts,
+    notebook,
+    paper,
+    plain,
+    research_hub,
+    roadmap,
+    search,
+    shelf,
+)
+from research.selectors.reference import api_reference, register_schema
+
+__all__ = [
+    "AnswerFigure", "Chrome", "answer_figure", "api_reference", "chrome", "docs_neighbours", "docs_tree", "latest",
+    "library_counts", "notebook", "paper", "plain", "register_schema", "research_hub", "roadmap",
+    "search", "shelf",
+]  # fmt: skip

@@ -1,0 +1,314 @@
+"""Reads of what editors publish: shelves, the hub, the roadmap, counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.apps import apps
+from django.core.paginator import Page as PaginatorPage
+from django.core.paginator import Paginator
+from django.db.models import Count, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, ExtractYear
+from django.http import HttpRequest
+from django.utils.html import strip_tags
+from django.utils.text import Truncator
+from wagtail.models import Page, Site
+
+from research import notebooks as reading
+
+if TYPE_CHECKING:
+    from research.models import NotebookPage, PaperPage, ShelfPage
+
+PAGE_SIZE = 12
+
+
+def plain(html: str, length: int) -> str:
+    """The text of some HTML, shortened at a word."""
+    return Truncator(" ".join(strip_tags(html.replace("<", " <")).split())).chars(length)
+
+
+def _model(name: str) -> Any:
+    """Models import selectors for their contexts, so selectors find models by name."""
+    return apps.get_model("research", name)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """One page of a list, and the filters it was made with."""
+
+    items: PaginatorPage
+    total: int
+    query: str
+    tag: str
+    year: str
+    tags: list[str]
+    years: list[int]
+
+    @property
+    def filtered(self) -> bool:
+        return bool(self.query or self.tag or self.year)
+
+    def address(self, **changed: str | int) -> str:
+        """Query string of the list with something changed; the page starts again."""
+        kept = {"q": self.query, "tag": self.tag, "year": self.year} | changed
+        return "?" + urlencode({k: v for k, v in kept.items() if v not in ("", None)})
+
+
+def shelf(model: Any, page: "ShelfPage", asked: Mapping[str, str]) -> Shelf:
+    """The items under a shelf, newest first; `q` searches, `tag` and `year` filter."""
+    date_field = "opens_at" if model.__name__ == "ChallengePage" else "published_on"
+    everything: Any = model.objects.live().child_of(page)
+    years = list(
+        everything.annotate(year=ExtractYear(date_field))
+        .values_list("year", flat=True)
+        .order_by("-year")
+        .distinct()
+    )
+    through = model.tags.through
+    tags = list(
+        through.objects.filter(content_object__in=everything)
+        .values_list("tag__name", flat=True)
+        .order_by("tag__name")
+        .distinct()
+    )
+    query = asked.get("q", "").replace("\0", "").strip()[:100]
+    tag = asked.get("tag", "") if asked.get("tag", "") in tags else ""
+    year = asked.get("year", "") if asked.get("year", "") in map(str, years) else ""
+    found = everything
+    if tag:
+        found = found.filter(
+            pk__in=through.objects.filter(tag__name=tag).values("content_object_id")
+        )
+    if year:
+        found = found.filter(**{f"{date_field}__year": int(year)})
+    if query:
+        ids = [hit.pk for hit in everything.search(query, operator="and")[:200]]
+        found = found.filter(pk__in=ids)
+    pages = Paginator(_with_details(found.order_by(f"-{date_field}", "title")), PAGE_SIZE)
+    return Shelf(pages.get_page(asked.get("page")), pages.count, query, tag, year, tags, years)
+
+
+_COUNTED = {"papers": "PaperPage", "notebooks": "NotebookPage", "datasets": "DatasetPage"}
+
+
+def _count(name: str) -> Any:
+    """A subquery: how many items of a model are published; samples are not counted."""
+    model = _model(name)
+    live = model.objects.live().order_by()
+    if hasattr(model, "is_sample"):
+        live = live.filter(is_sample=False)
+    # Grouping by a constant makes it one row; no item makes it none.
+    one = live.annotate(one=Value(1)).values("one").annotate(n=Count("pk")).values("n")
+    return Coalesce(Subquery(one), 0)
+
+
+def library_counts() -> dict[str, int]:
+    """How many papers, notebooks and datasets are published; one query."""
+    row = Site.objects.values(**{key: _count(name) for key, name in _COUNTED.items()}).first()
+    return dict(row or dict.fromkeys(_COUNTED, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Chrome:
+    """The header's and footer's content."""
+
+    links: list[Any] = field(default_factory=list)
+    more: list[Any] = field(default_factory=list)
+    """Links of the footer only."""
+    announcement: str = ""
+    announcement_link: str = ""
+    footer_text: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    github_url: str = ""
+    github_stars: int | None = None
+    github_stars_on: date | None = None
+    source_repository: str = ""
+
+
+def chrome(site: Site) -> Chrome:
+    """What surrounds every page of a site; one query."""
+    rows = list(
+        _model("NavigationLink")
+        .objects.filter(navigation__site=site)
+        .select_related("navigation")
+        .annotate(**{key: _count(name) for key, name in _COUNTED.items()})
+    )
+    if not rows:
+        return Chrome()
+    of = rows[0].navigation
+    return Chrome(
+        [r for r in rows if r.place == "header"],
+        [r for r in rows if r.place == "footer"],
+        of.announcement, of.announcement_link, of.footer_text,
+        {key: getattr(rows[0], key) for key in _COUNTED},
+        of.github_url, of.github_stars, of.github_stars_on, of.source_repository,
+    )  # fmt: skip
+
+
+def _with_details(items: QuerySet[Any]) -> QuerySet[Any]:
+    """The items with what their cards show, in few queries."""
+    if hasattr(items.model, "tags"):
+        items = items.prefetch_related("tagged_items__tag")
+    if hasattr(items.model, "authors"):
+        items = items.prefetch_related("authors")
+    if hasattr(items.model, "thumbnail"):
+        items = items.prefetch_related("thumbnail__renditions")
+    return items
+
+
+def latest(model: str, count: int, *, details: bool = False) -> list[Any]:
+    """The newest published items of a model; with `details`, with what their cards show."""
+    when = "opens_at" if model == "ChallengePage" else "published_on"
+    found: QuerySet[Any] = _model(model).objects.live().order_by(f"-{when}", "title")
+    return list((_with_details(found) if details else found)[:count])
+
+
+def research_hub() -> dict[str, Any]:
+    """What the hub shows: the newest of each shelf."""
+    return {
+        "papers": latest("PaperPage", 4, details=True),
+        "notebooks": latest("NotebookPage", 3, details=True),
+        "datasets": latest("DatasetPage", 3, details=True),
+        "releases": latest("ReleasePage", 3),
+        "challenges": latest("ChallengePage", 3),
+    }
+
+
+def roadmap() -> list[dict[str, Any]]:
+    """The three columns, each with its cards: what reached the stage last comes first."""
+    model = _model("RoadmapItemPage")
+    items = list(model.objects.live())
+    return [
+        {
+            "stage": stage,
+            "label": label,
+            "cards": sorted(
+                (i for i in items if i.stage == stage),
+                key=lambda i: getattr(i, f"{stage}_on") or date.min,
+                reverse=True,
+            ),
+        }
+        for stage, label in model.Stage.choices
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class PaperView:
+    """A paper's page: everything beside its own fields, fetched once."""
+
+    authors: list[Any]
+    sections: list[Any]
+    versions: list[Any]
+    releases: list[Any]
+    notebooks: list[Any]
+    datasets: list[Any]
+    tags: list[str]
+    pdf: str
+
+    @property
+    def anchors(self) -> list[tuple[Any, str]]:
+        """Each section with its address in the PDF, empty where the page is not known."""
+        return [
+            (s, f"{self.pdf}#page={s.page}" if self.pdf and s.page else "") for s in self.sections
+        ]
+
+
+def paper(page: "PaperPage") -> PaperView:
+    """What the page of a paper shows; citations and meta tags then read the same rows."""
+    relations: tuple[Any, ...] = (page.authors, page.sections, page.versions)
+    for relation in relations:
+        relation.get_object_list()
+    return PaperView(
+        list(page.authors.all()),
+        list(page.sections.all()),
+        sorted(page.versions.all(), key=lambda v: v.published_on, reverse=True),
+        list(page.releases.filter(live=True).order_by("-published_on")) if page.pk else [],
+        [n for n in page.notebooks.all() if n.live],
+        [d for d in page.datasets.all() if d.live],
+        sorted(tag.name for tag in page.tags.all()),
+        page.pdf_link,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookView:
+    """A notebook's page."""
+
+    cells: list[reading.Cell]
+    colab: str
+    binder: str
+    runs: list[Any]
+    papers: list[Any]
+    tags: list[str]
+
+    @property
+    def last_run(self) -> Any:
+        return self.runs[0] if self.runs else None
+
+
+def notebook(page: "NotebookPage", request: HttpRequest) -> NotebookView:
+    """What the page of a notebook shows; a damaged file shows no cells."""
+    from research.models import Navigation
+
+    try:
+        with page.file.open("rb") as file:
+            cells = reading.rendered(reading.read_notebook(file.read(reading.MAX_BYTES + 1)))
+    except (OSError, ValueError):
+        cells = []
+    site = Site.find_for_request(request)
+    navigation = Navigation.for_site(site) if site else None
+    colab = binder = ""
+    if navigation and navigation.source_repository and page.source_path:
+        where = (navigation.source_repository, navigation.source_ref or "main", page.source_path)
+        colab, binder = reading.colab_url(*where), reading.binder_url(*where)
+    return NotebookView(
+        cells, colab, binder,
+        list(page.runs.order_by("-finished_at")[:5]) if page.pk else [],
+        list(page.papers.live()) if page.pk else [],
+        sorted(tag.name for tag in page.tags.all()),
+    )  # fmt: skip
+
+
+Tree = list[dict[str, Any]]
+
+
+def docs_tree(root: Page | None = None) -> Tree:
+    """The documentation's chapters and articles, in the editors' order."""
+    root = root or _model("DocsPage").objects.live().first()
+    if root is None:
+        return []
+    pages = list(
+        Page.objects.live().descendant_of(root).order_by("path").only(
+            "title", "path", "depth", "url_path", "slug", "live", "content_type"
+        )
+    )  # fmt: skip
+    tree: Tree = []
+    for page in pages:
+        node = {"page": page, "children": []}
+        if page.depth == root.depth + 1:
+            tree.append(node)
+        elif tree:
+            tree[-1]["children"].append(node)
+    return tree
+
+
+def docs_neighbours(page: Page, tree: Tree) -> tuple[Page | None, Page | None]:
+    """The articles before and after one, in reading order."""
+    flat = [n["page"] for top in tree for n in ([top] if not top["children"] else top["children"])]
+    ids = [p.pk for p in flat]
+    if page.pk not in ids:
+        return None, None
+    at = ids.index(page.pk)
+    return (flat[at - 1] if at else None), (flat[at + 1] if at + 1 < len(flat) else None)
+
+
+def search(query: str, count: int = 30) -> list[Any]:
+    """Published pages that a query finds, best first."""
+    words = query.replace("\0", "").strip()[:100]
+    if not words:
+        return []
+    hits = list(Page.objects.live().public().search(words, operator="and")[:count])
+    by_id = {p.pk: p for p in Page.objects.filter(pk__in=[h.pk for h in hits]).specific()}
+    return [by_id[h.pk] for h in hits]

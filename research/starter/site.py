@@ -1,0 +1,198 @@
+"""The front page and the pages beside it that a new site starts with."""
+
+from typing import Any
+
+from research.models import DocsPage, StandardPage
+
+NAVIGATION = [
+    ("Product", "/product/", "header"), ("Playground", "/playground/", "header"),
+    ("Research", "/research/", "header"), ("Pricing", "/pricing/", "header"),
+    ("Docs", "/docs/", "header"), ("Status", "/status/", "header"),
+    ("Release notes", "/research/releases/", "footer"), ("Feed", "/feeds/all.atom", "footer"),
+    ("OpenAPI", "/api/openapi.json", "footer"), ("Licences", "/licences/", "footer"),
+    ("Privacy", "/privacy/", "footer"),
+]  # fmt: skip
+FOOTER = (
+    "The embedded model on this site is a small network of Moondream's architecture, trained here "
+    "on drawn scenes. It is not the Moondream release, and photographs are outside its world."
+)
+
+HOME_BODY: list[tuple[str, Any]] = [
+    ("hero", {
+        "eyebrow": "Small vision-language models",
+        "headline": "Ask an image. Check the answer.",
+        "lede": "<p>Captions, answers, boxes and points from a network of Moondream's architecture, "
+                "streamed with every millisecond shown. The makers of others put moondream2 at "
+                '<a href="https://huggingface.co/blog/smolvlm">3.87 GB of GPU memory</a>, the least of '
+                "the six in their table; where it is weaker, the chart says so too.</p>",
+        "figure": "chart", "primary_label": "Try Moondream in Browser",
+        "secondary_label": "Call it from code", "secondary_url": "/docs/start/quickstart/",
+        "sample": "night", "skill": "detect",
+    }),
+    ("playground", {
+        "eyebrow": "Playground", "title": "No signup. Seconds to a first answer.",
+        "text": "Drop an image or take a drawn scene. The answer comes with its time in the queue, for the "
+                "image, to the first word and in all, and with how sure the model was.",
+        "open_label": "Open the playground here", "sample": "crosses", "skill": "query",
+    }),
+    ("teaser", {
+        "eyebrow": "Research", "title": "Read it, run it, then beat it.",
+        "text": "The papers behind each part, with sections to link to; notebooks that run; challenges.",
+    }),
+    ("pipeline", {
+        "eyebrow": "Training", "title": "How a model of five million weights learns to see.",
+        "text": "<p>The embedded model is trained in this project, in stages. Each rests on published work.</p>",
+        "stages": [],
+    }),
+    ("variants", {
+        "eyebrow": "Variants", "title": "One set of weights, three precisions.",
+        "text": "What each costs in memory and time, and what it changes in the answers, as this server measured it.",
+        "node_price": "0.08925",
+        "node_source": "AWS on-demand price of a c7i.large, us-east-1, as last checked by the editors",
+        "node_url": "https://aws.amazon.com/ec2/pricing/on-demand/",
+    }),
+    ("sdk", {
+        "eyebrow": "SDK", "title": "The official clients, pointed here.",
+        "text": "The code is what is run: our tests execute each tab as it stands.",
+    }),
+    ("domains", {
+        "eyebrow": "Fields of use", "title": "Three jobs, drawn small.",
+        "text": "Each opens the playground with its image and its question. The scenes are drawn: they show the "
+                "task, not the accuracy on yours.",
+        "domains": [],
+    }),
+    ("facts", {
+        "eyebrow": "Infrastructure", "title": "It runs where your images are.",
+        "facts": [
+            {"fact": "Your own machine", "text": "<p>One command starts all of it, without root and without Docker.</p>"},
+            {"fact": "CPU or GPU", "text": "<p>The same workers and the same code, routed by queue.</p>"},
+            {"fact": "Your browser", "text": "<p>The embedded model answers in the page, and nothing leaves it.</p>"},
+            {"fact": "The official clients", "text": "<p>Python and Node, unmodified, against this server.</p>"},
+        ],
+    }),
+    ("roadmap", {
+        "eyebrow": "Roadmap", "title": "Research, alpha, production: with dates.",
+        "text": "",
+    }),
+    ("call", {
+        "title": "Find where it fails.", "accent": "green", "label": "Try Moondream in Browser",
+        "text": "It knows its drawn world. Everything else is yours to test.",
+        "url": "/playground/",
+    }),
+]  # fmt: skip
+STAGES: list[dict[str, Any]] = [
+    {"name": "Draw", "claim": "Scenes whose every reference is exact.",
+     "text": "<p>A scene is decided first and drawn second, so captions, answers and boxes are true by construction.</p>",
+     "paper": "", "anchor": "", "notebook": "ask-caption-detect-point"},
+    {"name": "See", "claim": "The encoder names what lies under each patch.",
+     "text": "<p>Whitened patches, heads that look at their neighbours, and one class a patch: without that start, shapes are not learnt on a small budget.</p>",
+     "paper": "vision-transformer", "anchor": "patches", "notebook": ""},
+    {"name": "Speak", "claim": "The whole network learns to answer.",
+     "text": "<p>Nine tasks an image are packed behind one prefix: captions, questions, points and boxes in one pass.</p>",
+     "paper": "phi-1-5", "anchor": "architecture", "notebook": ""},
+    {"name": "Place", "claim": "Coordinates have heads of their own.",
+     "text": "<p>Points and boxes are not text: Fourier features in, 1,024 bins out.</p>",
+     "paper": "fourier-features", "anchor": "mapping", "notebook": ""},
+    {"name": "Shrink", "claim": "Eight bits, then four.",
+     "text": "<p>The same weights, quantised on load or before.</p>",
+     "paper": "qlora", "anchor": "nf4", "notebook": "reproduce-a-figure"},
+    {"name": "Ship", "claim": "To a server, or into a page.",
+     "text": "<p>Exported as three graphs that any WebAssembly runtime runs.</p>",
+     "paper": "", "anchor": "", "notebook": "deploy-to-the-edge"},
+]  # fmt: skip
+DOMAINS: list[dict[str, Any]] = [
+    {"name": "Retail inventory", "text": "Count products, find the gaps, say which shelf.",
+     "sample": "shelf", "skill": "detect"},
+    {"name": "Industrial defects", "text": "Scratches, dents and missing screws; pass or fail.",
+     "sample": "plate", "skill": "detect"},
+    {"name": "Radiology-style annotation", "text": "Find the nodules of a synthetic phantom. Not a scan, not clinical.",
+     "sample": "phantom", "skill": "detect"},
+]  # fmt: skip
+
+PAGES: list[dict[str, Any]] = [
+    {
+        "type": StandardPage, "slug": "product", "title": "Product", "accent": "blue",
+        "eyebrow": "Product", "headline": "A vision-language model small enough to understand.",
+        "lede": "What the model does, what runs here, and what it does not know.",
+        "body": [
+            ("feature", {
+                "eyebrow": "Skills", "title": "Four questions you can ask an image.",
+                "text": "<p><b>Caption</b> describes it in three lengths. <b>Query</b> answers a "
+                        "question. <b>Detect</b> draws boxes. <b>Point</b> marks centres. Captions "
+                        "and answers stream.</p>",
+                "accent": "blue", "flip": False, "sample": "greens", "skill": "detect",
+                "link_label": "Ask one", "link_url": "/playground/",
+            }),
+            ("variants", {
+                "eyebrow": "Precision", "title": "What a precision costs, and what it changes.",
+                "text": "The same weights at half precision, in 8 bits and in 4 bits. On a model "
+                        "this small fewer bits save memory, not time.",
+            }),
+            ("rows", {"eyebrow": "What runs here", "title": "Honest about its size", "rows": [
+                {"term": "Architecture", "text": "<p>Moondream2's: a vision transformer whose image "
+                 "tokens form a prefix that a text decoder reads, with heads of their own for "
+                 "coordinates and sizes.</p>"},
+                {"term": "Embedded model", "text": "<p>A small member of that family, trained in this "
+                 "project on drawn scenes. It knows coloured shapes, counts, places and signs "
+                 "with a number or one of sixteen words; products on a shelf, a plate's defects and a phantom's nodules. Photographs are outside its world.</p>"},
+                {"term": "Precisions", "text": "<p>Half precision, 8-bit and 4-bit of the same "
+                 "weights, by bitsandbytes, on CPU or GPU.</p>"},
+                {"term": "Official checkpoint", "text": "<p>Any published one, in any of its forms, "
+                 "runs on the same code once an admin has registered its files. None is shipped "
+                 "with this site.</p>"},
+                {"term": "Still to come", "text": "<p>Leaderboards, and fine-tuning with your "
+                 "own rewards. Each appears here when it works.</p>"},
+            ]}),
+        ],
+    },
+    {
+        "type": StandardPage, "slug": "pricing", "title": "Pricing", "accent": "teal",
+        "eyebrow": "Pricing", "headline": "Nothing is sold here yet.",
+        "lede": "Trying the model is free and needs no account. A limit on requests a minute keeps it "
+                "usable for everyone.",
+        "body": [
+            ("rows", {"eyebrow": "Purpose", "title": "How prices will be made", "rows": [
+                {"term": "From measured cost", "text": "<p>A price an image will follow from what an "
+                 "image costs on these workers, and will say so.</p>"},
+                {"term": "Research", "text": "<p>A free tier for benchmark work is planned.</p>"},
+            ]}),
+        ],
+    },
+    {
+        "type": DocsPage, "slug": "docs", "title": "Docs", "accent": "amber",
+        "eyebrow": "Docs", "headline": "Ask from code in three lines.",
+        "lede": "This server speaks the wire format of the official Moondream clients. Point one at "
+                "it; no key is needed.",
+        "body": [
+            ("rows", {"eyebrow": "Good to know", "title": "Before you build on it", "rows": [
+                {"term": "Images", "text": "<p>Sent as base64 data URLs, up to 20 MB and 40 million "
+                 "pixels. JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are read; remote addresses "
+                 "are not fetched.</p>"},
+                {"term": "Coordinates", "text": "<p>0 to 1 of width and height, from the top left.</p>"},
+                {"term": "Confidence", "text": "<p>The geometric mean of the probabilities of what the "
+                 "model chose. It tells how sure the model is of its wording, not how likely the "
+                 "answer is to be right.</p>"},
+                {"term": "Repeating a request", "text": "<p>Send an <code>Idempotency-Key</code> header: "
+                 "the same key gives the same job again.</p>"},
+            ]}),
+        ],
+    },
+]  # fmt: skip
+LICENCES = (
+    "<p>What this site runs, shows and hands out, and under which terms.</p>"
+    "<h2>Model</h2><ul><li>The embedded model and its weights are this project's own, under its licence.</li>"
+    "<li>Moondream2's weights and code: Apache-2.0, by their makers. None is shipped here.</li>"
+    "<li>Moondream 3's weights: Business Source License 1.1 with an additional grant; offering them as a "
+    "hosted service to others needs a licence of their makers.</li></ul>"
+    "<h2>Pictures and fonts</h2><ul><li>Product pictures of the drawn shelves: Noto Emoji, SIL Open Font License 1.1.</li>"
+    "<li>Inter, IBM Plex Mono and Zilla Slab: SIL Open Font License 1.1.</li></ul>"
+    "<h2>Software in the page</h2><ul><li>htmx: 0BSD. ONNX Runtime Web: MIT.</li></ul>"
+)
+PRIVACY = (
+    "<h2>Images you send</h2><p>An image you ask about is stored on this server for 24 hours, so that a second question "
+    "need not send it again, and is then deleted. It is not shown to others and not used for training. With the model in "
+    "your browser, it does not leave your machine at all.</p>"
+    "<h2>Cookies</h2><p>None for reading. Signing in as an editor sets one for the session, and forms set one against forgery.</p>"
+    "<h2>Others</h2><p>The pages load nothing from anybody else: no fonts, no scripts, no counters. A variant that is named as "
+    "a cloud variant sends your image to its maker's service; its name says so.</p>"
+)

@@ -1,0 +1,18 @@
+from django.urls import path, re_path
+from wagtail.contrib.sitemaps.views import sitemap
+
+from research import feeds, views
+
+app_name = "research"
+urlpatterns = [
+    path("search/", views.search, name="search"),
+    path("docs/api/", views.api_reference, name="api_reference"),
+    path("feeds/<slug:kind>.rss", feeds.feed, {"form": "rss"}, name="rss"),
+    path("feeds/<slug:kind>.atom", feeds.feed, {"form": "atom"}, name="atom"),
+    path("feeds/<slug:kind>.json", feeds.feed, {"form": "json"}, name="json"),
+    path("og/<int:page_id>.png", views.card, name="card"),
+    path("sitemap.xml", sitemap, name="sitemap"),
+    path("robots.txt", views.robots, name="robots"),
+    path("llms.txt", views.llms, name="llms"),
+    re_path(r"^(?P<path>[\w/-]+)\.md$", views.as_markdown, name="markdown"),
+]

@@ -1,0 +1,84 @@
+"""Views beside the CMS's pages: search, the reference, pages as Markdown, cards, machine files."""
+
+import hashlib
+
+from django.core.cache import cache
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
+from wagtail.models import Page, Site
+
+from research import markdown, selectors, social_card
+
+
+@require_safe
+def search(request: HttpRequest) -> HttpResponse:
+    """Published pages by their words."""
+    query = request.GET.get("q", "").replace("\0", "").strip()[:100]
+    context = {"query": query, "results": selectors.search(query)}
+    return render(request, "research/search.html", context)
+
+
+@require_safe
+def api_reference(request: HttpRequest) -> HttpResponse:
+    """Every operation, in reading form."""
+    context = {
+        "reference": selectors.api_reference(),
+        "tree": selectors.docs_tree(),
+        "base_url": f"{request.scheme}://{request.get_host()}/v1",
+        "errors_url": "/docs/guides/errors/",
+    }
+    return render(request, "research/api_reference.html", context)
+
+
+def _page_at(request: HttpRequest, path: str) -> Page:
+    site = Site.find_for_request(request)
+    if site is None:
+        raise Http404
+    parts = [part for part in path.split("/") if part]
+    found = site.root_page.specific.route(request, parts)
+    page: Page = found.page
+    if found.args or found.kwargs or page.get_view_restrictions().exists():
+        raise Http404
+    return page
+
+
+@require_safe
+def as_markdown(request: HttpRequest, path: str) -> HttpResponse:
+    """A published page as Markdown, for machines and for those who read in a terminal."""
+    page = _page_at(request, "" if path == "index" else path)
+    text = markdown.of_page(page.specific, request)
+    return HttpResponse(text, content_type="text/markdown; charset=utf-8")
+
+
+@require_safe
+@cache_control(public=True, max_age=86400)
+def card(request: HttpRequest, page_id: int) -> HttpResponse:
+    """The picture that a shared link shows: the page's title on the site's own ground."""
+    page = get_object_or_404(Page.objects.live().public(), pk=page_id).specific
+    accent = getattr(page, "accent", "blue")
+    eyebrow = str(page.specific_class._meta.verbose_name).removesuffix(" page")
+    key = hashlib.sha256(f"{page.title}|{accent}|{eyebrow}".encode()).hexdigest()
+    picture = cache.get(f"og:{key}")
+    if picture is None:
+        picture = social_card.draw(page.title, eyebrow, accent)
+        cache.set(f"og:{key}", picture, 86400)
+    return HttpResponse(picture, content_type="image/png")
+
+
+@require_safe
+def robots(request: HttpRequest) -> HttpResponse:
+    """What crawlers may read: everything that is published."""
+    lines = [
+        "User-agent: *", "Disallow: /admin/", "Disallow: /django-admin/", "Disallow: /v1/",
+        "Disallow: /playground/jobs/", "Allow: /",
+        f"Sitemap: {request.build_absolute_uri('/sitemap.xml')}",
+    ]  # fmt: skip
+    return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
+
+
+@require_safe
+def llms(request: HttpRequest) -> HttpResponse:
+    """llms.txt: the site's pages with a sentence each, as links to their Markdown."""
+    return HttpResponse(markdown.index(request), content_type="text/plain; charset=utf-8")
