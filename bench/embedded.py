@@ -1,4 +1,4 @@
-"""Scores of the embedded model on held-out world scenes, by category and by precision.
+"""Scores of the embedded model on held-out scenes of every domain, by category and by precision.
 
 python -m bench.embedded [--count 300] [--folder inference/weights/embedded] [--json FILE]
 """
@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.engine import Moondream
-from inference.world.evaluation import held_out
-from leaderboard.world_scores import evaluate
+from leaderboard.world_scores import evaluate, held_out_world
 
 VARIANTS: dict[str, Any] = {"half": None, "int8": "int8", "nf4": "nf4"}
 
@@ -22,7 +21,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    items = list(held_out(options.count))
+    items = held_out_world(options.count)
     rows = {}
     for name in options.variants:
         model = Moondream.from_pretrained(options.folder, quantization=VARIANTS[name])

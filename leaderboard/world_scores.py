@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from inference.world import caption
+from inference.world import DOMAINS, caption
+from inference.world.domains import kind_name
 from inference.world.evaluation import Item, held_out
 from leaderboard.metrics import bleu4, exact_match, f1_at_iou, point_errors
 
@@ -15,8 +16,13 @@ if TYPE_CHECKING:
     from inference.models import Variant
 
 
+def held_out_world(scenes: int) -> list[Item]:
+    """That many held-out scenes of every domain."""
+    return [item for domain in DOMAINS for item in held_out(scenes, domain=domain)]
+
+
 def variant_scores(scenes: int) -> Callable[["Variant"], dict[str, Any]]:
-    """A scorer of variants on that many held-out scenes."""
+    """A scorer of variants on that many held-out scenes of every domain."""
 
     def score(variant: "Variant") -> dict[str, Any]:
         from inference.engine import Moondream
@@ -25,7 +31,7 @@ def variant_scores(scenes: int) -> Callable[["Variant"], dict[str, Any]]:
             variant.folder,
             quantization=variant.quantization or None,  # type: ignore[arg-type]  # the field's choices
         )
-        return evaluate(model, list(held_out(scenes)))
+        return evaluate(model, held_out_world(scenes))
 
     return score
 
@@ -33,8 +39,10 @@ def variant_scores(scenes: int) -> Callable[["Variant"], dict[str, Any]]:
 def evaluate(model: "Moondream", items: list[Item]) -> dict[str, Any]:
     """Every score of one model; figures are 0..1 but BLEU-4, which is 0..100."""
     by_kind: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    by_domain: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     captions: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     points, true_points, boxes, true_boxes, spent = [], [], [], [], []
+    domains: list[str] = []
     for item in items:
         started = time.perf_counter()
         encoded = model.encode_image(item.image)
@@ -44,24 +52,36 @@ def evaluate(model: "Moondream", items: list[Item]) -> dict[str, Any]:
         for qa in item.questions:
             refs = [qa.point] if qa.point else None
             answer = model.query(encoded, qa.question, spatial_refs=refs)["answer"]
-            by_kind[qa.kind][0].append(answer)
-            by_kind[qa.kind][1].append(qa.answer)
+            for pairs in (by_kind[kind_name(item.scene, qa.kind)], by_domain[item.scene.domain]):
+                pairs[0].append(answer)
+                pairs[1].append(qa.answer)
+        spent.append(time.perf_counter() - started)
+        if not item.objects:
+            continue  # nothing to find: its questions say whether the model sees that
+        domains.append(item.scene.domain)
         points.append([(p["x"], p["y"]) for p in model.point(encoded, item.phrase)["points"]])
         true_points.append([o.centre for o in item.objects])
         found = model.detect(encoded, item.phrase)["objects"]
         boxes.append([(b["x_min"], b["y_min"], b["x_max"], b["y_max"]) for b in found])
         true_boxes.append([o.box for o in item.objects])
-        spent.append(time.perf_counter() - started)
     errors = point_errors(points, true_points)
     said = [a for answers, _ in by_kind.values() for a in answers]
     true = [r for _, references in by_kind.values() for r in references]
     return {
         "vqa": exact_match(said, true),
         "vqa_questions": len(said),
+        "vqa_by_domain": {k: exact_match(*pair) for k, pair in by_domain.items()},
         "vqa_by_kind": {k: exact_match(*pair) for k, pair in sorted(by_kind.items())},
         "point_error_mean": statistics.fmean(errors),
         "point_error_median": statistics.median(errors),
         "detect_f1": f1_at_iou(boxes, true_boxes),
+        "detect_f1_by_domain": {
+            name: f1_at_iou(
+                [b for b, d in zip(boxes, domains, strict=True) if d == name],
+                [b for b, d in zip(true_boxes, domains, strict=True) if d == name],
+            )
+            for name in dict.fromkeys(domains)
+        },
         "caption_bleu4": {k: bleu4(*pair) for k, pair in captions.items()},
         "caption_exact": {k: exact_match(*pair) for k, pair in captions.items()},
         "seconds_per_scene": statistics.fmean(spent),

@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI
 from ninja.errors import HttpError, Throttled, ValidationError
+from ninja.openapi.schema import OpenAPISchema
 
 from inference.api import jobs_router
 from inference.api import router as skills_router
@@ -34,6 +35,15 @@ class HubAPI(NinjaAPI):
     def get_root_path(self, path_params: Any) -> str:
         """The API is mounted at the site's root, whose own page is the CMS's."""
         return "/"
+
+    def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
+        """The schema, with the key that may be sent: none is needed, and one that is sent only tells
+        callers behind one address apart."""
+        schema = super().get_openapi_schema(**kwargs)
+        key = {"type": "apiKey", "in": "header", "name": "X-Moondream-Auth"}
+        schema["components"]["securitySchemes"] = {"ApiKey": key}
+        schema["security"] = [{}, {"ApiKey": []}]
+        return schema
 
     def problem(self, request: HttpRequest, error: DomainError) -> HttpResponse:
         """One error as a response."""
@@ -67,11 +77,10 @@ api = HubAPI(
         "The skills of Moondream as the official clients call them. Point a client at "
         "`/v1`; no key is needed."
     ),
-    docs_url="/api/docs",
+    docs_url=None,  # the sandbox is a page of ours, with assets of ours: /docs/api/try/
     openapi_url="/api/openapi.json",
     auth=ClientIdentity(),
     throttle=[AddressThrottle()],
-    openapi_extra={"components": {"securitySchemes": {}}},
 )
 api.add_router("/v1", skills_router)
 api.add_router("/v1", jobs_router)

@@ -1,4 +1,5 @@
 from django.urls import path, re_path
+from django.views.generic import RedirectView
 from wagtail.contrib.sitemaps.views import sitemap
 
 from research import feeds, views
@@ -7,6 +8,8 @@ app_name = "research"
 urlpatterns = [
     path("search/", views.search, name="search"),
     path("docs/api/", views.api_reference, name="api_reference"),
+    path("docs/api/try/", views.api_sandbox, name="api_sandbox"),
+    path("api/docs", RedirectView.as_view(pattern_name="research:api_sandbox")),
     path("feeds/<slug:kind>.rss", feeds.feed, {"form": "rss"}, name="rss"),
     path("feeds/<slug:kind>.atom", feeds.feed, {"form": "atom"}, name="atom"),
     path("feeds/<slug:kind>.json", feeds.feed, {"form": "json"}, name="json"),

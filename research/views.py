@@ -32,6 +32,14 @@ def api_reference(request: HttpRequest) -> HttpResponse:
     return render(request, "research/api_reference.html", context)
 
 
+@require_safe
+def api_sandbox(request: HttpRequest) -> HttpResponse:
+    """Every operation, to be called from the page; the reading view is beside it."""
+    return render(
+        request, "research/api_sandbox.html", {"tree": selectors.docs_tree(), "reference": True}
+    )
+
+
 def _page_at(request: HttpRequest, path: str) -> Page:
     site = Site.find_for_request(request)
     if site is None:

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from inference.engine.config import MoondreamConfig
 from inference.engine.crops import normalise
 from inference.engine.training import Batch, Segment, pack, region_segment, text_segment
-from inference.world.domains import DOMAINS
+from inference.world.domains import DOMAINS, kind_name
 from inference.world.drawing import letter_boxes
 from inference.world.language import caption, question, targets
 from inference.world.plate import SCRATCH
@@ -164,11 +164,6 @@ class Curriculum:
             (o.centre, (2 * o.half[0], 2 * o.half[1]) if skill == "detect" else None) for o in found
         ]
         return region_segment(skill, prompt, objects, self.config, weight=0.6)
-
-
-def kind_name(scene: Scene, kind: str) -> str:
-    """ "count", or in another domain than the shapes' "shelf count"."""
-    return kind if scene.domain == "shapes" else f"{scene.domain} {kind}"
 
 
 THINGS = tuple(n for d in DOMAINS.values() if d.name != "shapes" for n in d.nouns)

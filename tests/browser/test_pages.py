@@ -7,21 +7,36 @@ from tests.browser.conftest import axe, picture
 from tests.live import LiveStack
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
-PAGES = ("/", "/product/", "/research/", "/pricing/", "/docs/", "/status/", "/styleguide/")
+PAGES = (
+    "/", "/product/", "/research/", "/pricing/", "/docs/", "/status/", "/styleguide/",
+    "/research/papers/", "/research/papers/qlora/", "/research/notebooks/",
+    "/research/notebooks/reproduce-a-figure/", "/research/datasets/drawn-world/",
+    "/research/challenges/count-the-shelf/", "/research/releases/moondream2-2025-04-14/",
+    "/research/roadmap/", "/research/roadmap/browser/", "/docs/guides/", "/docs/guides/errors/",
+    "/docs/api/", "/search/?q=quantised", "/licences/",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("width", [320, 390, 768, 1440])
-def test_a_page_fits_and_is_accessible(page: Page, path: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto(path)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    expect(page.locator("h1")).to_have_count(1)
-    assert axe(page) == []
+def test_a_page_fits_and_is_accessible(page: Page, path: str) -> None:
+    for width in (320, 390, 768, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+        expect(page.locator("h1")).to_have_count(1)
+        if width in (390, 1440):
+            assert axe(page) == [], width
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), [("/", "home"), ("/docs/", "docs"), ("/status/", "status")]
+    ("path", "name"),
+    [
+        ("/", "home"),
+        ("/docs/", "docs"),
+        ("/status/", "status"),
+        ("/research/", "research"),
+        ("/research/papers/qlora/", "paper"),
+    ],
 )
 def test_screenshots(live_stack: LiveStack, page: Page, path: str, name: str) -> None:
     live_stack.manage("shell", "-v0", "-c", "from status.services import checks_run; checks_run()")
@@ -32,7 +47,7 @@ def test_screenshots(live_stack: LiveStack, page: Page, path: str, name: str) ->
 
 
 def test_boxes_on_a_figure_lie_on_its_image(page: Page) -> None:
-    page.goto("/")
+    page.goto("/product/")
     figure = page.locator(".figure__picture").first
     image, overlay = (figure.locator(part).bounding_box() for part in ("img", "svg"))
     assert image
@@ -42,7 +57,7 @@ def test_boxes_on_a_figure_lie_on_its_image(page: Page) -> None:
 
 
 def test_nothing_moves_while_a_page_loads(page: Page) -> None:
-    for path in ("/", "/playground/", "/docs/"):
+    for path in ("/", "/playground/", "/docs/", "/research/", "/research/papers/qlora/"):
         page.goto(path)
         page.wait_for_load_state("networkidle")
         shift = page.evaluate("""() => new Promise((done) => {
