@@ -125,6 +125,15 @@ class Chrome:
     github_stars: int | None = None
     github_stars_on: date | None = None
     source_repository: str = ""
+    source_ref: str = ""
+
+    @property
+    def colab(self) -> str:
+        """Where the first notebook opens: in Colab, or its page while the repository is not named."""
+        if not self.source_repository:
+            return "/research/notebooks/"
+        path = "notebooks/ask_caption_detect_point.ipynb"
+        return reading.colab_url(self.source_repository, self.source_ref or "main", path)
 
 
 def chrome(site: Site) -> Chrome:
@@ -144,6 +153,7 @@ def chrome(site: Site) -> Chrome:
         of.announcement, of.announcement_link, of.footer_text,
         {key: getattr(rows[0], key) for key in _COUNTED},
         of.github_url, of.github_stars, of.github_stars_on, of.source_repository,
+        of.source_ref,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ NAVIGATION = [
     ("Product", "/product/", "header"), ("Playground", "/playground/", "header"),
     ("Research", "/research/", "header"), ("Pricing", "/pricing/", "header"),
     ("Docs", "/docs/", "header"), ("Status", "/status/", "header"),
+    ("Infrastructure", "/infrastructure/", "footer"),
     ("Release notes", "/research/releases/", "footer"), ("Feed", "/feeds/all.atom", "footer"),
     ("OpenAPI", "/api/openapi.json", "footer"), ("Licences", "/licences/", "footer"),
     ("Privacy", "/privacy/", "footer"),
@@ -143,6 +144,30 @@ PAGES: list[dict[str, Any]] = [
                 {"term": "Still to come", "text": "<p>Leaderboards, and fine-tuning with your "
                  "own rewards. Each appears here when it works.</p>"},
             ]}),
+        ],
+    },
+    {
+        "type": StandardPage, "slug": "infrastructure", "title": "Infrastructure", "accent": "slate",
+        "eyebrow": "Infrastructure", "headline": "One stack, from a laptop to a GPU cluster.",
+        "lede": "What runs where, what happens when a part of it stops, and what you need to host it.",
+        "body": [
+            ("rows", {"eyebrow": "Parts", "title": "What it is made of", "rows": [
+                {"term": "Web", "text": "<p>Stateless processes that never load a model; as many as you need.</p>"},
+                {"term": "Workers", "text": "<p>Celery processes by queue (CPU, GPU, cloud), each with its variants warm.</p>"},
+                {"term": "PostgreSQL", "text": "<p>Pages, jobs, measurements and search.</p>"},
+                {"term": "Redis or Valkey", "text": "<p>The broker, the streams of running answers, and the caches.</p>"},
+            ]}),
+            ("rows", {"eyebrow": "Failure", "title": "What happens when something breaks", "rows": [
+                {"term": "A worker is killed", "text": "<p>Another takes its question over and goes on where the stream stopped; nothing is said twice. Our tests kill one.</p>"},
+                {"term": "Too much is asked", "text": "<p>Waiting questions are answered together; callers take turns; beyond a limit they are told when to come back.</p>"},
+                {"term": "The broker is away", "text": "<p>A clear 503, and no job is left behind.</p>"},
+            ]}),
+            ("rows", {"eyebrow": "Where", "title": "Where your images are", "rows": [
+                {"term": "On your machines", "text": "<p>Everything runs on premises or in your own network; the pages load nothing from anybody else.</p>"},
+                {"term": "In the browser", "text": "<p>With the model in the page, an image never leaves the machine it is on.</p>"},
+            ]}),
+            ("call", {"title": "Start it on this machine.", "accent": "slate", "label": "Run it yourself",
+                      "text": "Two commands, no root, no Docker.", "url": "/docs/start/environment/"}),
         ],
     },
     {

@@ -34,7 +34,13 @@ class Command(BaseCommand):
         threads.add_argument("--most", type=int, default=os.cpu_count() or 1)
         report = actions.add_parser("report", help="Measure variants on this machine.")
         report.add_argument("slugs", nargs="*", help="Variants; all by default.")
-        report.add_argument("--scenes", type=int, default=60, help="Held-out scenes to score.")
+        report.add_argument(
+            "--scenes", type=int, default=30, help="Held-out scenes to score, of each domain."
+        )
+        report.add_argument(
+            "--missing", action="store_true",
+            help="Only local variants without a measurement, at a low priority.",
+        )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -98,6 +104,10 @@ class Command(BaseCommand):
             [selectors.variant_get(slug) for slug in options["slugs"]]
             or selectors.variants_available()
         )  # fmt: skip
+        if options["missing"]:
+            os.nice(15)  # the worker that answers visitors comes first
+            measured = {m.variant_id for m in selectors.latest_measurements()}
+            chosen = [v for v in chosen if v.folder and v.pk not in measured]
         rows = [
             services.variant_measure(
                 variant=variant,
