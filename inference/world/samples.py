@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference.world.domains import DOMAINS
 from inference.world.render import render
 from inference.world.scenes import Scene, sample_scene
 
@@ -24,6 +25,12 @@ class Sample:
     alt: str
     prompts: dict[str, str]
     has_sign: bool = False
+    domain: str = "shapes"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the file in pixels; a plate and a phantom are square."""
+        return (800, 600) if self.domain in ("shapes", "shelf") else (600, 600)
 
     @property
     def file_name(self) -> str:
@@ -36,6 +43,8 @@ class Sample:
 
     def scene(self) -> Scene:
         """The scene behind the image."""
+        if self.domain != "shapes":
+            return DOMAINS[self.domain].sample(random.Random(self.seed))
         return sample_scene(
             random.Random(self.seed),
             objects=(3, 3) if self.has_sign else (4, 5),
@@ -91,7 +100,7 @@ def draw_samples() -> None:
     """Draw the files again (they are committed; the drawing is deterministic)."""
     SAMPLE_DIR.mkdir(exist_ok=True)
     for sample in SAMPLES:
-        image = render(sample.scene(), (800, 600))
+        image = render(sample.scene(), sample.size)
         image.save(SAMPLE_DIR / sample.file_name, "WEBP", quality=90, method=6)
 
 

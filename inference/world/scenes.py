@@ -9,7 +9,16 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from inference.world.vocabulary import BACKGROUNDS, COLOURS, MAX_OBJECTS, SHAPES, SIGN, SIZES, WORDS
+from inference.world.vocabulary import (
+    BACKGROUNDS,
+    COLOURS,
+    MAX_OBJECTS,
+    SHAPES,
+    SIGN,
+    SIZES,
+    WORDS,
+    plural,
+)
 
 Box = tuple[float, float, float, float]
 
@@ -80,7 +89,10 @@ class Scene:
         return next((o for o in self.objects if o.is_sign), None)
 
     def matching(self, phrase: str) -> list[WorldObject]:
-        """Objects that a phrase of the world names: "red circle", "circles", "red shape"…"""
+        """Objects that a phrase of the world names: "red circle", "circles", "red shape", "gaps"…"""
+        if self.domain != "shapes":
+            wanted = phrase.lower().strip()
+            return [o for o in self.objects if wanted in (o.shape, plural(o.shape))]
         words = [w.lower() for w in phrase.split()]
         colours = [w for w in words if w in COLOURS]
         nouns = [_singular(w) for w in words if w not in COLOURS]

@@ -74,7 +74,7 @@ class Phase:
 PHASES = (
     # The encoder learns what a patch shows; then the whole learns the world.
     Phase(2200, ((0.0, SIGHTS),), last=0.3),
-    Phase(4000, ((0.0, FEW), (0.03, SOME), (0.1, WORLD)), warmup=200, sigma=(40.0, 8.0)),
+    Phase(3500, ((0.0, FEW), (0.03, SOME), (0.1, WORLD)), warmup=200, sigma=(40.0, 8.0)),
 )
 
 

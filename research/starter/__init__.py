@@ -181,7 +181,39 @@ def _papers(load: _Loader, shelf: Page) -> dict[str, PaperPage]:
             page.tags.set(entry["tags"])
             page.save()
         found[entry["slug"]] = page
+    report = _report(load, shelf)
+    if report:
+        found[report.slug] = report
     return found
+
+
+REPORT = HERE / "report"
+
+
+def _report(load: _Loader, shelf: Page) -> PaperPage | None:
+    """The technical report on the embedded model; `manage.py write_report` made its files."""
+    if not (REPORT / "report.json").exists():
+        return None
+    about = json.loads((REPORT / "report.json").read_text())
+    title = "A small vision-language model trained on drawn scenes"
+    slug = "embedded-model"
+    found = PaperPage.objects.child_of(shelf).filter(slug=slug).first()
+    if found is not None:
+        return found
+    raw = (REPORT / f"{slug}.pdf").read_bytes()
+    pdf = get_document_model().objects.create(
+        title=title, file=ContentFile(raw, name=f"{slug}.pdf")
+    )
+    page: PaperPage = load.child(
+        shelf, PaperPage, slug, accent="purple", kind=PaperPage.Kind.REPORT, title=title,
+        abstract=about["abstract"], published_on=date.fromisoformat(about["published_on"]),
+        venue="Moondream hub", licence="CC-BY-4.0", pdf=pdf,
+    )  # fmt: skip
+    page.authors.set([Author(name="Moondream hub", is_group=True)])
+    page.sections.set([PaperSection(sort_order=n, **s) for n, s in enumerate(about["sections"])])
+    page.tags.set(["this project", "vision encoder", "localisation"])
+    page.save()
+    return page
 
 
 def _picture(slug: str) -> Any:

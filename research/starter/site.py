@@ -84,7 +84,7 @@ HOME_BODY: list[tuple[str, Any]] = [
 STAGES: list[dict[str, Any]] = [
     {"name": "Draw", "claim": "Scenes whose every reference is exact.",
      "text": "<p>A scene is decided first and drawn second, so captions, answers and boxes are true by construction.</p>",
-     "paper": "", "anchor": "", "notebook": "ask-caption-detect-point"},
+     "paper": "embedded-model", "anchor": "world", "notebook": "ask-caption-detect-point"},
     {"name": "See", "claim": "The encoder names what lies under each patch.",
      "text": "<p>Whitened patches, heads that look at their neighbours, and one class a patch: without that start, shapes are not learnt on a small budget.</p>",
      "paper": "vision-transformer", "anchor": "patches", "notebook": ""},
