@@ -36,7 +36,7 @@ class BasePage(Page):
     @property
     def summary(self) -> str:
         """One or two plain sentences for cards, feeds and search results."""
-        return str(self.search_description)
+        return str(self.search_description or getattr(self, "lede", ""))
 
     def serve(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """The page; readers without a session get it from the page cache until it changes."""
@@ -47,6 +47,22 @@ class BasePage(Page):
     def structured_data(self, request: HttpRequest) -> dict[str, Any]:
         """schema.org description of the page, for its JSON-LD."""
         return structured.web_page(self, request)
+
+
+class ClaimPage(BasePage):
+    """A page that opens with a claim and a sentence or two, then lists what is under it."""
+
+    headline = models.CharField(max_length=140)
+    lede = models.TextField(max_length=400, blank=True)
+
+    content_panels: ClassVar[list[Any]] = [
+        *BasePage.content_panels,
+        FieldPanel("headline"),
+        FieldPanel("lede"),
+    ]
+
+    class Meta:
+        abstract = True
 
 
 class SampleMixin(models.Model):

@@ -38,10 +38,6 @@ class DocsSectionPage(BasePage):
     subpage_types: ClassVar[list[str]] = ["research.DocsArticlePage"]
     template = "research/docs_section_page.html"
 
-    @property
-    def summary(self) -> str:
-        return str(self.search_description or self.lede)
-
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
         context["tree"] = selectors.docs_tree()
@@ -68,10 +64,6 @@ class DocsArticlePage(BasePage):
     parent_page_types: ClassVar[list[str]] = ["research.DocsPage", "research.DocsSectionPage"]
     subpage_types: ClassVar[list[str]] = []
     template = "research/docs_article_page.html"
-
-    @property
-    def summary(self) -> str:
-        return str(self.search_description or self.lede)
 
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)

@@ -22,7 +22,7 @@ from wagtail.models import Orderable
 from wagtail.search import index
 
 from research import citation, page_cache, selectors, structured
-from research.models.base import PAGE_SECONDS, BasePage, SampleMixin, identity_panels
+from research.models.base import PAGE_SECONDS, BasePage, ClaimPage, SampleMixin, identity_panels
 from research.notebooks import check_notebook
 from research.validators import (
     validate_anchor,
@@ -35,24 +35,12 @@ from research.validators import (
 _PROSE: list[str] = ["h3", "bold", "italic", "link", "code", "ol", "ul"]
 
 
-class ResearchPage(BasePage):
+class ResearchPage(ClaimPage):
     """The hub: what is new, and the ways into each shelf."""
 
-    headline = models.CharField(max_length=140)
-    lede = models.TextField(max_length=400, blank=True)
-
-    content_panels: ClassVar[list[Any]] = [
-        *BasePage.content_panels,
-        FieldPanel("headline"),
-        FieldPanel("lede"),
-    ]
     parent_page_types: ClassVar[list[str]] = ["research.HomePage"]
     max_count = 1
     template = "research/research_page.html"
-
-    @property
-    def summary(self) -> str:
-        return str(self.search_description or self.lede)
 
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
@@ -60,17 +48,9 @@ class ResearchPage(BasePage):
         return context
 
 
-class ShelfPage(BasePage):
+class ShelfPage(ClaimPage):
     """A list of one kind of item with search, tags and years."""
 
-    headline = models.CharField(max_length=140)
-    lede = models.TextField(max_length=400, blank=True)
-
-    content_panels: ClassVar[list[Any]] = [
-        *BasePage.content_panels,
-        FieldPanel("headline"),
-        FieldPanel("lede"),
-    ]
     parent_page_types: ClassVar[list[str]] = ["research.ResearchPage"]
     max_count = 1
     item_model: ClassVar[str]
@@ -81,10 +61,6 @@ class ShelfPage(BasePage):
 
     class Meta:
         abstract = True
-
-    @property
-    def summary(self) -> str:
-        return str(self.search_description or self.lede)
 
     def get_template(self, request: HttpRequest, *args: Any, **kwargs: Any) -> str:
         return "research/shelf_page.html"  # Wagtail gives each concrete class a name of its own
@@ -382,10 +358,6 @@ class NotebookPage(BasePage):
     template = "research/notebook_page.html"
 
     @property
-    def summary(self) -> str:
-        return str(self.search_description or self.lede)
-
-    @property
     def file_name(self) -> str:
         return re.sub(r"[^\w.-]", "-", PurePosixPath(self.source_path or str(self.file.name)).name)
 
@@ -456,10 +428,6 @@ class DatasetPage(SampleMixin, BasePage):  # type: ignore[django-manager-missing
     parent_page_types: ClassVar[list[str]] = ["research.DatasetsPage"]
     subpage_types: ClassVar[list[str]] = []
     template = "research/dataset_page.html"
-
-    @property
-    def summary(self) -> str:
-        return str(self.search_description or self.lede)
 
     def structured_data(self, request: HttpRequest) -> dict[str, Any]:
         return structured.dataset(self, request)

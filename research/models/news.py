@@ -15,7 +15,7 @@ from wagtail.fields import RichTextField
 from wagtail.search import index
 
 from research import selectors
-from research.models.base import BasePage, SampleMixin, identity_panels
+from research.models.base import BasePage, ClaimPage, SampleMixin, identity_panels
 from research.models.library import ShelfPage
 
 _PROSE: list[str] = ["h3", "bold", "italic", "link", "code", "ol", "ul"]
@@ -76,25 +76,13 @@ class ReleasePage(BasePage):
         return str(self.search_description) or selectors.plain(self.body, 240)
 
 
-class RoadmapPage(BasePage):
+class RoadmapPage(ClaimPage):
     """Three columns: what is researched, what is in alpha, what is in production."""
 
-    headline = models.CharField(max_length=140)
-    lede = models.TextField(max_length=400, blank=True)
-
-    content_panels: ClassVar[list[Any]] = [
-        *BasePage.content_panels,
-        FieldPanel("headline"),
-        FieldPanel("lede"),
-    ]
     parent_page_types: ClassVar[list[str]] = ["research.ResearchPage"]
     subpage_types: ClassVar[list[str]] = ["research.RoadmapItemPage"]
     max_count = 1
     template = "research/roadmap_page.html"
-
-    @property
-    def summary(self) -> str:
-        return str(self.search_description or self.lede)
 
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
@@ -143,10 +131,6 @@ class RoadmapItemPage(BasePage):
     parent_page_types: ClassVar[list[str]] = ["research.RoadmapPage"]
     subpage_types: ClassVar[list[str]] = []
     template = "research/roadmap_item_page.html"
-
-    @property
-    def summary(self) -> str:
-        return str(self.search_description or self.lede)
 
     @property
     def reached(self) -> list[tuple[str, Any]]:
@@ -210,10 +194,6 @@ class ChallengePage(SampleMixin, BasePage):  # type: ignore[django-manager-missi
     parent_page_types: ClassVar[list[str]] = ["research.ChallengesPage"]
     subpage_types: ClassVar[list[str]] = []
     template = "research/challenge_page.html"
-
-    @property
-    def summary(self) -> str:
-        return str(self.search_description or self.lede)
 
     @property
     def published_on(self) -> Any:

@@ -47,10 +47,6 @@ class StandardPage(BasePage):
     subpage_types: ClassVar[list[str]] = ["research.LegalPage"]
     template = "research/standard_page.html"
 
-    @property
-    def summary(self) -> str:
-        return str(self.search_description or self.lede)
-
 
 class LegalPage(BasePage):
     """Terms, privacy, licences: plain text with the day from which it holds."""

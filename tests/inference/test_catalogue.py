@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from inference import selectors, services
 from inference.engine.testing import make_tiny_checkpoint
-from inference.models import VariantMeasurement, Job, Variant
+from inference.models import Job, Variant, VariantMeasurement
 from inference.world.samples import sample_bytes
 
 pytestmark = pytest.mark.django_db

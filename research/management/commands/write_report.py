@@ -83,7 +83,9 @@ def report(scores: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         for key, title in titles.items()
     ]
     rows.append(["Point error, mean", *(f"{scores[n]['point_error_mean']:.1%}" for n in names)])
-    rows.append(["Weights in memory, MB", *(f"{scores[n]['weight_bytes'] / 1e6:.1f}" for n in names)])
+    rows.append(
+        ["Weights in memory, MB", *(f"{scores[n]['weight_bytes'] / 1e6:.1f}" for n in names)]
+    )
     today = timezone.now().date()
     abstract = (
         "We describe the embedded model of this site: a network of Moondream2's architecture with "
