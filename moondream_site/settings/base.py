@@ -249,6 +249,7 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "inference-purge": {"task": "inference.tasks.purge", "schedule": 900.0},
     "inference-rescue": {"task": "inference.tasks.rescue", "schedule": 15.0},
+    "research-publish": {"task": "research.tasks.publish_scheduled", "schedule": 60.0},
     "status-checks": {"task": "status.tasks.run_checks", "schedule": 60.0},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -168,7 +168,7 @@ CHAPTERS: list[dict[str, Any]] = [
              "body": [
                 _p("<p>First the encoder alone learns to name what lies under each patch; then the whole network learns captions, "
                    "answers, points and boxes together, nine tasks an image behind one prefix.</p>"),
-                _code("", ("shell", "python manage.py train_embedded --out /tmp/mine\npython -m bench.embedded --folder /tmp/mine")),
+                _code("", ("shell", "python manage.py train_embedded --out mine\npython -m bench.embedded --folder mine")),
                 _p("<p>It goes on where it stopped, after a kill too. The scores by category are in the "
                    "<code>README.md</code> beside the weights.</p>"),
              ]},

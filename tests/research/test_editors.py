@@ -4,9 +4,9 @@ import io
 from datetime import timedelta
 
 import pytest
+from celery import current_app
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -14,6 +14,7 @@ from PIL import Image as Picture
 from wagtail.images import get_image_model
 from wagtail.models import Page, Workflow
 
+from research import tasks
 from research.models import DocsArticlePage, HomePage, Navigation, PaperPage, StandardPage
 from research.wagtail_hooks import unused
 
@@ -76,8 +77,14 @@ def test_a_scheduled_page_appears_when_its_time_has_come(client, starter) -> Non
     revision.approved_go_live_at = timezone.now() - timedelta(minutes=1)
     revision.content["go_live_at"] = revision.approved_go_live_at.isoformat()
     revision.save()
-    call_command("publish_scheduled")
+    tasks.publish_scheduled()
     assert "A headline of tomorrow" in client.get("/product/").content.decode()
+
+
+def test_beat_publishes_every_minute(settings) -> None:
+    entry = settings.CELERY_BEAT_SCHEDULE["research-publish"]
+    assert entry["schedule"] <= 60
+    assert current_app.tasks[entry["task"]].name == tasks.publish_scheduled.name
 
 
 def test_a_moved_page_is_redirected(client, starter, django_capture_on_commit_callbacks) -> None:

@@ -1,0 +1,10 @@
+"""Background work of the pages."""
+
+from celery import shared_task
+from django.core.management import call_command
+
+
+@shared_task
+def publish_scheduled() -> None:
+    """Publish pages whose time has come, and unpublish those whose time is over."""
+    call_command("publish_scheduled", verbosity=0)
