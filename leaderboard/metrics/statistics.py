@@ -1,0 +1,167 @@
+"""How sure a score is, and whether two differ: bootstrap, paired tests, ranks with ties.
+
+Everything is seeded and vectorised over resamples; a statistic is the mean of per-item scores, or
+any function of resampled rows (`leaderboard.metrics.captions.BleuStats.corpus`).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+RESAMPLES = 1000
+_CHUNK = 2_000_000
+"""Indices drawn at once: bounds the memory of a large benchmark."""
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""(R, n) rows → (R,) values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def _resampled(
+    statistic: Statistic, count: int, resamples: int, seed: int, clusters: np.ndarray | None
+) -> np.ndarray:
+    """The statistic on `resamples` resamples of items, or of clusters of items: (resamples,)."""
+    rng = np.random.default_rng(seed)
+    if clusters is None:
+        chunk = max(1, _CHUNK // max(1, count))
+        parts = [
+            statistic(rng.integers(0, count, (min(chunk, resamples - start), count)))
+            for start in range(0, resamples, chunk)
+        ]
+        return np.concatenate(parts)
+    _, labels = np.unique(clusters, return_inverse=True)
+    members = [np.flatnonzero(labels == c) for c in range(labels.max() + 1)]
+    values = np.empty(resamples)
+    for at in range(resamples):
+        drawn = rng.integers(0, len(members), len(members))
+        values[at] = statistic(np.concatenate([members[c] for c in drawn])[None])[0]
+    return values
+
+
+def bootstrap(
+    scores: np.ndarray,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    clusters: np.ndarray | None = None,
+    statistic: Statistic | None = None,
+) -> Interval:
+    """A percentile-bootstrap interval (Efron & Tibshirani 1993, 13.3) of the mean, or of a statistic.
+
+    Args:
+        scores: (N,) per-item scores.
+        clusters: (N,) what belongs together, such as the image a question is about; whole clusters
+            are drawn then.
+        statistic: of rows; by default the mean of their scores.
+
+    Raises:
+        ValueError: no scores, or one that is not finite.
+    """
+    if not len(scores) or not np.isfinite(scores).all():
+        raise ValueError("Finite scores are needed, at least one.")
+    chosen: Statistic = statistic or (lambda rows: scores[rows].mean(1))
+    value = float(chosen(np.arange(len(scores))[None])[0])
+    drawn = _resampled(chosen, len(scores), resamples, seed, clusters)
+    tail = (1 - level) / 2
+    low, high = np.quantile(drawn, (tail, 1 - tail))
+    return Interval(value, float(low), float(high))
+
+
+def paired_p(a: np.ndarray, b: np.ndarray, *, seed: int = 0, resamples: int = 10_000) -> float:
+    """Two-sided p of a difference in means of paired scores, by random sign flips (Fisher's
+    randomisation test); the observed arrangement counts, so it is never 0.
+
+    Raises:
+        ValueError: not the same items.
+    """
+    if a.shape != b.shape or not len(a):
+        raise ValueError("Paired scores of the same items are needed.")
+    difference = a - b
+    changed = difference[difference != 0]
+    if not len(changed):
+        return 1.0
+    observed = abs(changed.sum())
+    rng = np.random.default_rng(seed)
+    chunk = max(1, _CHUNK // len(changed))
+    extreme = 0
+    for start in range(0, resamples, chunk):
+        signs = rng.integers(0, 2, (min(chunk, resamples - start), len(changed)), dtype=np.int8)
+        sums = np.abs((2.0 * signs - 1.0) @ changed)
+        # A sum that differs by rounding alone is as extreme.
+        extreme += int((sums >= observed * (1 - 1e-12)).sum())
+    return (extreme + 1) / (resamples + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values adjusted for being many (Holm 1979): step down, never falling, at most 1."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted = [0.0] * len(p_values)
+    worst = 0.0
+    for rank, index in enumerate(order):
+        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = worst
+    return adjusted
+
+
+def _sort_key(score: float | None, *, higher_is_better: bool) -> tuple[bool, float]:
+    """Best first; what is missing or not finite comes last, whichever way is better."""
+    if score is None or not math.isfinite(score):
+        return True, 0.0
+    return False, -score if higher_is_better else score
+
+
+def ranks(scores: Sequence[float | None], *, higher_is_better: bool = True) -> list[int]:
+    """Competition ranks from 1: equal scores share one, the next leaves a gap; missing ones share the
+    last."""
+    keys = [_sort_key(s, higher_is_better=higher_is_better) for s in scores]
+    ordered = sorted(keys)
+    return [ordered.index(key) + 1 for key in keys]
+
+
+@dataclass(frozen=True, slots=True)
+class RankRange:
+    """The ranks an entry may hold, given which others differ from it significantly."""
+
+    first: int
+    last: int
+
+
+def rank_ranges(
+    items: Sequence[np.ndarray],
+    *,
+    higher_is_better: bool = True,
+    alpha: float = 0.05,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> list[RankRange]:
+    """Rank ranges of entries scored on the same items: an entry ranks below those, and above those,
+    from which it differs by a paired test after Holm's correction over all pairs.
+
+    Args:
+        items: one (N,) array of per-item scores for each entry.
+    """
+    count = len(items)
+    pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
+    adjusted = holm(
+        [paired_p(items[i], items[j], seed=seed, resamples=resamples) for i, j in pairs]
+    )
+    better, worse = [0] * count, [0] * count
+    for (i, j), p in zip(pairs, adjusted, strict=True):
+        if p > alpha:
+            continue
+        first_wins = (items[i].mean() > items[j].mean()) == higher_is_better
+        winner, loser = (i, j) if first_wins else (j, i)
+        better[loser] += 1
+        worse[winner] += 1
+    return [RankRange(better[i] + 1, count - worse[i]) for i in range(count)]
