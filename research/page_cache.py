@@ -1,9 +1,11 @@
 """Whole pages for readers without a session, until something is published.
 
 A middleware ahead of all that touches the database, on Django's cache. A response is kept when its
-view marked it with `keep`; a key holds the generation that `forget_all` raises.
+view marked it with `keep`; a key holds the generation that `forget_all` raises. When the cache cannot
+be reached, this steps aside.
 """
 
+import logging
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
@@ -13,9 +15,14 @@ from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response, patch_vary_headers
+from redis.exceptions import RedisError
 
+log = logging.getLogger(__name__)
 _GENERATION = "pages:generation"
 _MARK = "_page_cache_seconds"
+_QUERY = {"page": 3, "tag": 40, "year": 4}
+"""Query fields that make a page of their own, and how long their values may be: other addresses are
+answered but not kept, so that nobody can fill the cache."""
 
 
 def keep(response: HttpResponseBase, seconds: int) -> None:
@@ -30,6 +37,8 @@ def forget_all(*args: Any, **kwargs: Any) -> None:
         cache.incr(_GENERATION)
     except ValueError:
         cache.set(_GENERATION, 1, None)
+    except RedisError:
+        log.warning("The page cache cannot be reached; kept pages may be old until they expire.")
 
 
 class PageCache:
@@ -41,30 +50,48 @@ class PageCache:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method not in ("GET", "HEAD") or settings.SESSION_COOKIE_NAME in request.COOKIES:
+        if not _is_shared(request):
             return self.get_response(request)
-        generation = cache.get(_GENERATION, 0)
-        address = f"{request.method} {request.build_absolute_uri()} {request.headers.get('HX-Request', '')}"
-        key = f"pages:{generation}:{sha256(address.encode()).hexdigest()}"
-        kept = cache.get(key)
-        if kept is None:
-            response = self.get_response(request)
-            seconds = getattr(response, _MARK, 0)
-            if not seconds or response.status_code != 200 or response.cookies:
-                return response
-            assert isinstance(response, HttpResponse)
-            if hasattr(response, "render") and not response.is_rendered:  # type: ignore[attr-defined]
-                response.render()  # type: ignore[attr-defined]
-            response["ETag"] = f'"{sha256(response.content).hexdigest()[:32]}"'
-            response["Cache-Control"] = "public, max-age=0, must-revalidate"
-            patch_vary_headers(response, ("Cookie", "HX-Request"))
+        try:
+            key = _key(request)
+            kept = cache.get(key)
+        except RedisError:
+            return self.get_response(request)
+        if kept is not None:
+            body, headers = kept
+            return _conditional(request, HttpResponse(body, headers=headers))
+        response = self.get_response(request)
+        seconds = getattr(response, _MARK, 0)
+        if not seconds or response.status_code != 200 or response.cookies:
+            return response
+        assert isinstance(response, HttpResponse)
+        response["ETag"] = f'"{sha256(response.content).hexdigest()[:32]}"'
+        response["Cache-Control"] = "public, max-age=0, must-revalidate"
+        patch_vary_headers(response, ("Cookie", "HX-Request"))
+        try:
             cache.set(key, (response.content, dict(response.items())), seconds)
-            return self._answer(request, response)
-        body, headers = kept
-        return self._answer(request, HttpResponse(body, headers=headers))
+        except RedisError:
+            log.warning("The page cache cannot be reached; nothing is kept.")
+        return _conditional(request, response)
 
-    @staticmethod
-    def _answer(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:
-        return (
-            get_conditional_response(request, etag=response["ETag"], response=response) or response
+
+def _is_shared(request: HttpRequest) -> bool:
+    """Whether any reader without a session would get the same answer."""
+    return (
+        request.method in ("GET", "HEAD")
+        and settings.SESSION_COOKIE_NAME not in request.COOKIES
+        and all(
+            name in _QUERY and len(value) <= _QUERY[name] for name, value in request.GET.items()
         )
+    )
+
+
+def _key(request: HttpRequest) -> str:
+    address = (
+        f"{request.method} {request.build_absolute_uri()} {request.headers.get('HX-Request', '')}"
+    )
+    return f"pages:{cache.get(_GENERATION, 0)}:{sha256(address.encode()).hexdigest()}"
+
+
+def _conditional(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:
+    return get_conditional_response(request, etag=response["ETag"], response=response) or response

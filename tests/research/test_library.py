@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import bibtexparser
@@ -16,6 +17,7 @@ import yaml
 from bs4 import BeautifulSoup
 from django.core.exceptions import ValidationError
 from django.test import Client
+from redis.exceptions import RedisError
 from wagtail.models import Page
 
 from research import citation, page_cache, selectors
@@ -392,3 +394,24 @@ def test_colab_and_binder_appear_once_the_repository_is_named(client, starter) -
 def test_papers_shelf_lists_only_its_own(starter) -> None:
     shelf: Any = PapersPage.objects.get()
     assert {type(p.specific) for p in shelf.get_children()} == {PaperPage}
+
+
+def test_addresses_that_anybody_can_make_up_are_not_kept(
+    client, starter, django_assert_num_queries
+) -> None:
+    client.get("/research/papers/?tag=quantisation")
+    with django_assert_num_queries(0):
+        client.get("/research/papers/?tag=quantisation")
+    for query in ("?q=lora", "?utm_source=x", f"?page={'9' * 10}"):
+        assert "ETag" not in client.get(f"/research/papers/{query}")
+
+
+def test_publishing_and_reading_go_on_when_the_page_cache_fails(
+    client, starter, monkeypatch
+) -> None:
+    def gone(*args: Any, **kwargs: Any) -> None:
+        raise RedisError
+
+    monkeypatch.setattr("research.page_cache.cache", SimpleNamespace(get=gone, set=gone, incr=gone))
+    assert client.get("/licences/").status_code == 200
+    page_cache.forget_all()
