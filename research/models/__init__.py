@@ -2,14 +2,16 @@
 
 from research.models.base import Accent, BasePage
 from research.models.docs import DocsArticlePage, DocsPage, DocsSectionPage
-from research.models.library import (
-    Author,
+from research.models.gallery import (
     DatasetPage,
     DatasetsPage,
     DatasetTag,
     NotebookPage,
     NotebooksPage,
     NotebookTag,
+)
+from research.models.library import (
+    Author,
     PaperPage,
     PaperSection,
     PapersPage,

@@ -10,6 +10,8 @@ from wagtail.models import Page
 
 from research import page_cache, structured
 
+PROSE: list[str] = ["h3", "bold", "italic", "link", "code", "ol", "ul"]
+"""What running text on these pages may hold."""
 PAGE_SECONDS = 600
 """How long a page is kept at most: what it shows of other rooms may be that old."""
 

@@ -15,10 +15,8 @@ from wagtail.fields import RichTextField
 from wagtail.search import index
 
 from research import selectors
-from research.models.base import BasePage, ClaimPage, SampleMixin, identity_panels
+from research.models.base import PROSE, BasePage, ClaimPage, SampleMixin, identity_panels
 from research.models.library import ShelfPage
-
-_PROSE: list[str] = ["h3", "bold", "italic", "link", "code", "ol", "ul"]
 
 
 class ReleasesPage(ShelfPage):
@@ -43,7 +41,7 @@ class ReleasePage(BasePage):
 
     version = models.CharField(max_length=40)
     published_on = models.DateField()
-    body = RichTextField(features=_PROSE)
+    body = RichTextField(features=PROSE)
     model_revision = models.CharField(
         max_length=80, blank=True, help_text="Revision of the weights, as variants name it."
     )
@@ -108,7 +106,7 @@ class RoadmapItemPage(BasePage):
         blank=True,
         help_text="When the next stage is expected, like “first quarter 2027”.",
     )
-    body = RichTextField(blank=True, features=_PROSE)
+    body = RichTextField(blank=True, features=PROSE)
 
     content_panels: ClassVar[list[Any]] = [
         *BasePage.content_panels,
@@ -173,7 +171,7 @@ class ChallengePage(SampleMixin, BasePage):  # type: ignore[django-manager-missi
     metric = models.CharField(max_length=80)
     prize = models.CharField(max_length=160, blank=True)
     team_size = models.PositiveSmallIntegerField(default=5)
-    rules = RichTextField(features=_PROSE)
+    rules = RichTextField(features=PROSE)
     tags = ClusterTaggableManager(through=ChallengeTag, blank=True)
 
     content_panels: ClassVar[list[Any]] = [
