@@ -30,6 +30,15 @@ def picture(page: "Page", name: str, *, full_page: bool = False) -> None:
         page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=full_page)
 
 
+def shoot(page: "Page", name: str) -> None:
+    """A full-length screenshot to look at, when a folder is named: SHOTS=folder bin/test tests/browser."""
+    folder = os.environ.get("SHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        file = re.sub(r"[^\w-]", "_", name)
+        page.screenshot(path=Path(folder) / f"{file}.png", full_page=True)
+
+
 def axe(page: "Page") -> list[str]:
     """Violations of WCAG 2.2 AA and best practices, as short lines."""
     if not page.evaluate("'axe' in window"):

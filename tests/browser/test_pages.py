@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import axe, picture
+from tests.browser.conftest import axe, picture, shoot
 from tests.live import LiveStack
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
@@ -26,6 +26,8 @@ def test_a_page_fits_and_is_accessible(page: Page, path: str) -> None:
         expect(page.locator("h1")).to_have_count(1)
         if width in (390, 1440):
             assert axe(page) == [], width
+        if width > 320:
+            shoot(page, f"{path.strip('/').replace('/', '-') or 'home'}-{width}")
 
 
 @pytest.mark.parametrize(
