@@ -1,6 +1,7 @@
-"""Scores of the embedded model on held-out scenes of every domain, by category and by precision.
+"""Scores of the embedded model on held-out scenes, by domain, by category and by precision.
 
-python -m bench.embedded [--count 300] [--folder inference/weights/embedded] [--json FILE]
+python -m bench.embedded [--count 300] [--domains shapes shelf plate phantom]
+                         [--folder inference/weights/embedded] [--json FILE]
 """
 
 import argparse
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.engine import Moondream
+from inference.world import DOMAINS
 from leaderboard.world_scores import evaluate, held_out_world
 
 VARIANTS: dict[str, Any] = {"half": None, "int8": "int8", "nf4": "nf4"}
@@ -19,9 +21,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--folder", type=Path, default=Path("inference/weights/embedded"))
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS))
+    parser.add_argument("--domains", nargs="+", default=["shapes"], choices=list(DOMAINS))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    items = held_out_world(options.count)
+    items = held_out_world(options.count, options.domains)
     rows = {}
     for name in options.variants:
         model = Moondream.from_pretrained(options.folder, quantization=VARIANTS[name])

@@ -14,10 +14,9 @@ from inference.world.samples import SAMPLES, Sample
 
 SUGGESTIONS = {
     "query": ["How many shapes are there?", "What color is the star?", "What does the sign say?",
-              "Is anything out of stock?", "Does the part pass inspection?",
-              "How many nodules are there?"],
-    "detect": ["red circle", "stars", "gaps", "defects", "nodules", "sign"],
-    "point": ["green square", "hearts", "scratch", "nodule"],
+              "Is there a red circle?", "Where is the blue square?"],
+    "detect": ["red circle", "stars", "blue shapes", "sign"],
+    "point": ["green square", "hearts", "shapes"],
 }  # fmt: skip
 
 

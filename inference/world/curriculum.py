@@ -24,7 +24,7 @@ from inference.world.tokenizer import casual
 from inference.world.vocabulary import COLOURS, SHAPES, SIGN, WORDS
 
 _QUESTIONS: dict[str, float] = {
-    "color": 1.5, "shape": 1.0, "size": 1.0, "count": 3.5, "existence": 2.0, "relation": 3.0,
+    "color": 1.5, "shape": 1.0, "size": 1.0, "count": 5.0, "existence": 2.0, "relation": 3.0,
     "place": 1.5, "reading": 4.0, "background": 0.4, "here": 2.5, "scene": 0.3, "stock": 1.0,
     "row": 2.0, "inspection": 1.0, "defect": 1.0, "side": 1.0,
 }  # fmt: skip
@@ -53,6 +53,8 @@ class Stage:
 
 
 SIGHTS = Stage((2, 6), 0.5, 0.5, words=False)
+SIGNS = Stage((0, 3), 0.85, 0.15, words=False)
+SIGNED_WORLD = Stage((1, 6), 0.55, 0.38)
 FEW, SOME, WORLD = Stage((1, 2), 0.15, 0.3), Stage((1, 3), 0.35, 0.4), Stage((1, 6), 0.42, 0.42)
 
 

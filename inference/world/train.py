@@ -26,6 +26,8 @@ from inference.world.curriculum import (
     FEW,
     LETTERS,
     SIGHTS,
+    SIGNED_WORLD,
+    SIGNS,
     SOME,
     THINGS,
     WORLD,
@@ -72,9 +74,12 @@ class Phase:
 
 
 PHASES = (
-    # The encoder learns what a patch shows; then the whole learns the world.
+    # The encoder learns what a patch shows, the whole learns the world; then the encoder learns to
+    # read, which is rare in the world and slow to come, and the whole learns to use it.
     Phase(2200, ((0.0, SIGHTS),), last=0.3),
     Phase(3500, ((0.0, FEW), (0.03, SOME), (0.1, WORLD)), warmup=200, sigma=(40.0, 8.0)),
+    Phase(500, ((0.0, SIGNS),), rate=0.5, last=0.2),
+    Phase(1000, ((0.0, SIGNED_WORLD),), rate=0.7, warmup=100),
 )
 
 

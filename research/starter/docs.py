@@ -111,7 +111,7 @@ CHAPTERS: list[dict[str, Any]] = [
              "body": [
                 _p("<ul><li>Detect and point take a phrase, not a sentence: “red circle”, not “please find me the red circle”.</li>"
                    "<li>Ask for one thing. “How many stars are there?” beats “Count the stars and say their colours.”</li>"
-                   "<li>The embedded model knows its own world only: shapes, signs, shelves, plates and phantoms as they are drawn here. "
+                   "<li>The embedded model knows its own world only: shapes and signs as they are drawn here. "
                    "On a photograph it answers with confidence, and wrongly.</li></ul>"),
              ]},
         ],
@@ -162,7 +162,8 @@ CHAPTERS: list[dict[str, Any]] = [
                    "<ul><li><b>Shapes and signs</b>: six shapes, six colours, two sizes, numbers and sixteen words in two fonts.</li>"
                    "<li><b>Retail shelf</b>: 64 products in rows, with gaps.</li>"
                    "<li><b>Industrial defect</b>: a screwed plate with scratches, dents and missing screws.</li>"
-                   "<li><b>Radiology-style phantom</b>: soft shapes with nodules. It is synthetic, shows no patient, and a score on it says nothing of real scans.</li></ul>"),
+                   "<li><b>Radiology-style phantom</b>: soft shapes with nodules. It is synthetic, shows no patient, and a score on it says nothing of real scans.</li></ul>"
+                   "<p>The weights that are shipped today were trained on the first kind only; those of the other three are in training.</p>"),
              ]},
             {"slug": "training", "title": "Training", "lede": "Seeded, resumable, on two cores.",
              "body": [

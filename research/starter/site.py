@@ -135,7 +135,7 @@ PAGES: list[dict[str, Any]] = [
                  "coordinates and sizes.</p>"},
                 {"term": "Embedded model", "text": "<p>A small member of that family, trained in this "
                  "project on drawn scenes. It knows coloured shapes, counts, places and signs "
-                 "with a number or one of sixteen words; products on a shelf, a plate's defects and a phantom's nodules. Photographs are outside its world.</p>"},
+                 "with a number or one of sixteen words. Photographs are outside its world.</p>"},
                 {"term": "Precisions", "text": "<p>Half precision, 8-bit and 4-bit of the same "
                  "weights, by bitsandbytes, on CPU or GPU.</p>"},
                 {"term": "Official checkpoint", "text": "<p>Any published one, in any of its forms, "
