@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_it_runs(live_stack: LiveStack, file: Path) -> None:
 
 
 def test_a_notebook_that_fails_says_where(live_stack: LiveStack, tmp_path: Path) -> None:
-    cell = {"cell_type": "code", "id": "a", "metadata": {}, "execution_count": None, "outputs": [],
+    cell: dict[str, Any] = {"cell_type": "code", "id": "a", "metadata": {}, "execution_count": None, "outputs": [],
             "source": "1 / 0"}  # fmt: skip
     book = {"nbformat": 4, "nbformat_minor": 5, "cells": [cell],
             "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}}}  # fmt: skip
