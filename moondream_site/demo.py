@@ -97,10 +97,10 @@ class Demo:
                 say("Starting web server, worker and scheduler")
                 self._start_all()
                 self._wait_ready(services.redis_url)
-                print(f"\n  Moondream hub is at {self.url}/   (Ctrl-C stops it)\n", flush=True)
                 # Figures of this machine for the pages that compare variants; it ends by itself.
-                self._start("measure", "manage.py", "models", "report", "--missing")
                 self.passing.add("measure")
+                self._start("measure", "manage.py", "models", "report", "--missing")
+                print(f"\n  Moondream hub is at {self.url}/   (Ctrl-C stops it)\n", flush=True)
                 self._watch()
             finally:
                 say("Stopping")
