@@ -176,7 +176,6 @@ def test_everything_can_be_read_without_javascript(
     page.goto("/")
     expect(page.locator(".bars").first).to_be_visible()
     expect(page.get_by_role("button", name="Run it now")).to_be_hidden()
-    expect(page.locator("[data-cost-value]").first).to_be_visible()
     page.goto("/research/notebooks/reproduce-a-figure/")
     expect(page.locator(".cell").first).to_be_visible()
     context.close()
