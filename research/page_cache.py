@@ -1,8 +1,8 @@
 """Whole pages for readers without a session, until something is published.
 
 A middleware ahead of all that touches the database, on Django's cache. A response is kept when its
-view marked it with `keep`; a key holds the generation that `forget_all` raises. When the cache cannot
-be reached, this steps aside.
+view marked it with `keep`, together with the generation of its time; `forget_all` raises the
+generation, and what is older counts no more. When the cache cannot be reached, this steps aside.
 """
 
 import logging
@@ -20,6 +20,8 @@ from redis.exceptions import RedisError
 log = logging.getLogger(__name__)
 _GENERATION = "pages:generation"
 _MARK = "_page_cache_seconds"
+_NEVER = ("/v1/", "/api/", "/admin/", "/django-admin/", "/healthz")
+"""Addresses without kept pages: they need not ask the cache."""
 _QUERY = {"page": 3, "tag": 40, "year": 4}
 """Query fields that make a page of their own, and how long their values may be: other addresses are
 answered but not kept, so that nobody can fill the cache."""
@@ -52,13 +54,14 @@ class PageCache:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not _is_shared(request):
             return self.get_response(request)
+        key = _key(request)
         try:
-            key = _key(request)
-            kept = cache.get(key)
+            found = cache.get_many([_GENERATION, key])
         except RedisError:
             return self.get_response(request)
-        if kept is not None:
-            body, headers = kept
+        generation = found.get(_GENERATION, 0)
+        if key in found and found[key][0] == generation:
+            _, body, headers = found[key]
             return _conditional(request, HttpResponse(body, headers=headers))
         response = self.get_response(request)
         seconds = getattr(response, _MARK, 0)
@@ -69,7 +72,7 @@ class PageCache:
         response["Cache-Control"] = "public, max-age=0, must-revalidate"
         patch_vary_headers(response, ("Cookie", "HX-Request"))
         try:
-            cache.set(key, (response.content, dict(response.items())), seconds)
+            cache.set(key, (generation, response.content, dict(response.items())), seconds)
         except RedisError:
             log.warning("The page cache cannot be reached; nothing is kept.")
         return _conditional(request, response)
@@ -79,6 +82,7 @@ def _is_shared(request: HttpRequest) -> bool:
     """Whether any reader without a session would get the same answer."""
     return (
         request.method in ("GET", "HEAD")
+        and not request.path.startswith(_NEVER)
         and settings.SESSION_COOKIE_NAME not in request.COOKIES
         and all(
             name in _QUERY and len(value) <= _QUERY[name] for name, value in request.GET.items()
@@ -87,10 +91,9 @@ def _is_shared(request: HttpRequest) -> bool:
 
 
 def _key(request: HttpRequest) -> str:
-    address = (
-        f"{request.method} {request.build_absolute_uri()} {request.headers.get('HX-Request', '')}"
-    )
-    return f"pages:{cache.get(_GENERATION, 0)}:{sha256(address.encode()).hexdigest()}"
+    htmx = request.headers.get("HX-Request", "")
+    address = f"{request.method} {request.build_absolute_uri()} {htmx}"
+    return f"pages:{sha256(address.encode()).hexdigest()}"
 
 
 def _conditional(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:

@@ -412,6 +412,8 @@ def test_publishing_and_reading_go_on_when_the_page_cache_fails(
     def gone(*args: Any, **kwargs: Any) -> None:
         raise RedisError
 
-    monkeypatch.setattr("research.page_cache.cache", SimpleNamespace(get=gone, set=gone, incr=gone))
+    monkeypatch.setattr(
+        "research.page_cache.cache", SimpleNamespace(get_many=gone, set=gone, incr=gone)
+    )
     assert client.get("/licences/").status_code == 200
     page_cache.forget_all()
