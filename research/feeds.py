@@ -1,5 +1,6 @@
 """Feeds of what is published: RSS 2.0, Atom 1.0 and JSON Feed 1.1."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,37 +35,43 @@ def _appeared(page: Any) -> datetime:
     return when
 
 
-class _Rss(Rss201rev2Feed):
-    content_type = "application/rss+xml; charset=utf-8"
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A feed's kind and pages, read once."""
+
+    kind: str
+    pages: list[Any]
+
+    @property
+    def title(self) -> str:
+        return f"Moondream hub: {KINDS[self.kind][0].lower()}"
 
 
-class PagesFeed(Feed[Any, str]):
+class PagesFeed(Feed[Any, Contents]):
     """One kind of pages as RSS or Atom."""
 
     def __init__(self, generator: type[Any]) -> None:
         self.feed_type = generator
 
-    def get_object(self, request: HttpRequest, kind: str) -> str:  # type: ignore[override]
-        if kind not in KINDS:
-            raise Http404
-        return kind
+    def get_object(self, request: HttpRequest, contents: Contents) -> Contents:  # type: ignore[override]
+        return contents
 
-    def title(self, obj: str) -> str:
-        return f"Moondream hub: {KINDS[obj][0].lower()}"
+    def title(self, obj: Contents) -> str:
+        return obj.title
 
-    def description(self, obj: str) -> str:
-        return f"{KINDS[obj][0]} on the Moondream hub."
+    def description(self, obj: Contents) -> str:
+        return f"{KINDS[obj.kind][0]} on the Moondream hub."
 
     subtitle = description
 
-    def link(self, obj: str) -> str:
+    def link(self, obj: Contents) -> str:
         return "/research/"
 
-    def author_name(self, obj: str) -> str:
+    def author_name(self, obj: Contents) -> str:
         return "Moondream hub"
 
-    def items(self, obj: str) -> list[Any]:
-        return items(obj)
+    def items(self, obj: Contents) -> list[Any]:
+        return obj.pages
 
     def item_title(self, item: Any) -> str:
         return str(item.title)
@@ -88,7 +95,7 @@ class PagesFeed(Feed[Any, str]):
         return item.last_published_at or _appeared(item)
 
 
-_FEEDS = {"rss": PagesFeed(_Rss), "atom": PagesFeed(Atom1Feed)}
+_FEEDS = {"rss": PagesFeed(Rss201rev2Feed), "atom": PagesFeed(Atom1Feed)}
 
 
 def feed(request: HttpRequest, kind: str, form: str) -> HttpResponse:
@@ -103,19 +110,22 @@ def feed(request: HttpRequest, kind: str, form: str) -> HttpResponse:
     known = get_conditional_response(request, etag=etag, last_modified=modified)
     if known is not None:
         return known
-    answer = _json(request, kind, pages) if form == "json" else _FEEDS[form](request, kind=kind)
+    contents = Contents(kind, pages)
+    answer = (
+        _json(request, contents) if form == "json" else _FEEDS[form](request, contents=contents)
+    )
     answer["ETag"] = etag
     answer["Cache-Control"] = "public, max-age=300"
     return answer
 
 
-def _json(request: HttpRequest, kind: str, pages: list[Any]) -> JsonResponse:
+def _json(request: HttpRequest, contents: Contents) -> JsonResponse:
     full = request.build_absolute_uri
     body = {
         "version": "https://jsonfeed.org/version/1.1",
-        "title": f"Moondream hub: {KINDS[kind][0].lower()}",
+        "title": contents.title,
         "home_page_url": full("/research/"),
-        "feed_url": full(f"/feeds/{kind}.json"),
+        "feed_url": full(f"/feeds/{contents.kind}.json"),
         "language": "en",
         "authors": [{"name": "Moondream hub", "url": full("/")}],
         "items": [
@@ -127,7 +137,7 @@ def _json(request: HttpRequest, kind: str, pages: list[Any]) -> JsonResponse:
                 "date_published": _appeared(p).isoformat(),
                 "date_modified": (p.last_published_at or _appeared(p)).isoformat(),
             }
-            for p in pages
+            for p in contents.pages
         ],
     }
     answer = JsonResponse(body)

@@ -45,7 +45,7 @@ def index(request: HttpRequest) -> str:
     for page in pages:
         if page.depth == home.depth + 1:
             lines += ["", f"## {page.title}", ""]
-        address = request.build_absolute_uri(f"{page.url.rstrip('/')}.md")
+        address = request.build_absolute_uri(page.markdown_url)
         summary = " ".join(page.summary.split())[:200]
         lines.append(f"- [{page.title}]({address}){': ' + summary if summary else ''}")
     lines += [

@@ -3,6 +3,8 @@
 import json
 from dataclasses import dataclass
 
+from django.http import HttpRequest
+
 SAMPLE, QUESTION = "night", "How many stars are there?"
 
 _PYTHON = """\
@@ -36,6 +38,11 @@ curl -s {site}/v1/query -H "Content-Type: application/json" -d @- <<JSON
  "question": "How many stars are there?"}
 JSON
 """
+
+
+def address_of(request: HttpRequest | None) -> str:
+    """ "https://host" of this site as its reader sees it; a preview has no request."""
+    return f"{request.scheme}://{request.get_host()}" if request else "http://localhost:8000"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 import functools
 import io
 import textwrap
-from pathlib import Path
 
-from django.conf import settings
 from PIL import Image, ImageDraw, ImageFont
+
+from inference.world.drawing import FONT_FILES
 
 SIZE = (1200, 630)
 _GROUND, _INK, _QUIET = (10, 12, 18), (242, 244, 248), (139, 148, 167)
@@ -18,7 +18,7 @@ _ACCENTS = {
 
 @functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    file = Path(settings.BASE_DIR) / "inference" / "world" / "fonts" / "inter-700.woff"
+    file = next(f for f in FONT_FILES if f.stem == "inter-700")
     return ImageFont.truetype(str(file), size)
 
 

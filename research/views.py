@@ -9,13 +9,13 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 from wagtail.models import Page, Site
 
-from research import markdown, selectors, social_card
+from research import markdown, selectors, snippets, social_card
 
 
 @require_safe
 def search(request: HttpRequest) -> HttpResponse:
     """Published pages by their words."""
-    query = request.GET.get("q", "").replace("\0", "").strip()[:100]
+    query = selectors.words(request.GET.get("q", ""))
     context = {"query": query, "results": selectors.search(query)}
     return render(request, "research/search.html", context)
 
@@ -26,7 +26,7 @@ def api_reference(request: HttpRequest) -> HttpResponse:
     context = {
         "reference": selectors.api_reference(),
         "tree": selectors.docs_tree(),
-        "base_url": f"{request.scheme}://{request.get_host()}/v1",
+        "base_url": f"{snippets.address_of(request)}/v1",
         "errors_url": "/docs/guides/errors/",
     }
     return render(request, "research/api_reference.html", context)
@@ -35,9 +35,7 @@ def api_reference(request: HttpRequest) -> HttpResponse:
 @require_safe
 def api_sandbox(request: HttpRequest) -> HttpResponse:
     """Every operation, to be called from the page; the reading view is beside it."""
-    return render(
-        request, "research/api_sandbox.html", {"tree": selectors.docs_tree(), "reference": True}
-    )
+    return render(request, "research/api_sandbox.html")
 
 
 def _page_at(request: HttpRequest, path: str) -> Page:

@@ -110,10 +110,8 @@ class SdkBlock(blocks.StructBlock):
 
     def get_context(self, value: Any, parent_context: Context | None = None) -> Context:
         context: Context = super().get_context(value, parent_context=parent_context)
-        request = (parent_context or {}).get("request")
-        context["quickstart"] = snippets.quickstart(
-            f"{request.scheme}://{request.get_host()}" if request else "http://localhost:8000"
-        )
+        site = snippets.address_of((parent_context or {}).get("request"))
+        context["quickstart"] = snippets.quickstart(site)
         return context
 
 

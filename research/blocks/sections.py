@@ -7,7 +7,7 @@ from wagtail import blocks
 from inference import selectors as inference
 from inference.world.samples import SAMPLES
 from leaderboard import selectors as leaderboard
-from research import selectors
+from research import selectors, snippets
 from research.validators import validate_link
 
 
@@ -18,8 +18,7 @@ def sample_choices() -> list[tuple[str, str]]:
 
 def with_address(code: str, parent_context: dict[str, Any] | None) -> str:
     """Code with this server's address in the place of {base_url}."""
-    request = (parent_context or {}).get("request")
-    base = f"{request.scheme}://{request.get_host()}" if request else "http://localhost:8000"
+    base = snippets.address_of((parent_context or {}).get("request"))
     return code.replace("{base_url}", f"{base}/v1").replace("{site}", base)
 
 

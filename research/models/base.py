@@ -30,6 +30,9 @@ class BasePage(Page):
 
     accent = models.CharField(max_length=10, choices=Accent.choices, default=Accent.BLUE)
 
+    date_field: ClassVar[str] = "published_on"
+    """By which a list of such pages is ordered, newest first."""
+
     promote_panels: ClassVar[list[Any]] = [*Page.promote_panels, FieldPanel("accent")]
 
     class Meta:
@@ -39,6 +42,11 @@ class BasePage(Page):
     def summary(self) -> str:
         """One or two plain sentences for cards, feeds and search results."""
         return str(self.search_description or getattr(self, "lede", ""))
+
+    @property
+    def markdown_url(self) -> str:
+        """Address of the page as Markdown."""
+        return "/index.md" if self.depth == 2 else f"{self.url.rstrip('/')}.md"
 
     def serve(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """The page; readers without a session get it from the page cache until it changes."""
@@ -80,6 +88,6 @@ class SampleMixin(models.Model):
         abstract = True
 
 
-def identity_panels(*names: str, heading: str) -> MultiFieldPanel:
+def grouped(*names: str, heading: str) -> MultiFieldPanel:
     """Fields under one heading."""
     return MultiFieldPanel([FieldPanel(name) for name in names], heading=heading)

@@ -24,7 +24,6 @@ class DocsPage(StandardPage):
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
         context["tree"] = selectors.docs_tree(self)
-        context["counts"] = selectors.library_counts()
         return context
 
 
@@ -41,7 +40,7 @@ class DocsSectionPage(BasePage):
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
         context["tree"] = selectors.docs_tree()
-        context["articles"] = [p.specific for p in self.get_children().live().specific()]
+        context["articles"] = list(self.get_children().live().specific())
         return context
 
 
@@ -69,5 +68,4 @@ class DocsArticlePage(BasePage):
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
         context["tree"] = selectors.docs_tree()
         context["before"], context["after"] = selectors.docs_neighbours(self, context["tree"])
-        context["base_url"] = f"{request.scheme}://{request.get_host()}/v1"
         return context

@@ -17,7 +17,7 @@ from wagtail.images import get_image_model_string
 from wagtail.search import index
 
 from research import selectors, structured
-from research.models.base import PROSE, BasePage, SampleMixin, identity_panels
+from research.models.base import PROSE, BasePage, SampleMixin, grouped
 from research.models.library import ShelfPage
 from research.notebooks import check_notebook
 from research.validators import validate_licence
@@ -83,7 +83,7 @@ class NotebookPage(BasePage):
 
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
-        context["notebook"] = selectors.notebook(self, request)
+        context["notebook"] = selectors.notebook(self)
         return context
 
 
@@ -128,7 +128,7 @@ class DatasetPage(SampleMixin, BasePage):  # type: ignore[django-manager-missing
     content_panels: ClassVar[list[Any]] = [
         *BasePage.content_panels,
         FieldPanel("lede"),
-        identity_panels(
+        grouped(
             "published_on", "items", "size_bytes", "licence", "is_sample", heading="What it is"
         ),
         FieldPanel("card"),

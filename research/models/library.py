@@ -24,7 +24,7 @@ from research.models.base import (
     BasePage,
     ClaimPage,
     SampleMixin,
-    identity_panels,
+    grouped,
 )
 from research.validators import (
     validate_anchor,
@@ -133,13 +133,11 @@ class PaperPage(RoutablePageMixin, SampleMixin, BasePage):  # type: ignore[djang
 
     content_panels: ClassVar[list[Any]] = [
         *BasePage.content_panels,
-        identity_panels(
-            "kind", "published_on", "venue", "licence", "is_sample", heading="What it is"
-        ),
+        grouped("kind", "published_on", "venue", "licence", "is_sample", heading="What it is"),
         InlinePanel("authors", label="Author", min_num=1),
         FieldPanel("abstract"),
         FieldPanel("relevance"),
-        identity_panels(
+        grouped(
             "doi", "arxiv_id", "arxiv_class", "source_url", "pdf", "pdf_url", heading="Where it is"
         ),
         InlinePanel("sections", label="Section"),

@@ -15,7 +15,7 @@ from wagtail.fields import RichTextField
 from wagtail.search import index
 
 from research import selectors
-from research.models.base import PROSE, BasePage, ClaimPage, SampleMixin, identity_panels
+from research.models.base import PROSE, BasePage, ClaimPage, SampleMixin, grouped
 from research.models.library import ShelfPage
 
 
@@ -54,7 +54,7 @@ class ReleasePage(BasePage):
 
     content_panels: ClassVar[list[Any]] = [
         *BasePage.content_panels,
-        identity_panels("version", "published_on", "model_revision", heading="What it is"),
+        grouped("version", "published_on", "model_revision", heading="What it is"),
         FieldPanel("body"),
         FieldPanel("paper"),
         FieldPanel("source_url"),
@@ -111,7 +111,7 @@ class RoadmapItemPage(BasePage):
     content_panels: ClassVar[list[Any]] = [
         *BasePage.content_panels,
         FieldPanel("lede"),
-        identity_panels(
+        grouped(
             "stage",
             "research_on",
             "alpha_on",
@@ -166,6 +166,8 @@ class ChallengePage(SampleMixin, BasePage):  # type: ignore[django-manager-missi
     """A challenge's copy: what is asked, when, by which metric, for what prize."""
 
     lede = models.TextField(max_length=400)
+    date_field = "opens_at"
+
     opens_at = models.DateTimeField()
     closes_at = models.DateTimeField()
     metric = models.CharField(max_length=80)
@@ -177,7 +179,7 @@ class ChallengePage(SampleMixin, BasePage):  # type: ignore[django-manager-missi
     content_panels: ClassVar[list[Any]] = [
         *BasePage.content_panels,
         FieldPanel("lede"),
-        identity_panels(
+        grouped(
             "opens_at", "closes_at", "metric", "prize", "team_size", "is_sample",
             heading="When, and for what",
         ),

@@ -7,7 +7,6 @@ from research.selectors.library import (
     docs_neighbours,
     docs_tree,
     latest,
-    library_counts,
     notebook,
     paper,
     plain,
@@ -15,11 +14,12 @@ from research.selectors.library import (
     roadmap,
     search,
     shelf,
+    words,
 )
 from research.selectors.reference import api_reference, register_schema
 
 __all__ = [
-    "AnswerFigure", "Chrome", "answer_figure", "api_reference", "chrome", "docs_neighbours", "docs_tree", "latest",
-    "library_counts", "notebook", "paper", "plain", "register_schema", "research_hub", "roadmap",
-    "search", "shelf",
+    "AnswerFigure", "Chrome", "answer_figure", "api_reference", "chrome", "docs_neighbours",
+    "docs_tree", "latest", "notebook", "paper", "plain", "register_schema", "research_hub",
+    "roadmap", "search", "shelf", "words",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Reads of what editors publish: shelves, the hub, the roadmap, counts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,6 @@ from django.core.paginator import Page as PaginatorPage
 from django.core.paginator import Paginator
 from django.db.models import Count, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, ExtractYear
-from django.http import HttpRequest
 from django.utils.html import strip_tags
 from django.utils.text import Truncator
 from wagtail.models import Page, Site
@@ -32,6 +31,11 @@ def plain(html: str, length: int) -> str:
 def _model(name: str) -> Any:
     """Models import selectors for their contexts, so selectors find models by name."""
     return apps.get_model("research", name)
+
+
+def words(asked: str) -> str:
+    """What somebody searches for, as the database takes it."""
+    return asked.replace("\0", "").strip()[:100]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Shelf:
 
 def shelf(model: Any, page: "ShelfPage", asked: Mapping[str, str]) -> Shelf:
     """The items under a shelf, newest first; `q` searches, `tag` and `year` filter."""
-    date_field = "opens_at" if model.__name__ == "ChallengePage" else "published_on"
+    date_field = model.date_field
     everything: Any = model.objects.live().child_of(page)
     years = list(
         everything.annotate(year=ExtractYear(date_field))
@@ -73,7 +77,7 @@ def shelf(model: Any, page: "ShelfPage", asked: Mapping[str, str]) -> Shelf:
         .order_by("tag__name")
         .distinct()
     )
-    query = asked.get("q", "").replace("\0", "").strip()[:100]
+    query = words(asked.get("q", ""))
     tag = asked.get("tag", "") if asked.get("tag", "") in tags else ""
     year = asked.get("year", "") if asked.get("year", "") in map(str, years) else ""
     found = everything
@@ -104,12 +108,6 @@ def _count(name: str) -> Any:
     return Coalesce(Subquery(one), 0)
 
 
-def library_counts() -> dict[str, int]:
-    """How many papers, notebooks and datasets are published; one query."""
-    row = Site.objects.values(**{key: _count(name) for key, name in _COUNTED.items()}).first()
-    return dict(row or dict.fromkeys(_COUNTED, 0))
-
-
 @dataclass(frozen=True, slots=True)
 class Chrome:
     """The header's and footer's content."""
@@ -121,19 +119,30 @@ class Chrome:
     announcement_link: str = ""
     footer_text: str = ""
     counts: dict[str, int] = field(default_factory=dict)
+    """How many papers, notebooks and datasets are published."""
     github_url: str = ""
     github_stars: int | None = None
     github_stars_on: date | None = None
     source_repository: str = ""
     source_ref: str = ""
 
+    def colab_of(self, path: str) -> str:
+        """Where a notebook of the site's repository opens in Colab; empty while that is not named."""
+        return self._of(reading.colab_url, path)
+
+    def binder_of(self, path: str) -> str:
+        """Likewise in Binder."""
+        return self._of(reading.binder_url, path)
+
+    def _of(self, address: Callable[[str, str, str], str], path: str) -> str:
+        if not (self.source_repository and path):
+            return ""
+        return address(self.source_repository, self.source_ref or "main", path)
+
     @property
     def colab(self) -> str:
-        """Where the first notebook opens: in Colab, or its page while the repository is not named."""
-        if not self.source_repository:
-            return "/research/notebooks/"
-        path = "notebooks/ask_caption_detect_point.ipynb"
-        return reading.colab_url(self.source_repository, self.source_ref or "main", path)
+        """Where the first notebook opens: in Colab, or the gallery while the repository is not named."""
+        return self.colab_of("notebooks/ask_caption_detect_point.ipynb") or "/research/notebooks/"
 
 
 def chrome(site: Site) -> Chrome:
@@ -170,8 +179,8 @@ def _with_details(items: QuerySet[Any]) -> QuerySet[Any]:
 
 def latest(model: str, count: int, *, details: bool = False) -> list[Any]:
     """The newest published items of a model; with `details`, with what their cards show."""
-    when = "opens_at" if model == "ChallengePage" else "published_on"
-    found: QuerySet[Any] = _model(model).objects.live().order_by(f"-{when}", "title")
+    of = _model(model)
+    found: QuerySet[Any] = of.objects.live().order_by(f"-{of.date_field}", "title")
     return list((_with_details(found) if details else found)[:count])
 
 
@@ -247,38 +256,17 @@ class NotebookView:
     """A notebook's page."""
 
     cells: list[reading.Cell]
-    colab: str
-    binder: str
-    runs: list[Any]
-    papers: list[Any]
-    tags: list[str]
-
-    @property
-    def last_run(self) -> Any:
-        return self.runs[0] if self.runs else None
+    last_run: Any
 
 
-def notebook(page: "NotebookPage", request: HttpRequest) -> NotebookView:
+def notebook(page: "NotebookPage") -> NotebookView:
     """What the page of a notebook shows; a damaged file shows no cells."""
-    from research.models import Navigation
-
     try:
         with page.file.open("rb") as file:
             cells = reading.rendered(reading.read_notebook(file.read(reading.MAX_BYTES + 1)))
     except (OSError, ValueError):
         cells = []
-    site = Site.find_for_request(request)
-    navigation = Navigation.for_site(site) if site else None
-    colab = binder = ""
-    if navigation and navigation.source_repository and page.source_path:
-        where = (navigation.source_repository, navigation.source_ref or "main", page.source_path)
-        colab, binder = reading.colab_url(*where), reading.binder_url(*where)
-    return NotebookView(
-        cells, colab, binder,
-        list(page.runs.order_by("-finished_at")[:5]) if page.pk else [],
-        list(page.papers.live()) if page.pk else [],
-        sorted(tag.name for tag in page.tags.all()),
-    )  # fmt: skip
+    return NotebookView(cells, page.runs.first() if page.pk else None)
 
 
 Tree = list[dict[str, Any]]
@@ -315,10 +303,9 @@ def docs_neighbours(page: Page, tree: Tree) -> tuple[Page | None, Page | None]:
 
 
 def search(query: str, count: int = 30) -> list[Any]:
-    """Published pages that a query finds, best first."""
-    words = query.replace("\0", "").strip()[:100]
-    if not words:
+    """Published pages that a query (as `words` gives it) finds, best first."""
+    if not query:
         return []
-    hits = list(Page.objects.live().public().search(words, operator="and")[:count])
+    hits = list(Page.objects.live().public().search(query, operator="and")[:count])
     by_id = {p.pk: p for p in Page.objects.filter(pk__in=[h.pk for h in hits]).specific()}
     return [by_id[h.pk] for h in hits]

@@ -12,7 +12,7 @@ from django.utils.text import slugify
 from wagtail.models import Page, Site
 
 from research import citation, selectors
-from research.models import BasePage, PaperPage
+from research.models import BasePage, NotebookPage, PaperPage
 
 register = template.Library()
 
@@ -47,12 +47,11 @@ def page_meta(context: template.Context, page: BasePage) -> SafeString:
         ("og:image:width", "1200"), ("og:image:height", "630"), ("og:image:alt", page.title),
     ]  # fmt: skip
     tags = format_html_join("\n  ", '<meta property="{}" content="{}">', rows)
-    markdown = "/index.md" if page.depth == 2 else f"{page.url.rstrip('/')}.md"
     return format_html(
         '<link rel="canonical" href="{}">\n  '
         '<link rel="alternate" type="text/markdown" href="{}">\n  '
         '<meta name="twitter:card" content="summary_large_image">\n  {}\n  {}',
-        address, markdown, tags, _json_ld(page.structured_data(request)),
+        address, page.markdown_url, tags, _json_ld(page.structured_data(request)),
     )  # fmt: skip
 
 
@@ -76,6 +75,14 @@ def feedback_link(context: template.Context, page: Page) -> str:
         {"title": f"Docs: {page.title}", "body": request.build_absolute_uri(page.url)}
     )
     return f"https://github.com/{repository}/issues/new?{title}"
+
+
+@register.simple_tag(takes_context=True)
+def notebook_links(context: template.Context, page: NotebookPage) -> dict[str, str]:
+    """Where a notebook opens in Colab and in Binder; empty where the repository is not named."""
+    chrome = context.get("chrome") or selectors.Chrome()
+    path = page.source_path
+    return {"colab": chrome.colab_of(path), "binder": chrome.binder_of(path)}
 
 
 @register.simple_tag
