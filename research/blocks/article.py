@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 from wagtail import blocks
 
-from research.blocks.sections import with_address
+from inference.errors import CATALOGUE
+from research.blocks.sections import Context, with_address
 
 LANGUAGES = [
     ("python", "Python"), ("javascript", "JavaScript"), ("shell", "cURL"), ("json", "JSON"),
@@ -34,10 +35,8 @@ class CodeTabsBlock(blocks.StructBlock):
             "tabs": [{"language": "python", "code": "print(1)"}]
         }
 
-    def get_context(
-        self, value: Any, parent_context: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context(value, parent_context=parent_context)
+    def get_context(self, value: Any, parent_context: Context | None = None) -> Context:
+        context: Context = super().get_context(value, parent_context=parent_context)
         labels = dict(LANGUAGES)
         context["tabs"] = [
             {
@@ -84,12 +83,8 @@ class ErrorsBlock(blocks.StructBlock):
         description = "The API's error codes, from the server itself."
         preview_value: ClassVar[dict[str, str]] = {"title": "Every error, by its code"}
 
-    def get_context(
-        self, value: Any, parent_context: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        from inference.errors import CATALOGUE
-
-        context: dict[str, Any] = super().get_context(value, parent_context=parent_context)
+    def get_context(self, value: Any, parent_context: Context | None = None) -> Context:
+        context: Context = super().get_context(value, parent_context=parent_context)
         context["errors"] = CATALOGUE
         return context
 

@@ -5,18 +5,19 @@ from typing import Any, ClassVar
 from wagtail import blocks
 
 from research import selectors, snippets
-from research.blocks.sections import FigureMixin, sample_choices
+from research.blocks.sections import (
+    Context,
+    FigureMixin,
+    HeadedBlock,
+    IntroducedBlock,
+    sample_choices,
+)
 from research.validators import validate_anchor, validate_link
 
-Context = dict[str, Any]
 
-
-class PlaygroundBlock(FigureMixin):
+class PlaygroundBlock(FigureMixin, IntroducedBlock):
     """The playground itself, opened in place: no signup, nothing is loaded before it is asked for."""
 
-    eyebrow = blocks.CharBlock(required=False, max_length=60)
-    title = blocks.CharBlock(max_length=120)
-    text = blocks.TextBlock(required=False)
     open_label = blocks.CharBlock(default="Open it here", max_length=40)
     sample = blocks.ChoiceBlock(
         choices=sample_choices, required=False, help_text="The figure beside."
@@ -33,12 +34,8 @@ class PlaygroundBlock(FigureMixin):
         preview_value: ClassVar[Context] = {"title": "Ask it now.", "open_label": "Open it here"}
 
 
-class TeaserBlock(blocks.StructBlock):
+class TeaserBlock(IntroducedBlock):
     """Three columns: papers and benchmarks, notebooks, challenges; each the newest, live."""
-
-    eyebrow = blocks.CharBlock(required=False, max_length=60)
-    title = blocks.CharBlock(max_length=120)
-    text = blocks.TextBlock(required=False)
 
     class Meta:
         icon = "openquote"
@@ -73,11 +70,9 @@ class StageBlock(blocks.StructBlock):
     )  # fmt: skip
 
 
-class PipelineBlock(blocks.StructBlock):
+class PipelineBlock(HeadedBlock):
     """How the model is trained: stages, one open at a time, each with its paper and its notebook."""
 
-    eyebrow = blocks.CharBlock(required=False, max_length=60)
-    title = blocks.CharBlock(max_length=120)
     text = blocks.RichTextBlock(required=False, features=["bold", "italic", "link"])
     stages = blocks.ListBlock(StageBlock(), min_num=1)
     call_label = blocks.CharBlock(required=False, max_length=40)
@@ -94,12 +89,8 @@ class PipelineBlock(blocks.StructBlock):
         }
 
 
-class SdkBlock(blocks.StructBlock):
+class SdkBlock(IntroducedBlock):
     """The quickstart in three languages; Run sends the request to this server."""
-
-    eyebrow = blocks.CharBlock(required=False, max_length=60)
-    title = blocks.CharBlock(max_length=120)
-    text = blocks.TextBlock(required=False)
 
     class Meta:
         icon = "code"
@@ -126,12 +117,9 @@ class DomainBlock(blocks.StructBlock):
     )
 
 
-class DomainsBlock(blocks.StructBlock):
+class DomainsBlock(IntroducedBlock):
     """Demonstrations by field; each opens the playground with its image and prompt."""
 
-    eyebrow = blocks.CharBlock(required=False, max_length=60)
-    title = blocks.CharBlock(max_length=120)
-    text = blocks.TextBlock(required=False)
     domains = blocks.ListBlock(DomainBlock(), min_num=1)
 
     class Meta:
@@ -153,11 +141,9 @@ class DomainsBlock(blocks.StructBlock):
         return context
 
 
-class FactsBlock(blocks.StructBlock):
+class FactsBlock(HeadedBlock):
     """A narrow slice of facts, each with its source."""
 
-    eyebrow = blocks.CharBlock(required=False, max_length=60)
-    title = blocks.CharBlock(max_length=120)
     facts = blocks.ListBlock(
         blocks.StructBlock(
             [
@@ -179,12 +165,8 @@ class FactsBlock(blocks.StructBlock):
         }
 
 
-class RoadmapBlock(blocks.StructBlock):
+class RoadmapBlock(IntroducedBlock):
     """The roadmap's cards, from their own pages."""
-
-    eyebrow = blocks.CharBlock(required=False, max_length=60)
-    title = blocks.CharBlock(max_length=120)
-    text = blocks.TextBlock(required=False)
 
     class Meta:
         icon = "date"

@@ -10,25 +10,39 @@ from leaderboard import selectors as leaderboard
 from research import selectors, snippets
 from research.validators import validate_link
 
+Context = dict[str, Any]
+ACCENTS = [(a, a.title()) for a in ("blue", "purple", "teal", "green", "amber", "slate")]
+
 
 def sample_choices() -> list[tuple[str, str]]:
     """The samples an editor may choose."""
     return [(s.slug, s.alt) for s in SAMPLES]
 
 
-def with_address(code: str, parent_context: dict[str, Any] | None) -> str:
+def with_address(code: str, parent_context: Context | None) -> str:
     """Code with this server's address in the place of {base_url}."""
     base = snippets.address_of((parent_context or {}).get("request"))
     return code.replace("{base_url}", f"{base}/v1").replace("{site}", base)
 
 
+class HeadedBlock(blocks.StructBlock):
+    """A section under a title."""
+
+    eyebrow = blocks.CharBlock(required=False, max_length=60)
+    title = blocks.CharBlock(max_length=120)
+
+
+class IntroducedBlock(HeadedBlock):
+    """A section under a title, with a sentence or two."""
+
+    text = blocks.TextBlock(required=False)
+
+
 class FigureMixin(blocks.StructBlock):
     """Adds the sample's figure (image with the model's own answer) to the template."""
 
-    def get_context(
-        self, value: Any, parent_context: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context(value, parent_context=parent_context)
+    def get_context(self, value: Any, parent_context: Context | None = None) -> Context:
+        context: Context = super().get_context(value, parent_context=parent_context)
         context["figure"] = selectors.answer_figure(
             value.get("sample") or "", value.get("skill") or "detect"
         )
@@ -56,10 +70,8 @@ class HeroBlock(FigureMixin):
     sample = blocks.ChoiceBlock(choices=sample_choices, help_text="The figure's image.")
     skill = blocks.ChoiceBlock(choices=[("detect", "Boxes"), ("query", "Answer")], default="detect")
 
-    def get_context(
-        self, value: Any, parent_context: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context(value, parent_context=parent_context)
+    def get_context(self, value: Any, parent_context: Context | None = None) -> Context:
+        context: Context = super().get_context(value, parent_context=parent_context)
         if value.get("figure") == "chart":
             context["charts"] = leaderboard.mini_benchmark()
         return context
@@ -80,18 +92,13 @@ class HeroBlock(FigureMixin):
         }
 
 
-class FeatureBlock(FigureMixin):
+class FeatureBlock(FigureMixin, HeadedBlock):
     """A claim with its evidence beside it."""
 
-    eyebrow = blocks.CharBlock(required=False, max_length=60)
-    title = blocks.CharBlock(max_length=120)
     text = blocks.RichTextBlock(features=["bold", "italic", "link", "code", "ul"])
     link_label = blocks.CharBlock(required=False, max_length=40)
     link_url = blocks.CharBlock(required=False, max_length=200, validators=[validate_link])
-    accent = blocks.ChoiceBlock(
-        choices=[(a, a.title()) for a in ("blue", "purple", "teal", "green", "amber", "slate")],
-        default="green",
-    )
+    accent = blocks.ChoiceBlock(choices=ACCENTS, default="green")
     flip = blocks.BooleanBlock(required=False, help_text="Figure on the left.")
     sample = blocks.ChoiceBlock(choices=sample_choices, required=False)
     skill = blocks.ChoiceBlock(
@@ -119,11 +126,9 @@ class FeatureBlock(FigureMixin):
         }
 
 
-class RowsBlock(blocks.StructBlock):
+class RowsBlock(HeadedBlock):
     """A list of terms, each with a sentence or two: what works, what comes."""
 
-    eyebrow = blocks.CharBlock(required=False, max_length=60)
-    title = blocks.CharBlock(max_length=120)
     rows = blocks.ListBlock(
         blocks.StructBlock(
             [
@@ -175,20 +180,15 @@ class CodeBlock(blocks.StructBlock):
         description = "Code with a copy button; {base_url} is replaced by this server's address."
         preview_value: ClassVar[dict[str, str]] = {"language": "Python", "code": "print('hello')"}
 
-    def get_context(
-        self, value: Any, parent_context: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context(value, parent_context=parent_context)
+    def get_context(self, value: Any, parent_context: Context | None = None) -> Context:
+        context: Context = super().get_context(value, parent_context=parent_context)
         context["code"] = with_address(value["code"], parent_context)
         return context
 
 
-class VariantsBlock(blocks.StructBlock):
+class VariantsBlock(IntroducedBlock):
     """The installed variants side by side, as this server measured them, with what they cost."""
 
-    eyebrow = blocks.CharBlock(required=False, max_length=60)
-    title = blocks.CharBlock(max_length=120)
-    text = blocks.TextBlock(required=False)
     node_price = blocks.DecimalBlock(
         required=False,
         min_value=0,
@@ -207,10 +207,8 @@ class VariantsBlock(blocks.StructBlock):
         description = "Memory, latency and accuracy of each variant, from this server's own runs."
         preview_value: ClassVar[dict[str, str]] = {"title": "What a precision costs"}
 
-    def get_context(
-        self, value: Any, parent_context: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context(value, parent_context=parent_context)
+    def get_context(self, value: Any, parent_context: Context | None = None) -> Context:
+        context: Context = super().get_context(value, parent_context=parent_context)
         context["measurements"] = inference.latest_measurements()
         price = value.get("node_price")
         context["costs"] = [
@@ -228,10 +226,7 @@ class CallBlock(blocks.StructBlock):
     text = blocks.TextBlock(required=False)
     label = blocks.CharBlock(max_length=40)
     url = blocks.CharBlock(max_length=200, validators=[validate_link])
-    accent = blocks.ChoiceBlock(
-        choices=[(a, a.title()) for a in ("blue", "purple", "teal", "green", "amber", "slate")],
-        default="green",
-    )
+    accent = blocks.ChoiceBlock(choices=ACCENTS, default="green")
 
     class Meta:
         icon = "bullhorn"
