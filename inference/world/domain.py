@@ -86,6 +86,11 @@ def here_question(items: tuple[WorldObject, ...], rng: random.Random) -> QA | No
     return QA("here", "What is here?", article(o.phrase), (x, y))
 
 
+def scene_question(answer: str, rng: random.Random) -> QA:
+    """What the whole image is."""
+    return QA("scene", rng.choice(("What is this?", "What does the image show?")), answer)
+
+
 def count_wording(rng: random.Random) -> str:
     """One of the ways to ask "how many"."""
     return rng.choice(

@@ -16,6 +16,7 @@ from inference.world.domain import (
     existence_wording,
     here_question,
     place_question,
+    scene_question,
     sentence,
 )
 from inference.world.scenes import Scene, WorldObject
@@ -134,8 +135,7 @@ def _ask_here(scene: Scene, rng: random.Random) -> QA | None:
 def _ask_scene(scene: Scene, rng: random.Random) -> QA:
     if rng.random() < 0.5:
         return QA("scene", rng.choice(("Is this a real scan?", "Is this a real X-ray?")), "no")
-    wording = rng.choice(("What is this?", "What does the image show?"))
-    return QA("scene", wording, "a synthetic phantom")
+    return scene_question("a synthetic phantom", rng)
 
 
 def targets(scene: Scene, rng: random.Random) -> tuple[str, list[WorldObject]]:

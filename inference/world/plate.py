@@ -12,6 +12,7 @@ from inference.world.domain import (
     existence_wording,
     here_question,
     place_question,
+    scene_question,
     sentence,
 )
 from inference.world.drawing import shade
@@ -211,7 +212,7 @@ def _ask_here(scene: Scene, rng: random.Random) -> QA | None:
 
 
 def _ask_scene(scene: Scene, rng: random.Random) -> QA:
-    return QA("scene", rng.choice(("What is this?", "What does the image show?")), "a metal plate")
+    return scene_question("a metal plate", rng)
 
 
 def targets(scene: Scene, rng: random.Random) -> tuple[str, list[WorldObject]]:

@@ -13,6 +13,7 @@ from inference.world.domain import (
     count_wording,
     existence_wording,
     here_question,
+    scene_question,
     sentence,
 )
 from inference.world.drawing import shade
@@ -23,6 +24,7 @@ GAP = "gap"
 MAX_ALIKE = 6
 """No scene holds more of one product."""
 _SHEET = Path(__file__).parent / "glyphs" / "products.webp"
+GLYPH_LICENCE = _SHEET.with_name("LICENSE.txt")
 _CELL, _PER_ROW = 96, 8
 _ROW_NAMES = {2: ("top", "bottom"), 3: ("top", "middle", "bottom")}
 _PANELS = ((226, 228, 232), (205, 190, 168), (92, 98, 108), (168, 186, 196))
@@ -219,7 +221,7 @@ def _ask_here(scene: Scene, rng: random.Random) -> QA | None:
 
 
 def _ask_scene(scene: Scene, rng: random.Random) -> QA:
-    return QA("scene", rng.choice(("What is this?", "What does the image show?")), "a retail shelf")
+    return scene_question("a retail shelf", rng)
 
 
 def targets(scene: Scene, rng: random.Random) -> tuple[str, list[WorldObject]]:
