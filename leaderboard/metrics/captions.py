@@ -9,7 +9,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -120,7 +119,7 @@ class DocumentFrequency:
             rarity = log_images - math.log(max(1.0, self.counts[gram]))
             weights[len(gram) - 1][gram] = count * rarity
         norms = [math.sqrt(sum(w * w for w in order.values())) for order in weights]
-        return weights, norms, len(list(pairwise(tokens)))
+        return weights, norms, max(0, len(tokens) - 1)
 
 
 def cider_d(

@@ -13,12 +13,14 @@ _DIGITS_COMMA = re.compile(r"\d,\d")
 # 32 by passing a flag as a count. Both are kept: scores must agree.
 _PERIOD = re.compile(r"\.(?!\d)")
 _MOST_PERIODS = 32
-_NUMBERS = {
-    word: str(number)
+_COUNTS = {
+    word: number
     for number, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
     )
-} | {"none": "0"}  # fmt: skip
+} | {"none": 0}  # fmt: skip
+_NUMBERS = {word: str(number) for word, number in _COUNTS.items() if number <= 10}
+"""The official VQA evaluation knows them to ten."""
 _ARTICLES = frozenset(("a", "an", "the"))
 _ONE_APOSTROPHE = [
     "ain't",
@@ -211,14 +213,6 @@ def pope(said_yes: np.ndarray, is_yes: np.ndarray) -> PopeScore:
         2 * precision * recall / both if both else 0.0,
         said / count if count else 0.0,
     )
-
-
-_COUNTS = {
-    word: number
-    for number, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
-    )
-} | {"none": 0}  # fmt: skip
 
 
 def read_count(answer: str) -> int | None:
