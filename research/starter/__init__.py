@@ -20,6 +20,7 @@ from wagtail.images import get_image_model
 from wagtail.models import Page, Site
 
 from inference.world.samples import SAMPLE_DIR, SAMPLES
+from inference.world.shelf import GLYPH_LICENCE
 from leaderboard import services as leaderboard
 from research.models import (
     Author,
@@ -90,11 +91,19 @@ class _Loader:
         self._new.append(page.pk)
         return page
 
+    def is_new(self, page: Page) -> bool:
+        """Whether this loader made the page: only then its tags, authors and files are filled in."""
+        return page.pk in self._new
+
     def publish(self) -> None:
         """Give what was made its first revision, so that it has a date, a past to compare with,
         and a redirect when an editor moves it."""
         for page in Page.objects.filter(pk__in=self._new).specific():
             page.save_revision().publish()
+
+
+def _without(entry: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {k: v for k, v in entry.items() if k not in names}
 
 
 def _touched(page: Page) -> bool:
@@ -131,8 +140,7 @@ def starter_load(*, base_url: str, dev_scenes: int = 120) -> list[str]:
             site_name="Moondream hub",
         )  # fmt: skip
     for entry in site.PAGES:
-        fields = {k: v for k, v in entry.items() if k not in ("type", "slug")}
-        load.child(home, entry["type"], entry["slug"], **fields)
+        load.child(home, entry["type"], entry["slug"], **_without(entry, "type", "slug"))
     research = load.child(
         home, ResearchPage, "research", title="Research", accent="purple",
         headline="Numbers anyone can check.",
@@ -140,8 +148,7 @@ def starter_load(*, base_url: str, dev_scenes: int = 120) -> list[str]:
     )  # fmt: skip
     shelves = {
         fields["slug"]: load.child(
-            research, kind, fields["slug"], accent="purple",
-            **{k: v for k, v in fields.items() if k != "slug"},
+            research, kind, fields["slug"], accent="purple", **_without(fields, "slug")
         )
         for kind, fields in SHELVES
     }  # fmt: skip
@@ -165,21 +172,12 @@ def starter_load(*, base_url: str, dev_scenes: int = 120) -> list[str]:
 def _papers(load: _Loader, shelf: Page) -> dict[str, PaperPage]:
     found = {}
     for entry in json.loads((HERE / "papers.json").read_text()):
-        fields = {
-            k: v for k, v in entry.items() if k not in ("authors", "sections", "tags", "slug")
-        }
+        fields = _without(entry, "authors", "sections", "tags", "slug")
         fields["published_on"] = date.fromisoformat(fields["published_on"])
-        before = len(load.made)
         page = load.child(shelf, PaperPage, entry["slug"], accent="purple", **fields)
-        if len(load.made) > before:
-            page.authors.set(
-                [Author(name=name, sort_order=n) for n, name in enumerate(entry["authors"])]
-            )
-            page.sections.set(
-                [PaperSection(sort_order=n, **s) for n, s in enumerate(entry["sections"])]
-            )
-            page.tags.set(entry["tags"])
-            page.save()
+        if load.is_new(page):
+            people = [Author(name=name) for name in entry["authors"]]
+            _fill(page, people, entry["sections"], entry["tags"])
         found[entry["slug"]] = page
     report = _report(load, shelf)
     if report:
@@ -209,11 +207,21 @@ def _report(load: _Loader, shelf: Page) -> PaperPage | None:
         abstract=about["abstract"], published_on=date.fromisoformat(about["published_on"]),
         venue="Moondream hub", licence="CC-BY-4.0", pdf=pdf,
     )  # fmt: skip
-    page.authors.set([Author(name="Moondream hub", is_group=True)])
-    page.sections.set([PaperSection(sort_order=n, **s) for n, s in enumerate(about["sections"])])
-    page.tags.set(["this project", "vision encoder", "localisation"])
-    page.save()
+    people = [Author(name="Moondream hub", is_group=True)]
+    _fill(page, people, about["sections"], ["this project", "vision encoder", "localisation"])
     return page
+
+
+def _fill(
+    page: PaperPage, authors: list[Author], sections: list[dict[str, Any]], tags: list[str]
+) -> None:
+    """Give a new paper its authors and sections, in order, and its tags."""
+    for order, author in enumerate(authors):
+        author.sort_order = order
+    page.authors.set(authors)
+    page.sections.set([PaperSection(sort_order=n, **s) for n, s in enumerate(sections)])
+    page.tags.set(tags)
+    page.save()
 
 
 def _picture(slug: str) -> Any:
@@ -233,14 +241,13 @@ def _notebooks(load: _Loader, shelf: Page) -> dict[str, NotebookPage]:
     found = {}
     for file in sorted(NOTEBOOKS.glob("*.ipynb")):
         about = json.loads(file.read_text())["metadata"]["hub"]
-        before = len(load.made)
         page = load.child(
             shelf, NotebookPage, about["slug"], accent="purple", title=about["title"],
             lede=about["lede"], published_on=date.fromisoformat(about["published_on"]),
             file=ContentFile(file.read_bytes(), name=file.name),
             source_path=f"notebooks/{file.name}", thumbnail=_picture(about["sample"]),
         )  # fmt: skip
-        if len(load.made) > before:
+        if load.is_new(page):
             page.tags.set(about["tags"])
             page.save()
         found[about["slug"]] = page
@@ -278,10 +285,7 @@ def dev_split(count: int = 120) -> bytes:
             )  # fmt: skip
         text = "".join(json.dumps(line) + "\n" for line in lines)
         archive.writestr(_entry("scenes.jsonl"), text)
-        archive.writestr(
-            _entry("LICENSE.txt"),
-            (settings.BASE_DIR / "inference/world/glyphs/LICENSE.txt").read_text(),
-        )
+        archive.writestr(_entry("LICENSE.txt"), GLYPH_LICENCE.read_text())
     return out.getvalue()
 
 
@@ -294,10 +298,9 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 def _datasets(load: _Loader, shelf: Page, dev_scenes: int) -> None:
     for entry in news.DATASETS:
-        fields = {k: v for k, v in entry.items() if k not in ("slug", "tags")}
-        before = len(load.made)
+        fields = _without(entry, "slug", "tags")
         page = load.child(shelf, DatasetPage, entry["slug"], accent="purple", **fields)
-        if len(load.made) == before:
+        if not load.is_new(page):
             continue
         page.tags.set(entry["tags"])
         if entry["slug"] == "drawn-world":
@@ -316,14 +319,14 @@ def _datasets(load: _Loader, shelf: Page, dev_scenes: int) -> None:
 
 def _news(load: _Loader, shelves: dict[str, Any], papers: dict[str, PaperPage]) -> None:
     for entry in news.RELEASES:
-        fields = {k: v for k, v in entry.items() if k not in ("slug", "paper")}
+        fields = _without(entry, "slug", "paper")
         fields["paper"] = papers.get(entry.get("paper", ""))
         load.child(shelves["releases"], ReleasePage, entry["slug"], accent="purple", **fields)
     for entry in news.ROADMAP:
-        fields = {k: v for k, v in entry.items() if k != "slug"}
+        fields = _without(entry, "slug")
         load.child(shelves["roadmap"], RoadmapItemPage, entry["slug"], accent="purple", **fields)
     for entry in news.CHALLENGES:
-        fields = {k: v for k, v in entry.items() if k not in ("slug", "tags")}
+        fields = _without(entry, "slug", "tags")
         load.child(shelves["challenges"], ChallengePage, entry["slug"], accent="purple", **fields)
 
 
@@ -373,8 +376,7 @@ def _stage(
 ) -> dict[str, Any]:
     """A stage of the pipeline with its pages in the place of their slugs."""
     sources = (papers.get(stage["paper"]), notebooks.get(stage["notebook"]))
-    kept = {k: v for k, v in stage.items() if k not in ("paper", "notebook")}
-    return kept | {"sources": [page for page in sources if page]}
+    return _without(stage, "paper", "notebook") | {"sources": [page for page in sources if page]}
 
 
 def _navigation(of: Site) -> None:
