@@ -3,7 +3,7 @@ const dialog = document.querySelector("[data-playground-dialog]");
 let opener = null;
 let loaded = false;
 
-async function loadPlayground(body, options) {
+async function mountPlayground(body) {
   const response = await fetch("/playground/panel/", { headers: { Accept: "text/html" } });
   if (!response.ok) throw new Error(`status ${response.status}`);
   const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -19,7 +19,18 @@ async function loadPlayground(body, options) {
   // The script first: a form that is there before it would post itself and leave the page.
   const { mount } = await import(panel.dataset.module);
   body.replaceChildren(document.importNode(panel, true));
-  mount(body.querySelector("[data-playground]"), { embedded: true, ...options });
+  mount(body.querySelector("[data-playground]"), { embedded: true });
+}
+
+// False where the panel could not be loaded; the reader is told how to go on.
+async function loadPlayground(body) {
+  try {
+    await mountPlayground(body);
+    return true;
+  } catch {
+    body.innerHTML = '<p role="alert">The playground could not be loaded. <a href="/playground/">Open it as a page</a> instead.</p>';
+    return false;
+  }
 }
 
 async function openPlayground(event) {
@@ -28,14 +39,7 @@ async function openPlayground(event) {
   event.preventDefault();
   opener = event.currentTarget;
   dialog.showModal();
-  if (loaded) return;
-  const body = dialog.querySelector("[data-body]");
-  try {
-    await loadPlayground(body);
-    loaded = true;
-  } catch {
-    body.innerHTML = '<p role="alert">The playground could not be loaded. <a href="/playground/">Open it as a page</a> instead.</p>';
-  }
+  loaded ||= await loadPlayground(dialog.querySelector("[data-body]"));
 }
 
 if (dialog) {
@@ -64,13 +68,7 @@ for (const embed of document.querySelectorAll("[data-embed]")) {
   embed.addEventListener("toggle", async () => {
     if (!embed.open || embed.dataset.loaded) return;
     embed.dataset.loaded = "yes";
-    const body = embed.querySelector("[data-body]");
-    try {
-      await loadPlayground(body);
-    } catch {
-      delete embed.dataset.loaded;
-      body.innerHTML = '<p role="alert">The playground could not be loaded. <a href="/playground/">Open it as a page</a> instead.</p>';
-    }
+    if (!(await loadPlayground(embed.querySelector("[data-body]")))) delete embed.dataset.loaded;
   });
 }
 
