@@ -37,6 +37,14 @@ async function openPlayground(event) {
   if (!dialog || typeof dialog.showModal !== "function") return; // the link works by itself
   if (event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
+  const inPage = document.querySelector("[data-embed][data-loaded]");
+  if (inPage) {
+    // One panel a page: its fields have ids.
+    inPage.open = true;
+    inPage.scrollIntoView();
+    inPage.querySelector("summary").focus({ preventScroll: true });
+    return;
+  }
   opener = event.currentTarget;
   dialog.showModal();
   loaded ||= await loadPlayground(dialog.querySelector("[data-body]"));
@@ -68,6 +76,8 @@ for (const embed of document.querySelectorAll("[data-embed]")) {
   embed.addEventListener("toggle", async () => {
     if (!embed.open || embed.dataset.loaded) return;
     embed.dataset.loaded = "yes";
+    if (loaded) dialog.querySelector("[data-body]").replaceChildren();
+    loaded = false;
     if (!(await loadPlayground(embed.querySelector("[data-body]")))) delete embed.dataset.loaded;
   });
 }

@@ -48,6 +48,22 @@ def test_the_playground_opens_in_the_page_and_answers(page: Page) -> None:
     expect(embed.locator("[data-confidence]")).not_to_have_text("–")
 
 
+def test_a_page_holds_one_playground_at_a_time(page: Page) -> None:
+    page.goto("/")
+    call = page.locator(".site-header [data-open-playground]")
+    call.click()
+    expect(page.locator("dialog [data-run]")).to_be_visible()
+    page.keyboard.press("Escape")
+    embed = page.locator("[data-embed]")
+    embed.locator("summary").click()
+    expect(embed.locator("[data-run]")).to_be_visible()
+    assert page.locator("#pg-question").count() == 1
+    call.click()
+    expect(page.locator("dialog")).to_be_hidden()
+    expect(embed.locator("summary").first).to_be_focused()
+    expect(embed).to_be_in_viewport()
+
+
 def test_the_sdk_panel_runs_the_request_its_code_shows(page: Page) -> None:
     page.goto("/")
     panel = page.locator("[data-sdk]")
