@@ -5,6 +5,7 @@ begin on are kept beside the template; the starter content publishes them.
 """
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +51,25 @@ class Command(BaseCommand):
             page.pdf(path=file, prefer_css_page_size=True, tagged=True)
             browser.close()
         pages = [p.extract_text() for p in PdfReader(file).pages]
-        sections = [
-            {
-                "anchor": anchor, "title": title, "text": f"<p>{text}</p>",
-                "page": next(n for n, p in enumerate(pages, 1) if f"{number}. {title}" in p),
-            }
-            for number, (anchor, (title, text)) in enumerate(SECTIONS.items(), 1)
-        ]  # fmt: skip
         about = {
-            "abstract": facts["abstract"], "published_on": facts["day"], "sections": sections,
+            "abstract": facts["abstract"], "published_on": facts["day"],
+            "sections": sections_of(pages),
         }  # fmt: skip
         (FOLDER / "report.json").write_text(json.dumps(about, indent=1) + "\n")
         self.stdout.write(f"Wrote {file}, {len(pages)} pages.")
+
+
+def sections_of(pages: list[str]) -> list[dict[str, Any]]:
+    """The sections with the page each begins on, from the text of the pages."""
+    # Ligatures come out of a PDF as one character: "Conﬁdence".
+    plain = [unicodedata.normalize("NFKC", page) for page in pages]
+    return [
+        {
+            "anchor": anchor, "title": title, "text": f"<p>{text}</p>",
+            "page": next(n for n, p in enumerate(plain, 1) if f"{number}. {title}" in p),
+        }
+        for number, (anchor, (title, text)) in enumerate(SECTIONS.items(), 1)
+    ]  # fmt: skip
 
 
 def report(scores: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
