@@ -40,21 +40,25 @@ class BleuStats:
     lengths: np.ndarray
     """(N, 2) of the candidate, and of the closest reference (the shorter of two)."""
 
-    def corpus(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """BLEU-1…4 in 0..1 over all images, or over the rows of a resample: (4,) or (R, 4).
+    def table(self) -> np.ndarray:
+        """(N, 10) the three side by side; sums of its rows are what `bleu_of` reads."""
+        return np.hstack([self.correct, self.guessed, self.lengths])
 
-        Args:
-            rows: (R, n) indices of images.
-        """
-        index = np.arange(len(self.correct))[None] if rows is None else rows
-        correct, guessed = self.correct[index].sum(1), self.guessed[index].sum(1)
-        candidate, reference = self.lengths[index].sum(1).T
-        precisions = (correct + _TINY) / (guessed + _SMALL)
-        scores = np.cumprod(precisions, axis=1) ** (1 / np.arange(1, ORDERS + 1))
-        ratio = (candidate + _TINY) / (reference + _SMALL)
-        penalty = np.where(ratio < 1, np.exp(1 - 1 / ratio), 1.0)
-        result: np.ndarray = scores * penalty[:, None]
-        return result[0] if rows is None else result
+    def corpus(self) -> np.ndarray:
+        """BLEU-1…4 in 0..1 over all images: (4,)."""
+        return bleu_of(self.table().sum(0, keepdims=True))[0]
+
+
+def bleu_of(sums: np.ndarray) -> np.ndarray:
+    """BLEU-1…4 of summed statistics: (R, 10) → (R, 4)."""
+    correct, guessed = sums[:, :ORDERS], sums[:, ORDERS : 2 * ORDERS]
+    candidate, reference = sums[:, -2], sums[:, -1]
+    precisions = (correct + _TINY) / (guessed + _SMALL)
+    scores = np.cumprod(precisions, axis=1) ** (1 / np.arange(1, ORDERS + 1))
+    ratio = (candidate + _TINY) / (reference + _SMALL)
+    penalty = np.where(ratio < 1, np.exp(1 - 1 / np.minimum(ratio, 1)), 1.0)
+    result: np.ndarray = scores * penalty[:, None]
+    return result
 
 
 def bleu_stats(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> BleuStats:

@@ -1,7 +1,8 @@
 """How sure a score is, and whether two differ: bootstrap, paired tests, ranks with ties.
 
-Everything is seeded and vectorised over resamples; a statistic is the mean of per-item scores, or
-any function of resampled rows (`leaderboard.metrics.captions.BleuStats.corpus`).
+Everything is seeded and vectorised over resamples. A resample is a weight for each unit (an item, or
+the image that several items are about), so a statistic is any function of weighted units: the mean of
+scores, BLEU's ratio of sums, or COCO's average precision.
 """
 
 import math
@@ -13,9 +14,11 @@ import numpy as np
 RESAMPLES = 1000
 _CHUNK = 2_000_000
 """Indices drawn at once: bounds the memory of a large benchmark."""
+_MANY = 2000
+"""Differences from which on the sum of random signs is normal to more digits than resampling gives."""
 
 Statistic = Callable[[np.ndarray], np.ndarray]
-"""(R, n) rows → (R,) values."""
+"""(R, U) weights of U units, such as images → (R,) values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +30,38 @@ class Interval:
     high: float
 
 
-def _resampled(
-    statistic: Statistic, count: int, resamples: int, seed: int, clusters: np.ndarray | None
-) -> np.ndarray:
-    """The statistic on `resamples` resamples of items, or of clusters of items: (resamples,)."""
-    rng = np.random.default_rng(seed)
+def sums_by_unit(table: np.ndarray, clusters: np.ndarray | None) -> np.ndarray:
+    """(N, K) figures of items added up by what they belong to: (U, K); without clusters each item
+    is a unit."""
     if clusters is None:
-        chunk = max(1, _CHUNK // max(1, count))
-        parts = [
-            statistic(rng.integers(0, count, (min(chunk, resamples - start), count)))
-            for start in range(0, resamples, chunk)
-        ]
-        return np.concatenate(parts)
+        return table
     _, labels = np.unique(clusters, return_inverse=True)
-    members = [np.flatnonzero(labels == c) for c in range(labels.max() + 1)]
-    values = np.empty(resamples)
-    for at in range(resamples):
-        drawn = rng.integers(0, len(members), len(members))
-        values[at] = statistic(np.concatenate([members[c] for c in drawn])[None])[0]
-    return values
+    sums = np.zeros((int(labels.max()) + 1, table.shape[1]))
+    np.add.at(sums, labels, table)
+    return sums
+
+
+def bootstrap_of(
+    statistic: Statistic,
+    units: int,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+) -> Interval:
+    """A percentile-bootstrap interval (Efron & Tibshirani 1993, 13.3) of any statistic of weighted
+    units; a resample in which it is not defined does not count."""
+    rng = np.random.default_rng(seed)
+    chunk = max(1, _CHUNK // max(1, units))
+    drawn = []
+    for start in range(0, resamples, chunk):
+        rows = rng.integers(0, units, (min(chunk, resamples - start), units))
+        weights = np.stack([np.bincount(row, minlength=units) for row in rows])
+        drawn.append(statistic(weights.astype(float)))
+    value = float(statistic(np.ones((1, units)))[0])
+    tail = (1 - level) / 2
+    low, high = np.nanquantile(np.concatenate(drawn), (tail, 1 - tail))
+    return Interval(value, float(low), float(high))
 
 
 def bootstrap(
@@ -55,32 +71,32 @@ def bootstrap(
     resamples: int = RESAMPLES,
     level: float = 0.95,
     clusters: np.ndarray | None = None,
-    statistic: Statistic | None = None,
 ) -> Interval:
-    """A percentile-bootstrap interval (Efron & Tibshirani 1993, 13.3) of the mean, or of a statistic.
+    """The interval of a mean.
 
     Args:
         scores: (N,) per-item scores.
         clusters: (N,) what belongs together, such as the image a question is about; whole clusters
             are drawn then.
-        statistic: of rows; by default the mean of their scores.
 
     Raises:
         ValueError: no scores, or one that is not finite.
     """
     if not len(scores) or not np.isfinite(scores).all():
         raise ValueError("Finite scores are needed, at least one.")
-    chosen: Statistic = statistic or (lambda rows: scores[rows].mean(1))
-    value = float(chosen(np.arange(len(scores))[None])[0])
-    drawn = _resampled(chosen, len(scores), resamples, seed, clusters)
-    tail = (1 - level) / 2
-    low, high = np.quantile(drawn, (tail, 1 - tail))
-    return Interval(value, float(low), float(high))
+    sums = sums_by_unit(np.column_stack([scores, np.ones(len(scores))]), clusters)
+
+    def mean(weights: np.ndarray) -> np.ndarray:
+        total: np.ndarray = weights @ sums
+        return total[:, 0] / total[:, 1]
+
+    return bootstrap_of(mean, len(sums), seed=seed, resamples=resamples, level=level)
 
 
 def paired_p(a: np.ndarray, b: np.ndarray, *, seed: int = 0, resamples: int = 10_000) -> float:
     """Two-sided p of a difference in means of paired scores, by random sign flips (Fisher's
-    randomisation test); the observed arrangement counts, so it is never 0.
+    randomisation test); the observed arrangement counts, so it is never 0. With very many differences
+    the limit of that test is used.
 
     Raises:
         ValueError: not the same items.
@@ -92,6 +108,9 @@ def paired_p(a: np.ndarray, b: np.ndarray, *, seed: int = 0, resamples: int = 10
     if not len(changed):
         return 1.0
     observed = abs(changed.sum())
+    if len(changed) > _MANY:
+        spread = math.sqrt(2 * float((changed**2).sum()))
+        return max(1 / (resamples + 1), math.erfc(observed / spread))
     rng = np.random.default_rng(seed)
     chunk = max(1, _CHUNK // len(changed))
     extreme = 0

@@ -1,0 +1,21 @@
+"""Predictions in, scores out: what the worker runs, and what anybody can run at home.
+
+Nothing here imports Django. `python -m leaderboard.scoring caption references.jsonl predictions.jsonl`
+scores a public split as this site does; with `--check` it only reads the file.
+"""
+
+from leaderboard.scoring.files import (
+    MAX_BYTES,
+    Checked,
+    Problems,
+    read_items,
+    read_predictions,
+)
+from leaderboard.scoring.scores import SEED, Score, data_hash, score
+from leaderboard.scoring.tasks import TASKS
+from leaderboard.scoring.types import BadPrediction, Item, Metric, Task
+
+__all__ = [
+    "MAX_BYTES", "SEED", "TASKS", "BadPrediction", "Checked", "Item", "Metric", "Problems", "Score",
+    "Task", "data_hash", "read_items", "read_predictions", "score",
+]  # fmt: skip
