@@ -80,6 +80,7 @@ PHASES = (
     Phase(3500, ((0.0, FEW), (0.03, SOME), (0.1, WORLD)), warmup=200, sigma=(40.0, 8.0)),
     Phase(500, ((0.0, SIGNS),), rate=0.5, last=0.2),
     Phase(1000, ((0.0, SIGNED_WORLD),), rate=0.7, warmup=100),
+    Phase(350, ((0.0, SIGNED_WORLD),), rate=0.5, warmup=30),
 )
 
 
