@@ -351,13 +351,7 @@ async def job_events(request: HttpRequest, job_id: UUID) -> Any:
     """A job's events as server-sent events (`id`, `event`, `data`), from the beginning or after
     `Last-Event-ID`; ends with `result`, `error` or `cancelled`."""
     job = await sync_to_async(selectors.job_get)(job_id)
-    after = request.headers.get("Last-Event-ID", "")
-    return _sse(_event_lines(job, after if _is_stream_id(after) else stream.START))
-
-
-def _is_stream_id(value: str) -> bool:
-    first, _, second = value.partition("-")
-    return len(value) < 40 and first.isascii() and first.isdigit() and second.isdigit()
+    return _sse(_event_lines(job, stream.at(request.headers.get("Last-Event-ID", ""))))
 
 
 async def _event_lines(job: Job, after: str) -> AsyncIterator[str]:

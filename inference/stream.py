@@ -79,6 +79,13 @@ def cancel_requested(job_id: UUID | str) -> bool:
     return bool(client().exists(key(job_id, "cancel")))
 
 
+def at(event_id: str) -> str:
+    """Where to read on after an event a client names; the beginning if it is none."""
+    first, _, second = event_id.partition("-")
+    known = len(event_id) < 40 and first.isascii() and first.isdigit() and second.isdigit()
+    return event_id if known else START
+
+
 def history(job_id: UUID | str) -> list[Event]:
     """All events so far."""
     entries: Any = client().xrange(key(job_id))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from inference.world import DOMAINS, caption
 from inference.world.domains import kind_name
 from inference.world.evaluation import Item, held_out
-from leaderboard.metrics import bleu4, exact_match, f1_at_iou, point_errors
+from leaderboard.metrics.regions import f1_at_iou, point_errors
+from leaderboard.metrics.text import bleu4, exact_match
 
 if TYPE_CHECKING:
     from inference.engine import Moondream

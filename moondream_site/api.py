@@ -17,12 +17,13 @@ from inference.api import jobs_router
 from inference.api import router as skills_router
 from inference.errors import Busy, DomainError, InvalidInput, NotFound, TooLarge, Unsupported
 from inference.world.samples import InvalidSample
-from pricing.auth import ClientIdentity
+from leaderboard.api import router as leaderboards_router
+from pricing.auth import Account, ClientIdentity
 from pricing.throttling import AddressThrottle, too_many
 from research.selectors import register_schema
 
 _TYPES = {
-    400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error",
+    400: "invalid_request_error", 403: "permission_error", 401: "authentication_error", 404: "not_found_error",
     409: "conflict_error", 413: "invalid_request_error", 415: "invalid_request_error",
     422: "invalid_request_error", 429: "rate_limit_error", 503: "overloaded_error",
     504: "timeout_error",
@@ -84,6 +85,7 @@ api = HubAPI(
 )
 api.add_router("/v1", skills_router)
 api.add_router("/v1", jobs_router)
+api.add_router("/api/leaderboards", leaderboards_router, auth=[Account("submit")])
 
 
 @api.exception_handler(DomainError)

@@ -10,6 +10,7 @@ from wagtail.admin import urls as wagtailadmin_urls
 from wagtail.documents import urls as wagtaildocs_urls
 
 from moondream_site import api
+from moondream_site.accounts import account
 from moondream_site.design.views import styleguide
 
 
@@ -23,6 +24,10 @@ urlpatterns = [
     path("", api.urls()),
     path("v1/<path:rest>", api.nothing_here),
     path("playground/", include("playground.urls")),
+    path("leaderboards/", include("leaderboard.urls")),
+    path("account/", account, name="account"),
+    path("account/", include("pricing.urls")),
+    path("account/", include("allauth.urls")),
     path("status/", include("status.urls")),
     path("styleguide/", styleguide, name="styleguide"),
     path("django-admin/", admin.site.urls),

@@ -1,24 +1,73 @@
 """How callers of the API say who they are."""
 
 import hashlib
+from typing import Any
 
 from django.http import HttpRequest
+from ninja.utils import check_csrf
+
+from inference.errors import DomainError
+from pricing import selectors, services
+
+
+class Unauthorised(DomainError):
+    status, code = 401, "unauthorised"
+
+
+def token_of(request: HttpRequest) -> str:
+    """What the official clients send as `X-Moondream-Auth`, or a Bearer token; empty without."""
+    token = request.headers.get("X-Moondream-Auth", "").strip()
+    if not token:
+        scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+        token = value.strip() if scheme.lower() == "bearer" else ""
+    return token
 
 
 class ClientIdentity:
     """Gives every caller a stable, opaque `request.client_key`.
 
-    Official clients send `X-Moondream-Auth` (empty when they have no key) or a Bearer token. There
-    are no accounts yet, so any string is accepted and none grants more than another; it only tells
-    callers behind one address apart. Without one, the address stands in.
+    Asking the model needs no account: any string is accepted, and tells callers behind one address
+    apart. Without one, the address stands in.
     """
 
     def __call__(self, request: HttpRequest) -> str:
-        token = request.headers.get("X-Moondream-Auth", "").strip()
-        if not token:
-            scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-            token = value.strip() if scheme.lower() == "bearer" else ""
+        token = token_of(request)
         who = f"token:{token}" if token else f"address:{request.META.get('REMOTE_ADDR', '')}"
         key = hashlib.sha256(who.encode()).hexdigest()
         request.client_key = key  # type: ignore[attr-defined]
         return key
+
+
+class Account:
+    """Requires an account: an API key with a scope, or this site's own session with its CSRF token.
+
+    The user is `request.auth`.
+    """
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """
+        Raises:
+            Unauthorised: no key, or one that is unknown or revoked.
+            DomainError: the key is not for this (403).
+        """
+        token = token_of(request)
+        if not token and request.user.is_authenticated:
+            if check_csrf(request) is not None:
+                raise DomainError("The page has expired.", code="csrf", status=403, hint="Reload it.")  # fmt: skip
+            return request.user
+        key = selectors.key_of(token) if token else None
+        if key is None:
+            raise Unauthorised(
+                "An API key is needed." if not token else "This API key is not valid.",
+                hint="Make one at /account/keys/ and send it as Authorization: Bearer …",
+            )
+        if self.scope not in key.scopes:
+            raise DomainError(
+                f"This key may not be used to {self.scope}.", code="wrong_scope", status=403,
+                hint="Make a key with that scope at /account/keys/.",
+            )  # fmt: skip
+        services.key_used(key)
+        return key.user

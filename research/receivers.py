@@ -5,7 +5,8 @@ from wagtail.models import Site
 from wagtail.signals import page_published, page_unpublished, post_page_move
 
 from inference.models import Variant, VariantMeasurement
-from leaderboard.models import ReportedFigure
+from leaderboard.models import Benchmark, ReportedFigure
+from leaderboard.signals import top_entry_changed
 from research import page_cache
 from research.models import Navigation, NotebookRun
 
@@ -14,7 +15,16 @@ def connect() -> None:
     """Empty the page cache when something shown changes."""
     for signal in (page_published, page_unpublished, post_page_move):
         signal.connect(page_cache.forget_all, dispatch_uid="research-pages")
-    for model in (Navigation, Site, Variant, VariantMeasurement, ReportedFigure, NotebookRun):
+    top_entry_changed.connect(page_cache.forget_all, dispatch_uid="research-top")
+    for model in (
+        Navigation,
+        Site,
+        Variant,
+        VariantMeasurement,
+        ReportedFigure,
+        NotebookRun,
+        Benchmark,
+    ):
         for saved in (post_save, post_delete):
             saved.connect(
                 page_cache.forget_all, sender=model, dispatch_uid=f"research-{model.__name__}"

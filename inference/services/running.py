@@ -2,19 +2,17 @@
 
 import contextlib
 import logging
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-import redis
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.utils import timezone
 
-from inference import backends, images, selectors, stream
+from inference import backends, images, lease, selectors, stream
 from inference.errors import DomainError
 from inference.models import Job, Skill
 from inference.services.settling import fail, job_timed_out, settle, settle_cancelled
@@ -23,7 +21,6 @@ from inference.services.variants import variant_loaded
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-_LEASE_S = 6.0
 
 
 def job_run(*, job_id: UUID | str, worker: str) -> None:
@@ -35,39 +32,25 @@ def job_run(*, job_id: UUID | str, worker: str) -> None:
     """
     with contextlib.ExitStack() as held:
         # After a lost worker its lease runs out within seconds: worth waiting for.
-        lease = _leased(held, job_id, wait_s=_LEASE_S + 1)
-        if lease is None:
+        taken = lease.leased(held, job_id, wait_s=lease.SECONDS + 1)
+        if taken is None:
             logger.info("Job %s is being answered elsewhere", job_id)
             return
         job = _claim(job_id, worker)
         if job is None:
             return
-        jobs, leases = [job], [lease]
+        jobs, leases = [job], [taken]
         for other in _alike(job):
-            lease = _leased(held, other, wait_s=0)
-            companion = _claim(other, worker) if lease is not None else None
+            taken = lease.leased(held, other, wait_s=0)
+            companion = _claim(other, worker) if taken is not None else None
             if companion is not None:
                 jobs.append(companion)
-                leases.append(lease)
-        with _renewed(leases):
+                leases.append(taken)
+        with lease.renewed(leases):
             if len(jobs) == 1:
                 _answer(job)
             else:
                 _answer_together(jobs)
-
-
-def _leased(held: contextlib.ExitStack, job_id: UUID | str, *, wait_s: float) -> Any:
-    """The job's lease, released when `held` closes; None when another has it."""
-    lease = stream.client().lock(stream.key(job_id, "lease"), timeout=_LEASE_S, thread_local=False)
-    if not lease.acquire(blocking=wait_s > 0, blocking_timeout=wait_s or None):
-        return None
-
-    def let_go() -> None:
-        with contextlib.suppress(redis.exceptions.LockError):
-            lease.release()
-
-    held.callback(let_go)
-    return lease
 
 
 def _alike(job: Job) -> list[UUID]:
@@ -116,26 +99,6 @@ def _claim(job_id: UUID | str, worker: str) -> Job | None:
     for name, value in claim.items():
         setattr(job, name, value)
     return job
-
-
-@contextlib.contextmanager
-def _renewed(leases: Sequence[Any]) -> Iterator[None]:
-    """Renew leases from a thread while the body runs."""
-    done = threading.Event()
-
-    def renew() -> None:
-        while not done.wait(_LEASE_S / 3):
-            for lease in leases:
-                with contextlib.suppress(redis.exceptions.RedisError):
-                    lease.reacquire()
-
-    thread = threading.Thread(target=renew, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 class _Cancelled(Exception):

@@ -28,10 +28,12 @@ def job_submit(
     caller: str,
     owner_key: str = "",
     idempotency_key: str = "",
+    in_background: bool = False,
 ) -> Job:
     """Save a job and hand it to its queue.
 
-    The same caller, owner and idempotency key give the same job again.
+    The same caller, owner and idempotency key give the same job again. `in_background` lets every
+    other question pass.
 
     Raises:
         InvalidInput: params that no model could answer.
@@ -60,7 +62,7 @@ def job_submit(
         return earlier
     try:
         stream.publish(job.id, "status", {"status": job.status, "attempt": 0})
-        enqueue(job, priority=min(3, ahead))
+        enqueue(job, priority=3 if in_background else min(3, ahead))
     except (OperationalError, redis.exceptions.RedisError) as error:
         job.delete()
         raise _queue_away() from error

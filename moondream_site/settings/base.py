@@ -43,6 +43,11 @@ INSTALLED_APPS = [
     "taggit",
     "django_htmx",
     "template_partials",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.github",
+    "allauth.socialaccount.providers.orcid",
     "django_celery_beat",
     "csp",
     "django.contrib.admin",
@@ -69,6 +74,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "wagtail.contrib.redirects.middleware.RedirectMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "moondream_site.api.MethodNotAllowed",
 ]
 
@@ -142,6 +148,36 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+
+# Accounts: e-mail and password; ORCID and GitHub where their keys are set.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+if EMAIL_URL:
+    vars().update(env.email_url("EMAIL_URL"))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Moondream hub <hub@localhost>")
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+# Without a mail server no link can reach anybody: then an address stays unverified.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_URL else "optional"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Moondream hub] "
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
+ACCOUNT_USER_DISPLAY = "moondream_site.accounts.display_name"
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/account/"
+LOGOUT_REDIRECT_URL = "/"
+_PROVIDERS = {
+    "github": (env.str("GITHUB_CLIENT_ID", default=""), env.str("GITHUB_SECRET", default="")),
+    "orcid": (env.str("ORCID_CLIENT_ID", default=""), env.str("ORCID_SECRET", default="")),
+}
+SOCIALACCOUNT_PROVIDERS = {
+    name: {"APPS": [{"client_id": client, "secret": secret}]}
+    for name, (client, secret) in _PROVIDERS.items()
+    if client
+}
+
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = True
@@ -154,8 +190,14 @@ STATICFILES_DIRS = [
     ("samples", BASE_DIR / "inference" / "world" / "sample_images"),
     ("models", BASE_DIR / "inference" / "weights" / "browser"),
 ]
+PRIVATE_DIR = Path(env.str("PRIVATE_DIR", default=str(VAR_DIR / "private")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # Predictions and hidden references: no address leads here.
+    "private": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": PRIVATE_DIR, "file_permissions_mode": 0o600},
+    },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 MEDIA_URL = "/media/"
@@ -221,6 +263,8 @@ INFERENCE_BATCH = env.int("INFERENCE_BATCH", default=8)
 INFERENCE_IMAGE_RETENTION_H = env.int("INFERENCE_IMAGE_RETENTION_H", default=24)
 INFERENCE_WORKER_MEMORY_MB = env.int("INFERENCE_WORKER_MEMORY_MB", default=4096)
 IMAGE_STORE_DIR = Path(env.str("IMAGE_STORE_DIR", default=str(VAR_DIR / "images")))
+# What hidden references are sealed with, SECRET_KEY if empty; a new key makes those that are there unreadable.
+REFERENCES_KEY = env.str("REFERENCES_KEY", default="")
 ANON_RATE = env.str("ANON_RATE", default="60/m")
 
 # Celery: the broker's two extra options are what brings a killed worker's job back in seconds
@@ -249,6 +293,8 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SCHEDULE = {
     "inference-purge": {"task": "inference.tasks.purge", "schedule": 900.0},
     "inference-rescue": {"task": "inference.tasks.rescue", "schedule": 15.0},
+    "leaderboard-refresh": {"task": "leaderboard.tasks.refresh", "schedule": 6 * 3600.0},
+    "leaderboard-rescue": {"task": "leaderboard.tasks.rescue", "schedule": 15.0},
     "research-publish": {"task": "research.tasks.publish_scheduled", "schedule": 60.0},
     "status-checks": {"task": "status.tasks.run_checks", "schedule": 60.0},
 }

@@ -3,7 +3,7 @@
 from django.core.management.utils import get_random_secret_key
 
 from moondream_site.settings.base import *  # noqa: F403
-from moondream_site.settings.base import SECRET_KEY, VAR_DIR, env
+from moondream_site.settings.base import SECRET_KEY, STORAGES, VAR_DIR, env
 
 DEBUG = env.bool("DEBUG", default=True)
 
@@ -16,10 +16,7 @@ if not SECRET_KEY:
         _file.chmod(0o600)
     SECRET_KEY = _file.read_text().strip()
 
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-}
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"

@@ -15,6 +15,7 @@ from django.utils.html import strip_tags
 from django.utils.text import Truncator
 from wagtail.models import Page, Site
 
+from leaderboard import selectors as leaderboard
 from research import notebooks as reading
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Chrome:
     announcement_link: str = ""
     footer_text: str = ""
     counts: dict[str, int] = field(default_factory=dict)
-    """How many papers, notebooks and datasets are published."""
+    """How many papers, notebooks, datasets and leaderboards are published."""
     github_url: str = ""
     github_stars: int | None = None
     github_stars_on: date | None = None
@@ -152,6 +153,7 @@ def chrome(site: Site) -> Chrome:
         .objects.filter(navigation__site=site)
         .select_related("navigation")
         .annotate(**{key: _count(name) for key, name in _COUNTED.items()})
+        .annotate(leaderboards=leaderboard.board_count())
     )
     if not rows:
         return Chrome()
@@ -160,7 +162,7 @@ def chrome(site: Site) -> Chrome:
         [r for r in rows if r.place == "header"],
         [r for r in rows if r.place == "footer"],
         of.announcement, of.announcement_link, of.footer_text,
-        {key: getattr(rows[0], key) for key in _COUNTED},
+        {key: getattr(rows[0], key) for key in (*_COUNTED, "leaderboards")},
         of.github_url, of.github_stars, of.github_stars_on, of.source_repository,
         of.source_ref,
     )  # fmt: skip

@@ -6,7 +6,8 @@ from research.models import DocsPage, StandardPage
 
 NAVIGATION = [
     ("Product", "/product/", "header"), ("Playground", "/playground/", "header"),
-    ("Research", "/research/", "header"), ("Pricing", "/pricing/", "header"),
+    ("Research", "/research/", "header"),
+    ("Leaderboards", "/leaderboards/", "header"), ("Pricing", "/pricing/", "header"),
     ("Docs", "/docs/", "header"), ("Status", "/status/", "header"),
     ("Infrastructure", "/infrastructure/", "footer"),
     ("Release notes", "/research/releases/", "footer"), ("Feed", "/feeds/all.atom", "footer"),

@@ -8,11 +8,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 from django.utils import timezone
 
-from inference import selectors, services, stream, tasks
+from inference import lease, selectors, services, stream, tasks
 from inference.backends import engine
 from inference.errors import Busy, Conflict, InvalidInput, NotFound
 from inference.models import Job, StoredImage
-from inference.services import running
 from tests.inference.conftest import WORDS
 
 CAPTION = "".join(WORDS)
@@ -57,7 +56,7 @@ def test_delivered_twice_it_is_answered_once(submit, scripted) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_delivered_to_two_workers_at_once(submit, scripted, monkeypatch) -> None:
-    monkeypatch.setattr(running, "_LEASE_S", 0.6)
+    monkeypatch.setattr(lease, "SECONDS", 0.6)
     job = submit()
     inside, go_on = threading.Event(), threading.Event()
 
@@ -89,7 +88,7 @@ class _Lost(BaseException):
 
 @pytest.mark.parametrize("skill", ["caption", "point"])
 def test_a_lost_workers_job_goes_on_where_it_stopped(submit, scripted, monkeypatch, skill) -> None:
-    monkeypatch.setattr(running, "_LEASE_S", 0.3)
+    monkeypatch.setattr(lease, "SECONDS", 0.3)
     job = submit(skill, object="star")
 
     def die(number: int) -> None:

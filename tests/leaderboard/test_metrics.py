@@ -2,7 +2,8 @@
 
 import pytest
 
-from leaderboard.metrics import bleu4, box_iou, exact_match, f1_at_iou, point_errors
+from leaderboard.metrics.regions import box_iou, f1_at_iou, point_errors
+from leaderboard.metrics.text import bleu4, exact_match
 
 
 def test_exact_match_ignores_case_and_blanks_only() -> None:

@@ -16,6 +16,7 @@ _PATHS = {
     "info": '<circle cx="10" cy="10" r="7.5"/><path d="M10 9v5M10 6.2v.1"/>',
     "warn": '<path d="M10 3l8 14H2zM10 8.5v4M10 14.6v.1"/>',
     "search": '<circle cx="9" cy="9" r="5.5"/><path d="M13.2 13.2L17 17"/>',
+    "person": '<circle cx="10" cy="7" r="3.2"/><path d="M3.8 17c.7-3.4 3.2-5 6.2-5s5.5 1.6 6.2 5"/>',
     "check": '<circle cx="10" cy="10" r="7.5"/><path d="M6.5 10.2l2.4 2.4 4.6-5"/>',
     "cross": '<circle cx="10" cy="10" r="7.5"/><path d="M7.3 7.3l5.4 5.4M12.7 7.3l-5.4 5.4"/>',
     "unknown": '<circle cx="10" cy="10" r="7.5" stroke-dasharray="3 2.4"/>',

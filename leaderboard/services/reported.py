@@ -1,4 +1,4 @@
-"""Writes."""
+"""Published figures."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from django.db import transaction
 
 from leaderboard.models import ReportedFigure
 
-REPORTED = Path(__file__).parent / "reported.json"
+REPORTED = Path(__file__).parents[1] / "reported.json"
 
 
 @transaction.atomic

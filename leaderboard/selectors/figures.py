@@ -1,4 +1,4 @@
-"""Reads."""
+"""Published figures, as charts."""
 
 from dataclasses import dataclass
 from itertools import groupby

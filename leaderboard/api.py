@@ -1,0 +1,262 @@
+"""`/api/leaderboards`: what there is to be measured on, and submitting to it."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import UUID
+
+import orjson
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from ninja import File, Form, Header, Router, Status
+from ninja.files import UploadedFile
+
+from inference import stream
+from inference.errors import Unsupported
+from leaderboard import schemas, selectors, services, vault
+from leaderboard.models import Benchmark, Split, Submission
+
+router = Router(tags=["Leaderboards"])
+ERRORS: dict[int, Any] = dict.fromkeys(
+    (400, 401, 403, 404, 409, 413, 415, 422, 429, 503), schemas.ProblemOut
+)
+
+
+def _metric_out(benchmark: Benchmark) -> list[dict[str, Any]]:
+    return [
+        {name: getattr(m, name) for name in schemas.MetricOut.model_fields}
+        for m in benchmark.rules.metrics
+    ]
+
+
+def _benchmark_out(benchmark: Benchmark) -> dict[str, Any]:
+    task = benchmark.rules
+    return {
+        "slug": benchmark.slug, "title": benchmark.title, "summary": benchmark.summary,
+        "task": task.slug, "ranked_by": benchmark.ranked_by.slug, "metrics": _metric_out(benchmark),
+        "splits": [
+            {
+                "name": s.name, "is_public": s.is_public, "ranks": s.ranks, "items": s.item_count,
+                "data_hash": s.data_hash, "daily_limit": s.daily_limit,
+                "total_limit": s.total_limit,
+                "items_url": f"/api/leaderboards/{benchmark.slug}/splits/{s.name}/items",
+            }
+            for s in benchmark.splits.all()
+        ],
+        "prediction": {"id": "…", **task.example}, "licence": benchmark.licence,
+        "source": benchmark.source, "is_open": benchmark.is_open,
+        "url": benchmark.get_absolute_url(),
+    }  # fmt: skip
+
+
+@router.get("", auth=None, response={200: list[schemas.BenchmarkOut], **ERRORS}, operation_id="leaderboards")  # fmt: skip
+def leaderboards(request: HttpRequest) -> Any:
+    """Every leaderboard with its metrics and splits."""
+    rows = Benchmark.objects.filter(is_shown=True).prefetch_related("splits")
+    return [_benchmark_out(b) for b in rows]
+
+
+@router.get("/{slug}", auth=None, response={200: schemas.BenchmarkOut, **ERRORS}, operation_id="leaderboard")  # fmt: skip
+def leaderboard(request: HttpRequest, slug: str) -> Any:
+    """One leaderboard: its metrics, its splits, and how a line of predictions looks."""
+    return _benchmark_out(selectors.benchmark_get(slug))
+
+
+@router.get("/{slug}/entries", auth=None, response={200: list[dict[str, Any]], **ERRORS}, operation_id="leaderboard_entries")  # fmt: skip
+def entries(request: HttpRequest, slug: str, format: str = "json") -> Any:  # noqa: A002  # a query's own word
+    """The whole table, as JSON or (`format=csv`) as CSV."""
+    benchmark = selectors.benchmark_get(slug)
+    if format == "csv":
+        response = HttpResponse(
+            selectors.export_csv(benchmark), content_type="text/csv; charset=utf-8"
+        )
+        response["Content-Disposition"] = f'attachment; filename="{slug}.csv"'
+        return response
+    return selectors.export_rows(benchmark)
+
+
+@router.get("/{slug}/splits/{split}/items", auth=None, response={200: Any, **ERRORS}, operation_id="leaderboard_items")  # fmt: skip
+def items(request: HttpRequest, slug: str, split: str) -> Any:
+    """What a model is given, as JSON lines: id, image, prompt, category; of a public split with the
+    references, of a hidden one never."""
+    found = selectors.split_get(selectors.benchmark_get(slug), split)
+    lines = _item_lines(found, request.build_absolute_uri("/"))
+    return StreamingHttpResponse(lines, content_type="application/x-ndjson")
+
+
+def _item_lines(split: Split, root: str) -> Iterator[bytes]:
+    references = {i.key: i for i in vault.unseal(split)} if split.is_public else {}
+    for item in split.items.order_by("position").iterator(2000):
+        url = selectors.image_url(item)
+        row: dict[str, Any] = {
+            "id": item.key, "image_url": url if url.startswith("http") else root.rstrip("/") + url,
+            "prompt": item.prompt or split.benchmark.prompt, "category": item.category,
+        }  # fmt: skip
+        if split.is_public:
+            known = references[item.key]
+            row |= {"image": known.image, "reference": known.reference}
+        yield orjson.dumps(row) + b"\n"
+
+
+def _file(upload: UploadedFile) -> Any:
+    file = upload.file
+    if file is None:
+        raise Unsupported("Send the predictions as a file.", code="no_file")
+    return file
+
+
+@router.post("/{slug}/check", response={200: schemas.CheckOut, **ERRORS}, operation_id="leaderboard_check")  # fmt: skip
+def check(request: HttpRequest, slug: str, file: UploadedFile = File(...), split: Form[str] = "") -> Any:  # fmt: skip
+    """Read a file of predictions as scoring would. Costs nothing; problems are named by line and id."""
+    found = selectors.split_get(selectors.benchmark_get(slug), split)
+    checked = services.predictions_check(split=found, file=_file(file))
+    services.refuse_problems(checked)
+    return {"valid": True, "items": found.item_count, "lines": checked.lines}
+
+
+@router.post("/{slug}/submissions", response={202: schemas.SubmissionOut, **ERRORS}, operation_id="leaderboard_submit")  # fmt: skip
+def submit(
+    request: HttpRequest, slug: str, model_name: Form[str], file: UploadedFile = File(...),
+    split: Form[str] = "", parameters: Form[str] = "", precision: Form[str] = "",
+    revision: Form[str] = "", link: Form[str] = "", contact: Form[str] = "", note: Form[str] = "",
+    open_weights: Form[bool] = False, is_public: Form[bool] = True,  # noqa: FBT002  # form fields
+    idempotency_key: str = Header("", alias="Idempotency-Key", max_length=128),
+) -> Any:  # fmt: skip
+    """Submit predictions: JSON lines or one JSON array, plain or gzip, up to 50 MB. They are checked
+    at once, at no cost, and scored in a worker; follow `events_url`."""
+    found = selectors.split_get(selectors.benchmark_get(slug), split)
+    card = services.card_read({
+        "model_name": model_name, "parameters": parameters, "precision": precision,
+        "revision": revision, "link": link, "contact": contact, "note": note,
+        "open_weights": open_weights,
+    })  # fmt: skip
+    submission = services.submission_make(
+        split=found, user=request.auth, card=card, file=_file(file), is_public=is_public,  # type: ignore[attr-defined]
+        idempotency_key=idempotency_key,
+    )  # fmt: skip
+    return Status(202, _submission_out(submission))
+
+
+def _quota_out(submission: Submission) -> dict[str, Any]:
+    left = services.quota_left(team=submission.team, split=submission.split)
+    return {"team": submission.team.name, "split": submission.split.name,
+            "resets": "00:00 UTC", **left}  # fmt: skip
+
+
+def _submission_out(submission: Submission) -> dict[str, Any]:
+    failed = submission.status == Submission.Status.FAILED
+    waits = submission.status == Submission.Status.QUEUED
+    detail = selectors.own_detail(submission)
+    return {
+        "id": submission.id, "benchmark": submission.split.benchmark.slug,
+        "split": submission.split.name, "team": submission.team.name,
+        "model_name": submission.model_name, "status": submission.status,
+        "is_public": submission.is_public,
+        "waiting_before": selectors.waiting_before(submission) if waits else None,
+        "error": {"code": submission.error_code, "message": submission.error_message} if failed else None,
+        "scores": {
+            cell.metric.slug: {
+                "value": s.value * cell.metric.scale, "low": s.low * cell.metric.scale,
+                "high": s.high * cell.metric.scale, "unit": cell.metric.unit,
+                "signature": s.signature,
+                "by_category": {k: v * cell.metric.scale for k, v in s.by_category.items()},
+            }
+            for cell, s in detail.scores
+        },
+        "url": submission.get_absolute_url(),
+        "events_url": f"/api/leaderboards/submissions/{submission.id}/events",
+        "created_at": submission.created_at.isoformat(), "quota": _quota_out(submission),
+    }  # fmt: skip
+
+
+@router.get("/submissions/{submission_id}", response={200: schemas.SubmissionOut, **ERRORS}, operation_id="submission_get")  # fmt: skip
+def submission_get(request: HttpRequest, submission_id: UUID) -> Any:
+    """A submission of your team: its state, its scores, what is left of the quota."""
+    return _submission_out(_own(request, submission_id))
+
+
+def _own(request: HttpRequest, submission_id: UUID) -> Submission:
+    return services.submission_own(submission_id=submission_id, user=request.auth)  # type: ignore[attr-defined]
+
+
+@router.patch("/submissions/{submission_id}", response={200: schemas.SubmissionOut, **ERRORS}, operation_id="submission_publish")  # fmt: skip
+def submission_publish(request: HttpRequest, submission_id: UUID, body: schemas.PublishIn) -> Any:
+    """Show a submission on the table, or to its team alone."""
+    own = _own(request, submission_id)
+    services.submission_publish(submission=own, is_public=body.is_public, actor=own.team.name)
+    return _submission_out(own)
+
+
+@router.post("/submissions/{submission_id}/withdraw", response={200: schemas.SubmissionOut, **ERRORS}, operation_id="submission_withdraw")  # fmt: skip
+def submission_withdraw(request: HttpRequest, submission_id: UUID) -> Any:
+    """Take a submission off the table for good. Its quota stays spent."""
+    own = _own(request, submission_id)
+    services.submission_withdraw(submission=own, actor=own.team.name)
+    return _submission_out(own)
+
+
+@router.get("/submissions/{submission_id}/events", response={**ERRORS}, operation_id="submission_events")  # fmt: skip
+def submission_events(request: HttpRequest, submission_id: UUID) -> Any:
+    """A submission's progress as server-sent events; ends with `result` or `error`."""
+    own = _own(request, submission_id)
+    after = request.headers.get("Last-Event-ID", "")
+    return event_stream(_own_lines(own, stream.at(after)))
+
+
+def event_stream(lines: AsyncIterator[str]) -> StreamingHttpResponse:
+    """Server-sent events that no proxy holds back."""
+    response = StreamingHttpResponse(lines, content_type="text/event-stream")
+    response["Cache-Control"] = "no-cache, no-transform"
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+async def _own_lines(submission: Submission, after: str) -> AsyncIterator[str]:
+    yield ": stream\n\n"
+    async for event in stream.follow(submission.id, after):
+        if event is not None:
+            yield f"id: {event.id}\nevent: {event.type}\ndata: {json.dumps(event.data)}\n\n"
+            continue
+        yield ": waiting\n\n"
+        fresh = await sync_to_async(Submission.objects.filter(pk=submission.pk).first)()
+        if fresh is None or fresh.is_finished:  # its stream is gone
+            data = {"status": fresh.status if fresh else "gone"}
+            yield f"event: result\ndata: {json.dumps(data)}\n\n"
+            return
+
+
+async def board_lines(slug: str, after: str) -> AsyncIterator[str]:
+    """News of one table for as long as somebody reads."""
+    yield ": stream\n\n"
+    async for event in stream.follow(f"board-{slug}", after):
+        if event is None:
+            yield ": waiting\n\n"
+        else:
+            yield f"id: {event.id}\nevent: {event.type}\ndata: {json.dumps(event.data)}\n\n"
+
+
+@router.get("/{slug}/events", auth=None, response={**ERRORS}, operation_id="leaderboard_events")
+def board_events(request: HttpRequest, slug: str) -> Any:
+    """`top` whenever another entry leads the table, as server-sent events, from now on."""
+    benchmark = selectors.benchmark_get(slug)
+    after = request.headers.get("Last-Event-ID", "") or "$"
+    return event_stream(board_lines(benchmark.slug, after if after == "$" else stream.at(after)))
+
+
+@router.get("/{slug}/quota", response={200: schemas.QuotaOut, **ERRORS}, operation_id="leaderboard_quota")  # fmt: skip
+def quota(request: HttpRequest, slug: str, split: str = "") -> Any:
+    """What your team has left."""
+    found = selectors.split_get(selectors.benchmark_get(slug), split)
+    team = services.team_of(request.auth)  # type: ignore[attr-defined]
+    left = services.quota_left(team=team, split=found)
+    return {"team": team.name, "split": found.name, "resets": "00:00 UTC", **left}
+
+
+@router.get("/{slug}/log", auth=None, response={200: list[dict[str, Any]], **ERRORS}, operation_id="leaderboard_log")  # fmt: skip
+def log(request: HttpRequest, slug: str, page: int = 1) -> Any:
+    """What happened on a leaderboard, newest first; lines are only ever added."""
+    lines = selectors.log_lines(selectors.benchmark_get(slug), page)
+    return [
+        {"at": line.created_at.isoformat(), "actor": line.actor, "action": line.action, "text": line.text}
+        for line in lines.object_list
+    ]  # fmt: skip

@@ -1,0 +1,50 @@
+"""The web form of a submission."""
+
+from typing import Any
+
+from django import forms
+
+from inference.errors import DomainError
+from leaderboard.models import Split
+from leaderboard.services.submitting import PRECISIONS
+
+
+class SubmitForm(forms.Form):
+    """What the API takes, for who has a file and a browser."""
+
+    split = forms.ChoiceField(help_text="Scores on the hidden split make the table.")
+    file = forms.FileField(
+        label="Predictions", help_text="JSON lines or one JSON array, plain or gzip, up to 50 MB."
+    )
+    model_name = forms.CharField(max_length=80, label="Model")
+    parameters = forms.CharField(required=False, max_length=20, help_text='As in "1.93B".')
+    precision = forms.ChoiceField(required=False, choices=[(p, p or "unknown") for p in PRECISIONS])
+    revision = forms.CharField(required=False, max_length=80)
+    link = forms.URLField(required=False, assume_scheme="https", help_text="A paper, a repository.")
+    contact = forms.EmailField(required=False, help_text="For us; never shown.")
+    note = forms.CharField(required=False, max_length=500)
+    open_weights = forms.BooleanField(required=False, label="The weights are open")
+    is_public = forms.BooleanField(required=False, initial=True, label="Show it on the table")
+
+    def __init__(self, *args: Any, splits: list[Split], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        ordered = sorted(splits, key=lambda s: not s.ranks)
+        choice = self.fields["split"]
+        assert isinstance(choice, forms.ChoiceField)
+        choice.choices = [
+            (s.name, f"{s.name} ({'public' if s.is_public else 'hidden'}, {s.item_count} items)")
+            for s in ordered
+        ]
+        for field in self.fields.values():
+            field.widget.attrs["class"] = (
+                "select" if isinstance(field, forms.ChoiceField) else "input"
+            )
+            if isinstance(field, forms.BooleanField):
+                field.widget.attrs["class"] = "check"
+
+    def field_of(self, error: DomainError) -> str | None:
+        """The field a domain error is about; None for the form as a whole."""
+        if error.code in ("bad_predictions", "predictions_too_large"):
+            return "file"
+        name = error.extra.get("field")
+        return name if name in self.fields else None

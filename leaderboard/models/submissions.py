@@ -1,0 +1,224 @@
+"""Who submits, what, how it was scored, and what the table shows of it."""
+
+import uuid
+from typing import Any, ClassVar
+
+import numpy as np
+from django.conf import settings
+from django.db import models
+
+from leaderboard.models.benchmarks import Benchmark, Split
+
+
+class Team(models.Model):
+    """Who an entry belongs to. Everybody who submits has one; colleagues can be added."""
+
+    name = models.CharField(max_length=60, unique=True)
+    members = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="teams", blank=True)
+    is_ours = models.BooleanField(default=False, help_text="Entries this site runs itself.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Submission(models.Model):
+    """Predictions for one split, from their upload to their score."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Scoring"
+        SCORED = "scored", "Scored"
+        FAILED = "failed", "Failed"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+
+    class Provenance(models.TextChoices):
+        VERIFIED = "verified", "Scored here from predictions"
+        REPRODUCED = "reproduced", "Run and scored here"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    split = models.ForeignKey(Split, on_delete=models.CASCADE, related_name="submissions")
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="submissions")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL,
+        related_name="submissions",
+    )  # fmt: skip
+    provenance = models.CharField(max_length=12, choices=Provenance, default=Provenance.VERIFIED)
+    model_name = models.CharField(max_length=80)
+    parameters = models.BigIntegerField(null=True, blank=True)
+    precision = models.CharField(max_length=20, blank=True)
+    revision = models.CharField(max_length=80, blank=True)
+    link = models.URLField(blank=True)
+    contact = models.EmailField(blank=True, help_text="For us; never shown.")
+    note = models.CharField(max_length=500, blank=True)
+    open_weights = models.BooleanField(default=False)
+    is_public = models.BooleanField(default=True)
+    variant_slug = models.CharField(max_length=80, blank=True)
+    latency_ms = models.FloatField(
+        null=True, blank=True, help_text="Median of one item, as run here."
+    )
+    peak_bytes = models.BigIntegerField(null=True, blank=True)
+    hardware = models.CharField(max_length=200, blank=True)
+
+    file = models.CharField(max_length=200, help_text="In the private storage.")
+    file_sha256 = models.CharField(max_length=64)
+    idempotency_key = models.CharField(max_length=128, blank=True)
+    status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_message = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-created_at"]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["team", "-created_at"], name="submission_team"),
+            models.Index(fields=["status", "created_at"], name="submission_status"),
+        ]
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                fields=["team", "idempotency_key"],
+                condition=~models.Q(idempotency_key=""),
+                name="submission_idempotency",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_name} ({self.id})"
+
+    def get_absolute_url(self) -> str:
+        return f"/leaderboards/submissions/{self.id}/"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status not in (self.Status.QUEUED, self.Status.RUNNING)
+
+
+class Score(models.Model):
+    """One metric of one submission as one version of the scorer gave it; kept when a newer one comes."""
+
+    submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="scores")
+    metric = models.CharField(max_length=40)
+    version = models.PositiveSmallIntegerField()
+    value = models.FloatField()
+    low = models.FloatField()
+    high = models.FloatField()
+    signature = models.CharField(max_length=200)
+    by_category = models.JSONField(default=dict, blank=True)
+    per_item = models.BinaryField(null=True, blank=True, help_text="float32, in the items' order.")
+    is_current = models.BooleanField(
+        default=True, help_text="Not so while it is in shadow, or old."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["pk"]
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                fields=["submission", "metric", "signature"], name="score_signature"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.value:g}"
+
+    def items(self) -> np.ndarray | None:
+        """(N,) scores by item in the split's order; None where the metric has none."""
+        if self.per_item is None:
+            return None
+        return np.frombuffer(self.per_item, dtype=np.float32).astype(float)
+
+
+class Entry(models.Model):
+    """A row of a table, made anew from what it stands for: a submission that is shown, or a figure
+    somebody reported. One table with the same columns, so that a page of it is one query."""
+
+    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="entries")
+    submission = models.OneToOneField(
+        Submission, null=True, blank=True, on_delete=models.CASCADE, related_name="entry"
+    )
+    provenance = models.CharField(max_length=12)
+    model_name = models.CharField(max_length=80)
+    team_name = models.CharField(max_length=60, blank=True)
+    is_ours = models.BooleanField(default=False)
+    parameters = models.BigIntegerField(null=True, blank=True)
+    precision = models.CharField(max_length=20, blank=True)
+    open_weights = models.BooleanField(default=False)
+    latency_ms = models.FloatField(null=True, blank=True)
+    hardware = models.CharField(max_length=200, blank=True)
+    link = models.URLField(blank=True)
+    source = models.CharField(max_length=160, blank=True)
+    figures = models.JSONField(default=dict, help_text="Metric → {value, low, high}.")
+    score = models.FloatField(
+        null=True, help_text="Of the ranking metric, turned so that more is better."
+    )
+    rank = models.PositiveIntegerField(null=True)
+    rank_first = models.PositiveIntegerField(null=True)
+    rank_last = models.PositiveIntegerField(null=True)
+    scored_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[Any]] = [models.F("score").desc(nulls_last=True), "scored_at", "pk"]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(
+                "benchmark", models.F("score").desc(nulls_last=True), "scored_at", "id",
+                name="entry_order",
+            )
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return self.model_name
+
+    def get_absolute_url(self) -> str:
+        return f"/leaderboards/entries/{self.submission_id}/" if self.submission_id else self.link
+
+
+class QuotaLine(models.Model):
+    """A submission's cost, or its refund: never changed, balances are sums."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="quota_lines")
+    split = models.ForeignKey(Split, on_delete=models.CASCADE, related_name="+")
+    submission = models.ForeignKey(
+        Submission, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    amount = models.SmallIntegerField(help_text="1 when it was taken, -1 when it was given back.")
+    reason = models.CharField(max_length=80)
+    day = models.DateField(help_text="In UTC; of the submission, also for a refund.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["pk"]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(fields=["team", "split", "day"], name="quota_day")
+        ]
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                fields=["submission"], condition=models.Q(amount=-1), name="one_refund"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount:+d} {self.reason}"
+
+
+class LogLine(models.Model):
+    """What happened on a leaderboard, in order: only ever added to."""
+
+    benchmark = models.ForeignKey(Benchmark, on_delete=models.CASCADE, related_name="log")
+    submission_id = models.UUIDField(null=True, blank=True)
+    actor = models.CharField(max_length=80)
+    action = models.CharField(max_length=40)
+    text = models.CharField(max_length=300)
+    is_public = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.text

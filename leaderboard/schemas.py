@@ -1,0 +1,94 @@
+"""Shapes of the leaderboards' API."""
+
+from typing import Any
+from uuid import UUID
+
+from ninja import Schema
+
+
+class ProblemOut(Schema):
+    """RFC 9457, with more fields by its kind."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+
+
+class MetricOut(Schema):
+    slug: str
+    name: str
+    definition: str
+    unit: str
+    higher_is_better: bool
+    version: int
+
+
+class SplitOut(Schema):
+    name: str
+    is_public: bool
+    ranks: bool
+    items: int
+    data_hash: str
+    daily_limit: int | None
+    total_limit: int | None
+    items_url: str
+
+
+class BenchmarkOut(Schema):
+    slug: str
+    title: str
+    summary: str
+    task: str
+    ranked_by: str
+    metrics: list[MetricOut]
+    splits: list[SplitOut]
+    prediction: dict[str, Any]
+    licence: str
+    source: str
+    is_open: bool
+    url: str
+
+
+class CheckOut(Schema):
+    valid: bool
+    items: int
+    lines: int
+
+
+class QuotaOut(Schema):
+    team: str
+    split: str
+    today: int | None
+    total: int | None
+    resets: str
+
+
+class ScoreOut(Schema):
+    value: float
+    low: float
+    high: float
+    unit: str
+    signature: str
+    by_category: dict[str, float]
+
+
+class SubmissionOut(Schema):
+    id: UUID
+    benchmark: str
+    split: str
+    team: str
+    model_name: str
+    status: str
+    is_public: bool
+    waiting_before: int | None
+    error: dict[str, str] | None
+    scores: dict[str, ScoreOut]
+    url: str
+    events_url: str
+    created_at: str
+    quota: QuotaOut
+
+
+class PublishIn(Schema):
+    is_public: bool

@@ -1,0 +1,37 @@
+"""Writes: benchmarks, submissions and their scores, the rows of tables, runs of our own."""
+
+from leaderboard.services.benchmarks import NewItem, benchmark_make, split_fill
+from leaderboard.services.entries import board_stream, entries_make
+from leaderboard.services.reported import reported_load
+from leaderboard.services.runs import (
+    job_ended,
+    our_team,
+    run_advance,
+    run_start,
+    runs_advance,
+    runs_start,
+)
+from leaderboard.services.scoring import rescore, submission_score, submissions_rescue
+from leaderboard.services.submitting import (
+    Card,
+    Forbidden,
+    card_read,
+    predictions_check,
+    quota_left,
+    refuse_problems,
+    submission_make,
+    submission_own,
+    submission_publish,
+    submission_take,
+    submission_withdraw,
+    team_of,
+    team_rename,
+)
+
+__all__ = [
+    "Card", "Forbidden", "NewItem", "benchmark_make", "board_stream", "card_read", "entries_make",
+    "job_ended", "our_team", "predictions_check", "quota_left", "refuse_problems", "reported_load", "rescore",
+    "run_advance", "run_start", "runs_advance", "runs_start", "split_fill", "submission_make",
+    "submission_own", "submission_publish", "submission_score", "submission_take",
+    "submission_withdraw", "submissions_rescue", "team_of", "team_rename",
+]  # fmt: skip

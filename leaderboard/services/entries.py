@@ -1,0 +1,144 @@
+"""The rows of a table, made anew whenever something they stand for changes."""
+
+import contextlib
+from typing import Any
+
+import numpy as np
+import redis
+from django.db import transaction
+from django.utils import timezone
+
+from inference import stream
+from leaderboard.metrics.statistics import rank_ranges, ranks, sums_by_unit
+from leaderboard.models import Benchmark, BenchmarkItem, Entry, LogLine, Score, Submission
+from leaderboard.signals import top_entry_changed
+
+TESTED = 40
+"""Entries from the top between which every pair is tested: 780 tests."""
+
+
+def board_stream(benchmark: Benchmark) -> str:
+    """Name of the stream that tells a table's readers of news."""
+    return f"board-{benchmark.slug}"
+
+
+def entries_make(*, benchmark: Benchmark) -> int:
+    """Make a benchmark's rows from its submissions, by the rule of who is shown.
+
+    Returns:
+        How many there are.
+    """
+    with transaction.atomic():
+        Benchmark.objects.select_for_update().get(pk=benchmark.pk)
+        before = _first(benchmark)
+        shown = _shown(benchmark, _scored(benchmark))
+        rows = [_row(benchmark, submission, scores) for submission, scores in shown]
+        rows.sort(key=lambda e: (e.score is None, -(e.score or 0.0), e.scored_at))
+        _rank(benchmark, rows, {s.pk: scores for s, scores in shown})
+        Entry.objects.filter(benchmark=benchmark).delete()
+        Entry.objects.bulk_create(rows, batch_size=1000)
+        after = rows[0] if rows else None
+    if after and (before is None or before.submission_id != after.submission_id):
+        _announce(benchmark, after)
+    return len(rows)
+
+
+def _first(benchmark: Benchmark) -> Entry | None:
+    return Entry.objects.filter(benchmark=benchmark).first()
+
+
+def _scored(benchmark: Benchmark) -> list[tuple[Submission, dict[str, Score]]]:
+    scores: dict[Any, dict[str, Score]] = {}
+    rows = Score.objects.filter(
+        submission__split__benchmark=benchmark, submission__split__ranks=True,
+        submission__status=Submission.Status.SCORED, submission__is_public=True, is_current=True,
+    ).defer("per_item")  # fmt: skip
+    for row in rows:
+        scores.setdefault(row.submission_id, {})[row.metric] = row
+    submissions = Submission.objects.filter(pk__in=scores).select_related("team")
+    return [(s, scores[s.pk]) for s in submissions.order_by("created_at")]
+
+
+def _turned(benchmark: Benchmark, scores: dict[str, Score]) -> float | None:
+    """The ranking figure, so that more is better."""
+    metric = benchmark.ranked_by
+    row = scores.get(metric.slug)
+    if row is None:
+        return None
+    return row.value if metric.higher_is_better else -row.value
+
+
+def _shown(
+    benchmark: Benchmark, scored: list[tuple[Submission, dict[str, Score]]]
+) -> list[tuple[Submission, dict[str, Score]]]:
+    """By the rule: all, or one for each team and, with ours, for each variant."""
+    if benchmark.entry_rule == Benchmark.EntryRule.ALL:
+        return scored
+    chosen: dict[Any, tuple[Submission, dict[str, Score]]] = {}
+    for submission, scores in scored:  # oldest first
+        ours = submission.team.is_ours
+        key = (submission.team_id, submission.variant_slug if ours else "")
+        kept = chosen.get(key)
+        latest = ours or benchmark.entry_rule == Benchmark.EntryRule.LATEST
+        if (
+            kept is None
+            or latest
+            or _better(_turned(benchmark, scores), _turned(benchmark, kept[1]))
+        ):
+            chosen[key] = (submission, scores)
+    return list(chosen.values())
+
+
+def _better(a: float | None, b: float | None) -> bool:
+    return a is not None and (b is None or a > b)
+
+
+def _row(benchmark: Benchmark, submission: Submission, scores: dict[str, Score]) -> Entry:
+    return Entry(
+        benchmark=benchmark, submission=submission, provenance=submission.provenance,
+        model_name=submission.model_name, team_name=submission.team.name,
+        is_ours=submission.team.is_ours, parameters=submission.parameters,
+        precision=submission.precision, open_weights=submission.open_weights,
+        latency_ms=submission.latency_ms, hardware=submission.hardware, link=submission.link,
+        figures={m: {"value": s.value, "low": s.low, "high": s.high} for m, s in scores.items()},
+        score=_turned(benchmark, scores), scored_at=submission.created_at,
+    )  # fmt: skip
+
+
+def _rank(benchmark: Benchmark, rows: list[Entry], scores: dict[Any, dict[str, Score]]) -> None:
+    """Ranks, and for the first of them the ranges that paired tests leave open."""
+    for row, rank in zip(rows, ranks([r.score for r in rows]), strict=True):
+        row.rank = rank if row.score is not None else None
+    slug = benchmark.ranked_by.slug
+    first = [r for r in rows[:TESTED] if r.score is not None]
+    wanted = [scores[r.submission_id][slug].pk for r in first]
+    kept = {s.pk: s.items() for s in Score.objects.filter(pk__in=wanted)}
+    arrays = [kept[pk] for pk in wanted]
+    if len(arrays) < 2 or any(a is None for a in arrays):
+        return
+    units = _units(benchmark)
+    sums = [sums_by_unit(a[:, None], units)[:, 0] for a in arrays if a is not None and len(a) == len(units)]  # fmt: skip
+    if len(sums) < len(arrays):
+        return
+    ranges = rank_ranges(sums, higher_is_better=benchmark.ranked_by.higher_is_better)
+    for row, found in zip(first, ranges, strict=True):
+        row.rank_first, row.rank_last = found.first, found.last
+
+
+def _units(benchmark: Benchmark) -> np.ndarray:
+    """(N,) the image of each item of the split that ranks: what is drawn and flipped together."""
+    images = BenchmarkItem.objects.filter(
+        split__benchmark=benchmark, split__ranks=True
+    ).values_list("image", flat=True)
+    return np.unique(list(images), return_inverse=True)[1]
+
+
+def _announce(benchmark: Benchmark, entry: Entry) -> None:
+    """Tell who is looking, and other rooms, that somebody else leads."""
+    LogLine.objects.create(
+        benchmark=benchmark, submission_id=entry.submission_id, actor="table", action="new first",
+        text=f"{entry.model_name} leads", created_at=timezone.now(),
+    )  # fmt: skip
+    with contextlib.suppress(redis.exceptions.RedisError):
+        stream.publish(board_stream(benchmark), "top", {"model": entry.model_name})
+    top_entry_changed.send(Entry, entry=entry)

@@ -1,0 +1,193 @@
+"""Our own variants over a split: every item is a job like any other, at the lowest priority."""
+
+import contextlib
+import io
+import logging
+import statistics
+from typing import Any
+
+import orjson
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.utils import timezone
+
+from inference import lease
+from inference import selectors as inference
+from inference import services as jobs
+from inference.errors import Busy, DomainError
+from inference.models import Job, Skill, Variant
+from leaderboard.models import BenchmarkItem, Run, RunAnswer, Split, Team
+from leaderboard.services.submitting import Card, log, submission_take
+
+logger = logging.getLogger(__name__)
+CALLER = "leaderboard"
+WINDOW = 6
+"""Jobs of a run that wait or run at a time."""
+TRIES = 3
+OUR_TEAM = "Moondream hub"
+
+
+def our_team() -> Team:
+    """The team that what we run ourselves belongs to."""
+    return Team.objects.get_or_create(name=OUR_TEAM, defaults={"is_ours": True})[0]
+
+
+def run_start(*, split: Split, variant: Variant) -> Run:
+    """Begin to run a variant over a split, or go on with what was begun."""
+    run, _ = Run.objects.get_or_create(
+        split=split, variant=variant, status=Run.Status.RUNNING,
+        defaults={"revision": variant.revision, "data_hash": split.data_hash},
+    )  # fmt: skip
+    run_advance(run_id=run.pk)
+    return run
+
+
+def runs_start() -> list[Run]:
+    """A run of each local variant over each split of our benchmarks whose figure is missing or was
+    measured with another revision, other items or an older scorer."""
+    started = []
+    splits = Split.objects.filter(benchmark__is_shown=True).select_related("benchmark")
+    for variant in inference.variants_available():
+        if not variant.folder:
+            continue  # a remote service costs money: only when it is asked for
+        for split in splits.order_by("-ranks", "benchmark__position"):
+            done = Run.objects.filter(
+                split=split, variant=variant, status=Run.Status.DONE,
+                revision=variant.revision, data_hash=split.data_hash,
+            )  # fmt: skip
+            if not done.exists() and default_storage.exists(_one_image(split)):
+                started.append(run_start(split=split, variant=variant))
+    return started
+
+
+def _one_image(split: Split) -> str:
+    return split.items.values_list("image", flat=True).first() or "-"
+
+
+def runs_advance() -> None:
+    """Take every unfinished run a step further."""
+    for pk in Run.objects.filter(status=Run.Status.RUNNING).values_list("pk", flat=True):
+        run_advance(run_id=pk)
+
+
+def run_advance(*, run_id: int) -> Run:
+    """Collect the answers there are, ask what nobody was asked yet, and submit when all is answered.
+
+    Safe to call at any time and by many: one does it, the others leave.
+    """
+    with contextlib.ExitStack() as held:
+        taken = lease.leased(held, f"run-{run_id}", wait_s=0)
+        run = Run.objects.select_related("split__benchmark", "variant").get(pk=run_id)
+        if taken is None or run.status != Run.Status.RUNNING:
+            return run
+        with lease.renewed([taken]):
+            _step(run)
+    return run
+
+
+def _owner(run: Run) -> str:
+    return f"run:{run.pk}"
+
+
+def _step(run: Run) -> None:
+    skill = Skill(run.split.benchmark.rules.skill)
+    answered = _collect(run, skill)
+    mine = Job.objects.filter(caller=CALLER, owner_key=_owner(run))
+    failed: dict[str, int] = {}
+    for key in mine.filter(status=Job.Status.FAILED).values_list("idempotency_key", flat=True):
+        name = key.rpartition("#")[0]
+        failed[name] = failed.get(name, 0) + 1
+    asked = {
+        key.rpartition("#")[0]
+        for key in mine.unfinished().values_list("idempotency_key", flat=True)
+    }
+    given_up = [key for key, count in failed.items() if count >= TRIES and key not in answered]
+    if given_up:
+        _end(run, f"{given_up[0]}: failed {TRIES} times")
+        return
+    missing = run.split.items.exclude(key__in=answered)
+    if not missing.exists():
+        _submit(run)
+        return
+    for item in missing.exclude(key__in=asked)[: max(0, WINDOW - len(asked))]:
+        try:
+            _ask(run, skill, item, failed.get(item.key, 0))
+        except Busy:
+            return  # others' questions come first; the sweeper tries again
+        except DomainError as error:
+            _end(run, error.message)
+            return
+
+
+def _collect(run: Run, skill: Skill) -> set[str]:
+    """Keep new answers; the keys of all there are."""
+    kept = set(run.answers.values_list("key", flat=True))
+    fresh = [
+        RunAnswer(
+            run=run, key=job.idempotency_key.rpartition("#")[0],
+            prediction=_prediction(skill, job.result or {}),
+            total_ms=job.timings.get("total_ms", 0.0) - job.timings.get("queue_ms", 0.0),
+        )
+        for job in Job.objects.filter(
+            caller=CALLER, owner_key=_owner(run), status=Job.Status.SUCCEEDED
+        )
+        if job.idempotency_key.rpartition("#")[0] not in kept
+    ]  # fmt: skip
+    RunAnswer.objects.bulk_create(fresh, ignore_conflicts=True)
+    return kept | {answer.key for answer in fresh}
+
+
+def _prediction(skill: Skill, result: dict[str, Any]) -> dict[str, Any]:
+    """What a job answered, as a line of predictions has it: the API's own words."""
+    names = {"caption": "caption", "query": "answer", "detect": "objects", "point": "points"}
+    return {names[skill]: result.get(names[skill])}
+
+
+def _ask(run: Run, skill: Skill, item: BenchmarkItem, tries: int) -> None:
+    with default_storage.open(item.image) as file:
+        image = jobs.image_store(data=file.read())
+    prompt = item.prompt or run.split.benchmark.prompt
+    field = {"caption": "length", "query": "question", "detect": "object", "point": "object"}[skill]
+    jobs.job_submit(
+        skill=skill, variant_slug=run.variant.slug, image=image,
+        params={field: prompt, "settings": {"temperature": 0}}, caller=CALLER,
+        owner_key=_owner(run), idempotency_key=f"{item.key}#{tries}", in_background=True,
+    )  # fmt: skip
+
+
+def _end(run: Run, error: str) -> None:
+    run.status, run.error, run.finished_at = Run.Status.FAILED, error[:300], timezone.now()
+    run.save(update_fields=["status", "error", "finished_at"])
+
+
+def _submit(run: Run) -> None:
+    """The answers become a submission, scored like anybody's."""
+    variant, answers = run.variant, list(run.answers.all())
+    lines = [orjson.dumps({"id": a.key, **a.prediction}) for a in answers]
+    measured = next(
+        (m for m in inference.latest_measurements() if m.variant_id == variant.pk), None
+    )
+    with transaction.atomic():
+        submission = submission_take(
+            split=run.split, team=our_team(), user=None, is_public=True,
+            file=io.BytesIO(b"\n".join(lines) + b"\n"),
+            card=Card(variant.model_name, variant.parameters, _precision(variant), run.revision,
+                      open_weights=True),
+            idempotency_key=f"run-{run.pk}", provenance="reproduced", variant_slug=variant.slug,
+            latency_ms=round(statistics.median(a.total_ms for a in answers), 2),
+            peak_bytes=measured.peak_bytes if measured else None,
+            hardware=measured.hardware if measured else "",
+        )  # fmt: skip
+        run.submission, run.status, run.finished_at = submission, Run.Status.DONE, timezone.now()
+        run.save(update_fields=["submission", "status", "finished_at"])
+        log(submission, "run", actor=OUR_TEAM)
+
+
+def _precision(variant: Variant) -> str:
+    return variant.precision if variant.precision != "remote" else "other"
+
+
+def job_ended(job: Job) -> None:
+    """A job of a run has ended: on with the run."""
+    if job.caller == CALLER and job.owner_key.startswith("run:"):
+        run_advance(run_id=int(job.owner_key.removeprefix("run:")))

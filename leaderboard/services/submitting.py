@@ -1,0 +1,346 @@
+"""Taking predictions in: checked before they cost anything, counted, kept, queued."""
+
+import gzip
+import hashlib
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+from uuid import UUID
+
+import redis
+from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.core.validators import URLValidator, validate_email
+from django.db import IntegrityError, transaction
+from django.db.models import Sum
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from inference import stream
+from inference.errors import Conflict, DomainError, InvalidInput, NotFound, TooLarge
+from leaderboard.models import Benchmark, BenchmarkItem, LogLine, QuotaLine, Split, Submission, Team
+from leaderboard.scoring import MAX_BYTES, Checked, read_predictions
+
+logger = logging.getLogger(__name__)
+PRECISIONS = ("", "FP32", "FP16", "BF16", "8-bit", "4-bit", "other")
+
+
+class Forbidden(DomainError):
+    status, code = 403, "forbidden"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a submitter says of the model."""
+
+    model_name: str
+    parameters: int | None = None
+    precision: str = ""
+    revision: str = ""
+    link: str = ""
+    contact: str = ""
+    note: str = ""
+    open_weights: bool = False
+
+
+def card_read(data: Mapping[str, Any]) -> Card:
+    """
+    Raises:
+        InvalidInput: with the field that is wrong.
+    """
+    name = " ".join(str(data.get("model_name") or "").split())
+    if not 2 <= len(name) <= 80:
+        raise _field("model_name", "Say which model it is, in 2 to 80 characters.")
+    if any(
+        ord(c) < 32 or c in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" for c in name
+    ):
+        raise _field("model_name", "The name has characters that cannot be seen.")
+    card = Card(
+        name, _parameters(data.get("parameters")), str(data.get("precision") or ""),
+        str(data.get("revision") or "")[:80], str(data.get("link") or "").strip(),
+        str(data.get("contact") or "").strip(), str(data.get("note") or "")[:500],
+        bool(data.get("open_weights")),
+    )  # fmt: skip
+    if card.precision not in PRECISIONS:
+        raise _field("precision", f"Use one of {', '.join(p for p in PRECISIONS if p)}.")
+    for field, value, check in (
+        ("link", card.link, URLValidator(schemes=["https", "http"])), ("contact", card.contact, validate_email),
+    ):  # fmt: skip
+        try:
+            if value:
+                check(value)
+        except ValidationError as error:
+            raise _field(field, error.messages[0]) from error
+    return card
+
+
+def _field(field: str, message: str) -> InvalidInput:
+    return InvalidInput(message, code="bad_card", field=field)
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmbt]?)", re.IGNORECASE)
+
+
+def _parameters(value: Any) -> int | None:
+    """A count of parameters: 1930000000, or "1.93B"."""
+    if value in (None, ""):
+        return None
+    match = _SIZE.fullmatch(str(value).strip())
+    if not match:
+        raise _field("parameters", 'Write a number, as in 1930000000 or "1.93B".')
+    factor = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}[match[2].lower()]
+    count = round(float(match[1]) * factor)
+    if not 1 <= count < 10**14:
+        raise _field("parameters", "That is no model's size.")
+    return count
+
+
+def team_of(user: Any) -> Team:
+    """A user's first team; made when there is none, under a name that gives nothing away."""
+    team = user.teams.order_by("pk").first()
+    if team is not None:
+        return team
+    digest = hashlib.sha256(f"team:{user.pk}:{user.date_joined.isoformat()}".encode()).hexdigest()
+    team, _ = Team.objects.get_or_create(name=f"team-{digest[:8]}")
+    team.members.add(user)
+    return team
+
+
+def team_rename(*, team: Team, name: str) -> Team:
+    """
+    Raises:
+        InvalidInput: no name, or somebody else's.
+    """
+    name = " ".join(name.split())
+    if not 2 <= len(name) <= 60 or any(ord(c) < 32 for c in name):
+        raise InvalidInput("A name has 2 to 60 characters.", code="bad_team", field="team")
+    if Team.objects.filter(name__iexact=name).exclude(pk=team.pk).exists():
+        raise InvalidInput("That name is taken.", code="team_taken", field="team")
+    team.name = name
+    team.save(update_fields=["name"])
+    return team
+
+
+def predictions_check(*, split: Split, file: IO[bytes]) -> Checked:
+    """Read a file as scoring would, at no cost.
+
+    Raises:
+        TooLarge: more than the limit.
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    if size > MAX_BYTES:
+        raise TooLarge(
+            f"The file has {size / 2**20:.0f} MB; at most {MAX_BYTES >> 20} are taken.",
+            code="predictions_too_large", hint="Compress it with gzip.",
+        )  # fmt: skip
+    keys = set(BenchmarkItem.objects.filter(split=split).values_list("key", flat=True))
+    return read_predictions(split.benchmark.rules, keys, file)
+
+
+def refuse_problems(checked: Checked) -> None:
+    """
+    Raises:
+        InvalidInput: the file has any, with the first ten by line and id.
+    """
+    found = checked.problems
+    if found:
+        raise InvalidInput(
+            found.sentence(), code="bad_predictions", status=422,
+            hint="Nothing was counted against your quota.",
+            lines=found.lines, bad=found.bad, missing=found.missing, missing_ids=found.missing_ids,
+            extra=found.extra, extra_ids=found.extra_ids,
+        )  # fmt: skip
+
+
+def submission_make(
+    *, split: Split, user: Any, card: Card, file: IO[bytes], is_public: bool = True,
+    idempotency_key: str = "", **measured: Any,
+) -> Submission:  # fmt: skip
+    """Check, count and keep predictions, and queue them to be scored.
+
+    The same team and idempotency key give the same submission again.
+
+    Raises:
+        InvalidInput: bad predictions; nothing is counted.
+        Forbidden: the benchmark takes none, or the team has no submissions left.
+        Conflict: the key was used for other predictions.
+    """
+    team = team_of(user)
+    return submission_take(
+        split=split, team=team, user=user, card=card, file=file, is_public=is_public,
+        idempotency_key=idempotency_key, **measured,
+    )  # fmt: skip
+
+
+def submission_take(
+    *, split: Split, team: Team, user: Any, card: Card, file: IO[bytes], is_public: bool,
+    idempotency_key: str = "", **measured: Any,
+) -> Submission:  # fmt: skip
+    """`submission_make` in a team's name; ours may go without a user and costs no quota."""
+    if not split.benchmark.is_open and not team.is_ours:
+        raise Forbidden("This benchmark takes no submissions now.", code="benchmark_closed")
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a binary file
+    earlier = _same(team, idempotency_key, split, digest)
+    if earlier is not None:
+        return earlier
+    refuse_problems(predictions_check(split=split, file=file))
+    submission = Submission(
+        split=split, team=team, created_by=user, file_sha256=digest, is_public=is_public,
+        idempotency_key=idempotency_key, **_card_fields(card), **measured,
+    )  # fmt: skip
+    submission.file = f"predictions/{submission.id.hex[:2]}/{submission.id}.jsonl.gz"
+    try:
+        with transaction.atomic():
+            quota_take(team=team, split=split, submission=submission)
+            _keep(submission, file)
+            log(submission, "submitted", actor=team.name)
+    except IntegrityError:
+        earlier = _same(team, idempotency_key, split, digest)  # the twin request was quicker
+        if earlier is None:
+            raise
+        return earlier
+    submission_queue(submission)
+    return submission
+
+
+def _card_fields(card: Card) -> dict[str, Any]:
+    return {name: getattr(card, name) for name in card.__slots__}
+
+
+def _same(team: Team, key: str, split: Split, digest: str) -> Submission | None:
+    if not key:
+        return None
+    earlier = Submission.objects.filter(team=team, idempotency_key=key).first()
+    if earlier and (earlier.split_id, earlier.file_sha256) != (split.pk, digest):
+        raise Conflict(
+            "This Idempotency-Key was used for other predictions.", code="idempotency_conflict",
+            hint="Use a new key for a new submission.",
+        )  # fmt: skip
+    return earlier
+
+
+def _keep(submission: Submission, file: IO[bytes]) -> None:
+    """Into the private storage, always compressed."""
+    file.seek(0)
+    data = file.read()
+    packed = data if data[:2] == b"\x1f\x8b" else gzip.compress(data, 6, mtime=0)
+    storages["private"].save(submission.file, ContentFile(packed))
+
+
+def quota_take(*, team: Team, split: Split, submission: Submission) -> None:
+    """Save a submission and count it, one after the other for each team; expects a transaction.
+
+    Raises:
+        Forbidden: none left, with when there will be again.
+    """
+    Team.objects.select_for_update().get(pk=team.pk)
+    left = quota_left(team=team, split=split)
+    if not team.is_ours and left["today"] == 0:
+        raise Forbidden(
+            f"Your team has used its {split.daily_limit} submissions of today.",
+            code="quota_day", hint="The count starts anew at 00:00 UTC.", today=0, total=left["total"],
+        )  # fmt: skip
+    if not team.is_ours and left["total"] == 0:
+        raise Forbidden(
+            f"Your team has used all {split.total_limit} submissions to this split.",
+            code="quota_total", total=0,
+        )  # fmt: skip
+    submission.save(force_insert=True)
+    QuotaLine.objects.create(
+        team=team, split=split, submission=submission, amount=1, reason="submitted",
+        day=timezone.now().date(),
+    )  # fmt: skip
+
+
+def quota_left(*, team: Team | None, split: Split) -> dict[str, int | None]:
+    """Submissions a team has left today and in all; None is no limit."""
+    lines = QuotaLine.objects.filter(team=team, split=split) if team else QuotaLine.objects.none()
+    used = lines.aggregate(n=Sum("amount"))["n"] or 0
+    today = lines.filter(day=timezone.now().date()).aggregate(n=Sum("amount"))["n"] or 0
+
+    def left(limit: int | None, spent: int) -> int | None:
+        return None if limit is None else max(0, limit - spent)
+
+    return {"today": left(split.daily_limit, today), "total": left(split.total_limit, used)}
+
+
+def quota_refund(submission: Submission, reason: str) -> None:
+    """Give back what a submission cost; once, however often it is called."""
+    taken = QuotaLine.objects.filter(submission=submission, amount=1).first()
+    if taken is None:
+        return
+    QuotaLine.objects.bulk_create(
+        [QuotaLine(team=taken.team, split=taken.split, submission=submission, amount=-1,
+                   reason=reason, day=taken.day)],
+        ignore_conflicts=True,
+    )  # fmt: skip
+
+
+def submission_queue(submission: Submission) -> None:
+    """Hand a submission to the scorers. When the broker is away it stays queued: `submissions_rescue`
+    tries again."""
+    from leaderboard.tasks import score_submission
+
+    try:
+        stream.publish(submission.id, "status", {"status": submission.status})
+        score_submission.apply_async((str(submission.id),), priority=2)
+    except (OperationalError, redis.exceptions.RedisError):
+        logger.warning("Submission %s could not be queued; it will be tried again", submission.id)
+
+
+def log(submission: Submission, action: str, *, actor: str, text: str = "") -> None:
+    """Note what happened; what is private stays out of the public log."""
+    LogLine.objects.create(
+        benchmark_id=submission.split.benchmark_id, submission_id=submission.id, actor=actor,
+        action=action, text=text or f"{submission.model_name} on {submission.split.name}",
+        is_public=submission.is_public,
+    )  # fmt: skip
+
+
+def submission_own(*, submission_id: UUID, user: Any) -> Submission:
+    """A submission of one of the user's teams.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    found = (
+        Submission.objects.select_related("split__benchmark", "team")
+        .filter(pk=submission_id, team__members=user)
+        .first()
+    )
+    if found is None:
+        raise NotFound("There is no such submission of yours.", code="submission_not_found")
+    return found
+
+
+def submission_withdraw(*, submission: Submission, actor: str) -> Submission:
+    """Take a submission off the table for good; its file goes, its scores and the log stay."""
+    if submission.status == Submission.Status.WITHDRAWN:
+        return submission
+    submission.status = Submission.Status.WITHDRAWN
+    submission.finished_at = submission.finished_at or timezone.now()
+    submission.save(update_fields=["status", "finished_at"])
+    storages["private"].delete(submission.file)
+    log(submission, "withdrawn", actor=actor)
+    _table_changed(submission.split.benchmark)
+    return submission
+
+
+def submission_publish(*, submission: Submission, is_public: bool, actor: str) -> Submission:
+    """Show a submission on the table, or show it to its team alone."""
+    if submission.is_public != is_public:
+        submission.is_public = is_public
+        submission.save(update_fields=["is_public"])
+        log(submission, "made public" if is_public else "made private", actor=actor)
+        _table_changed(submission.split.benchmark)
+    return submission
+
+
+def _table_changed(benchmark: Benchmark) -> None:
+    from leaderboard.services.entries import entries_make
+
+    entries_make(benchmark=benchmark)

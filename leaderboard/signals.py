@@ -1,0 +1,9 @@
+"""Facts other rooms may listen to; sent after they are saved."""
+
+from django.dispatch import Signal
+
+submission_scored = Signal()
+"""A submission has its scores. Arguments: submission."""
+
+top_entry_changed = Signal()
+"""Another entry leads a table. Arguments: entry."""

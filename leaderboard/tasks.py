@@ -1,0 +1,24 @@
+"""Celery's way in; the work is in services."""
+
+from celery import shared_task
+
+from leaderboard import services
+
+
+@shared_task(soft_time_limit=600, time_limit=620)
+def score_submission(submission_id: str) -> None:
+    """Score one submission; safe to deliver more than once."""
+    services.submission_score(submission_id=submission_id)
+
+
+@shared_task
+def rescue() -> None:
+    """Queue again what was lost; go on with runs."""
+    services.submissions_rescue()
+    services.runs_advance()
+
+
+@shared_task
+def refresh() -> None:
+    """Run our variants over every benchmark where there is something new to measure."""
+    services.runs_start()

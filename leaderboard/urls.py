@@ -1,0 +1,19 @@
+from django.urls import path, re_path
+
+from leaderboard import views
+
+urlpatterns = [
+    path("", views.index, name="leaderboards"),
+    path("entries/<uuid:submission_id>/", views.entry, name="entry"),
+    path("entries/<uuid:submission_id>/items/", views.entry_items, name="entry_items"),
+    path("moondream_hub.py", views.hub_client, name="hub_client"),
+    path("compare/", views.compare, name="compare"),
+    path("submissions/<uuid:submission_id>/", views.submission, name="submission"),
+    re_path(
+        r"^submissions/(?P<submission_id>[0-9a-f-]{36})/(?P<action>withdraw|publish|hide)/$",
+        views.submission_act, name="submission_act",
+    ),
+    path("<slug:slug>/", views.board, name="leaderboard"),
+    path("<slug:slug>/submit/", views.submit, name="leaderboard_submit"),
+    path("<slug:slug>/log/", views.log, name="leaderboard_log"),
+]  # fmt: skip

@@ -1,0 +1,210 @@
+"""Pages of the leaderboards."""
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from inference.errors import DomainError, NotFound
+from leaderboard import selectors, services
+from leaderboard.forms import SubmitForm
+from leaderboard.models import Benchmark
+from leaderboard.services.entries import TESTED
+
+HUB_CLIENT = Path(__file__).parent / "moondream_hub.py"
+
+
+def _benchmark(slug: str) -> Benchmark:
+    try:
+        return selectors.benchmark_get(slug)
+    except NotFound as error:
+        raise Http404(error.message) from error
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """All leaderboards, and figures others report."""
+    context = {"boards": selectors.boards(), "charts": selectors.mini_benchmark()}
+    return render(request, "leaderboard/index.html", context)
+
+
+@require_safe
+def board(request: HttpRequest, slug: str) -> HttpResponse:
+    """One leaderboard; with HTMX its table alone."""
+    benchmark = _benchmark(slug)
+    asked = selectors.Asked.read(request.GET.dict(), benchmark)
+    table = selectors.table(benchmark, asked)
+    name = "leaderboard/board.html"
+    if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
+        response = render(request, f"{name}#table", {"table": table, "benchmark": benchmark})
+    else:
+        context = {
+            "table": table, "benchmark": benchmark, "splits": benchmark.splits.all(),
+            "tested": TESTED, "points": json.dumps(selectors.points(benchmark)),
+            "metric": json.dumps({"name": benchmark.ranked_by.name, "unit": benchmark.ranked_by.unit,
+                                  "up": benchmark.ranked_by.higher_is_better}),
+        }  # fmt: skip
+        response = render(request, name, context)
+    response["Vary"] = "HX-Request"
+    return response
+
+
+@require_safe
+def entry(request: HttpRequest, submission_id: UUID) -> HttpResponse:
+    """One public entry with all its scores."""
+    try:
+        detail = selectors.entry_detail(submission_id)
+    except NotFound as error:
+        raise Http404(error.message) from error
+    others = selectors.table(detail.submission.split.benchmark, selectors.Asked()).rows
+    context = {
+        "detail": detail,
+        "others": [r for r in others if r.entry.submission_id != submission_id],
+    }
+    return render(request, "leaderboard/entry.html", context)
+
+
+def _page(request: HttpRequest) -> int:
+    text = request.GET.get("page", "1")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 1
+
+
+@require_safe
+def entry_items(request: HttpRequest, submission_id: UUID) -> HttpResponse:
+    """An entry of a public split item by item."""
+    try:
+        detail = selectors.entry_detail(submission_id)
+        page, items = selectors.items_page([detail.submission], _page(request))
+    except NotFound as error:
+        raise Http404(error.message) from error
+    context = {"detail": detail, "page": page, "items": items}
+    return render(request, "leaderboard/items.html", context)
+
+
+@require_safe
+def compare(request: HttpRequest) -> HttpResponse:
+    """Two entries side by side."""
+    try:
+        left, right = UUID(request.GET.get("a", "")), UUID(request.GET.get("b", ""))
+        comparison = selectors.compare(left, right, _page(request))
+    except (ValueError, NotFound) as error:
+        raise Http404(str(error)) from error
+    return render(
+        request,
+        "leaderboard/compare.html",
+        {"comparison": comparison, "query": f"a={left}&b={right}&"},
+    )
+
+
+@require_safe
+def hub_client(request: HttpRequest) -> HttpResponse:
+    """The client module, to be saved beside a notebook."""
+    response = HttpResponse(HUB_CLIENT.read_bytes(), content_type="text/x-python; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="moondream_hub.py"'
+    return response
+
+
+SNIPPET = """import urllib.request
+
+urllib.request.urlretrieve("{root}/leaderboards/moondream_hub.py", "moondream_hub.py")
+import moondream_hub as hub
+
+board = hub.Board("{root}", "{slug}", key="mdh_…")
+predictions = [{{"id": item["id"], **my_model(board.image(item), item["prompt"])}}
+               for item in board.items("{split}")]
+result = board.submit(predictions, split="{split}", model_name="My model")
+print(result["scores"])
+"""
+
+
+@require_safe
+def log(request: HttpRequest, slug: str) -> HttpResponse:
+    """What happened on a leaderboard."""
+    benchmark = _benchmark(slug)
+    context = {"benchmark": benchmark, "page": selectors.log_lines(benchmark, _page(request))}
+    return render(request, "leaderboard/log.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def submit(request: HttpRequest, slug: str) -> HttpResponse:
+    """The web form, and how to do it from a notebook."""
+    benchmark = _benchmark(slug)
+    splits = list(benchmark.splits.all())
+    form = SubmitForm(request.POST or None, request.FILES or None, splits=splits)
+    context: dict[str, Any] = {"benchmark": benchmark, "form": form, "splits": splits,
+                               "example": json.dumps({"id": "…", **benchmark.rules.example})}  # fmt: skip
+    ranking = next((s.name for s in splits if s.ranks), "")
+    root = request.build_absolute_uri("/").rstrip("/")
+    context["snippet"] = SNIPPET.format(root=root, slug=benchmark.slug, split=ranking)
+    if request.user.is_authenticated:
+        team = services.team_of(request.user)
+        context |= {
+            "team": team,
+            "quotas": [(s, services.quota_left(team=team, split=s)) for s in splits],
+        }
+    if request.method != "POST":
+        return render(request, "leaderboard/submit.html", context)
+    if not request.user.is_authenticated:
+        return redirect(f"/account/login/?next={request.path}")
+    if form.is_valid():
+        try:
+            made = _submitted(request, benchmark, form)
+        except DomainError as error:
+            context["problem"] = error
+            form.add_error(form.field_of(error), error.message)
+        else:
+            return HttpResponseRedirect(made)
+    return render(request, "leaderboard/submit.html", context, status=422)
+
+
+def _submitted(request: HttpRequest, benchmark: Benchmark, form: SubmitForm) -> str:
+    data = form.cleaned_data
+    split = selectors.split_get(benchmark, data["split"])
+    if "check" in request.POST:
+        services.refuse_problems(services.predictions_check(split=split, file=data["file"].file))
+        messages.success(request, "The file is right: nothing was counted, and nothing submitted.")
+        return request.path
+    made = services.submission_make(
+        split=split, user=request.user, card=services.card_read(data), file=data["file"].file,
+        is_public=data["is_public"],
+    )  # fmt: skip
+    return made.get_absolute_url()
+
+
+@login_required
+@require_safe
+def submission(request: HttpRequest, submission_id: UUID) -> HttpResponse:
+    """A submission as its own team sees it: state, errors, scores."""
+    try:
+        own = services.submission_own(submission_id=submission_id, user=request.user)
+    except NotFound as error:
+        raise Http404(error.message) from error
+    context = {
+        "detail": selectors.own_detail(own),
+        "waiting": selectors.waiting_before(own) if not own.is_finished else None,
+        "quota": services.quota_left(team=own.team, split=own.split),
+    }  # fmt: skip
+    return render(request, "leaderboard/submission.html", context)
+
+
+@login_required
+@require_POST
+def submission_act(request: HttpRequest, submission_id: UUID, action: str) -> HttpResponse:
+    """Withdraw, publish or hide a submission."""
+    try:
+        own = services.submission_own(submission_id=submission_id, user=request.user)
+    except NotFound as error:
+        raise Http404(error.message) from error
+    if action == "withdraw":
+        services.submission_withdraw(submission=own, actor=own.team.name)
+    else:
+        services.submission_publish(
+            submission=own, is_public=action == "publish", actor=own.team.name
+        )
+    return redirect(own.get_absolute_url())

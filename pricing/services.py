@@ -1,0 +1,64 @@
+"""Writes."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from inference.errors import InvalidInput, NotFound
+from pricing.models import ApiKey, Scope
+
+MARK = "mdh"
+"""What our keys begin with; whatever else a client sends is not looked up."""
+MOST = 20
+"""Working keys of one account."""
+
+
+def digest_of(secret: str) -> str:
+    """The key's fingerprint. It has 256 random bits, so that a fast hash is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def key_make(*, user: Any, name: str, scopes: list[str]) -> tuple[ApiKey, str]:
+    """A new key, and its secret: the only time it is known.
+
+    Raises:
+        InvalidInput: no name, an unknown scope, or too many keys.
+    """
+    name = " ".join(name.split())[:60]
+    if not name:
+        raise InvalidInput("Give the key a name.", code="bad_key", field="name")
+    if not scopes or not set(scopes) <= set(Scope.values):
+        raise InvalidInput("Choose what the key is for.", code="bad_key", field="scopes")
+    if ApiKey.objects.filter(user=user, revoked_at=None).count() >= MOST:
+        raise InvalidInput(f"{MOST} keys are the most; revoke one.", code="too_many_keys")
+    prefix = f"{MARK}_{secrets.token_hex(4)}"
+    secret = f"{prefix}_{secrets.token_urlsafe(32)}"
+    key = ApiKey.objects.create(
+        user=user, name=name, prefix=prefix, digest=digest_of(secret), scopes=sorted(set(scopes))
+    )
+    return key, secret
+
+
+def key_revoke(*, user: Any, key_id: int) -> ApiKey:
+    """End a key; revoking it again changes nothing.
+
+    Raises:
+        NotFound: no such key of this user.
+    """
+    key = ApiKey.objects.filter(user=user, pk=key_id).first()
+    if key is None:
+        raise NotFound("There is no such key of yours.", code="key_not_found")
+    if key.revoked_at is None:
+        key.revoked_at = timezone.now()
+        key.save(update_fields=["revoked_at"])
+    return key
+
+
+def key_used(key: ApiKey) -> None:
+    """Note that a key was used, to the minute."""
+    now = timezone.now()
+    if key.last_used_at is None or now - key.last_used_at > timedelta(minutes=1):
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
