@@ -1,10 +1,13 @@
 """What a run does when one of its jobs ends."""
 
+import logging
 from typing import Any
 
 from inference.models import Job
 from inference.signals import job_finished
 from leaderboard import services
+
+logger = logging.getLogger(__name__)
 
 
 def connect() -> None:
@@ -13,4 +16,7 @@ def connect() -> None:
 
 
 def _job_finished(sender: Any, job: Job, **_: Any) -> None:
-    services.job_ended(job)
+    try:
+        services.job_ended(job)
+    except Exception:  # the job itself is answered; the sweeper goes on with the run
+        logger.exception("A run could not go on after job %s", job.pk)

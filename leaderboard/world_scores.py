@@ -23,9 +23,7 @@ def held_out_world(scenes: int, domains: Iterable[str] = tuple(DOMAINS)) -> list
 
 
 def variant_scores(scenes: int) -> Callable[["Variant"], dict[str, Any]]:
-    """A scorer of variants on that many held-out scenes of shapes and signs, which is what the
-    shipped weights were trained on; `bench.embedded --domains` asks about the
-    rest."""
+    """A scorer of variants on that many held-out scenes of each domain."""
 
     def score(variant: "Variant") -> dict[str, Any]:
         from inference.engine import Moondream
@@ -34,7 +32,7 @@ def variant_scores(scenes: int) -> Callable[["Variant"], dict[str, Any]]:
             variant.folder,
             quantization=variant.quantization or None,  # type: ignore[arg-type]  # the field's choices
         )
-        return evaluate(model, list(held_out(scenes)))
+        return evaluate(model, held_out_world(scenes))
 
     return score
 

@@ -99,7 +99,7 @@ class Demo:
                 self._wait_ready(services.redis_url)
                 # Figures of this machine for the pages that compare variants; it ends by itself.
                 self.passing.add("measure")
-                self._start("measure", "manage.py", "models", "report", "--missing")
+                self._start("measure", "manage.py", "benchmarks", "run", "--measure", "--start")
                 print(f"\n  Moondream hub is at {self.url}/   (Ctrl-C stops it)\n", flush=True)
                 self._watch()
             finally:

@@ -14,9 +14,10 @@ from inference.world.samples import SAMPLES, Sample
 
 SUGGESTIONS = {
     "query": ["How many shapes are there?", "What color is the star?", "What does the sign say?",
-              "Is there a red circle?", "Where is the blue square?"],
-    "detect": ["red circle", "stars", "blue shapes", "sign"],
-    "point": ["green square", "hearts", "shapes"],
+              "Is there a red circle?", "Where is the blue square?", "How many gaps are there?",
+              "Does the part pass inspection?", "Is there a nodule?"],
+    "detect": ["red circle", "stars", "blue shapes", "sign", "gaps", "scratch", "nodules"],
+    "point": ["green square", "hearts", "shapes", "missing screw"],
 }  # fmt: skip
 
 

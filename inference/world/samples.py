@@ -55,7 +55,7 @@ class Sample:
 
 SAMPLES: tuple[Sample, ...] = (
     Sample(
-        "night", 5006, "Drawn scene on black: two stars, a triangle and a heart",
+        "night", 192, "Drawn scene on black: a heart, a triangle, two stars and a square",
         {"query": "How many stars are there?", "detect": "stars", "point": "blue star"},
     ),
     Sample(
@@ -64,22 +64,37 @@ SAMPLES: tuple[Sample, ...] = (
         has_sign=True,
     ),
     Sample(
-        "triangles", 116, "Drawn scene on white: a cross, two triangles, a square and a circle",
+        "triangles", 27734, "Drawn scene on white: a star, two triangles, a square and a cross",
         {"query": "Is the blue square above the red cross?", "detect": "triangles",
          "point": "triangles"},
     ),
     Sample(
-        "number", 110, "Drawn scene on gray: a sign with the number 52 among three shapes",
+        "number", 706, "Drawn scene on gray: a sign with the number 72 among three shapes",
         {"query": "What number is on the sign?", "detect": "green shapes", "point": "red heart"},
         has_sign=True,
     ),
     Sample(
-        "greens", 555, "Drawn scene on gray: a circle, a green heart, a cross and a green star",
+        "greens", 316, "Drawn scene on gray: a star, a cross, a green triangle and a green square",
         {"query": "What color is the cross?", "detect": "green shapes", "point": "green shapes"},
     ),
     Sample(
-        "crosses", 682, "Drawn scene on black: a purple star, two crosses and a triangle",
+        "crosses", 1167, "Drawn scene on black: two crosses, a heart and a purple star",
         {"query": "Where is the purple star?", "detect": "crosses", "point": "purple star"},
+    ),
+    Sample(
+        "shelf", 369, "Drawn retail shelf: strawberries, bananas, a pizza and two gaps",
+        {"query": "How many strawberries are there?", "detect": "gaps", "point": "strawberries"},
+        domain="shelf",
+    ),
+    Sample(
+        "plate", 256, "Drawn metal plate with a scratch, a dent and a missing screw",
+        {"query": "Does the part pass inspection?", "detect": "scratch", "point": "missing screw"},
+        domain="plate",
+    ),
+    Sample(
+        "phantom", 110, "Drawn synthetic phantom, not clinical, with two nodules",
+        {"query": "How many nodules are there?", "detect": "nodules", "point": "nodules"},
+        domain="phantom",
     ),
 )  # fmt: skip
 

@@ -111,7 +111,7 @@ CHAPTERS: list[dict[str, Any]] = [
              "body": [
                 _p("<ul><li>Detect and point take a phrase, not a sentence: “red circle”, not “please find me the red circle”.</li>"
                    "<li>Ask for one thing. “How many stars are there?” beats “Count the stars and say their colours.”</li>"
-                   "<li>The embedded model knows its own world only: shapes and signs as they are drawn here. "
+                   "<li>The embedded model knows its own world only: shapes, signs, shelves, plates and phantoms as they are drawn here. "
                    "On a photograph it answers with confidence, and wrongly.</li></ul>"),
              ]},
         ],

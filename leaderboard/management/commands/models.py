@@ -34,7 +34,9 @@ class Command(BaseCommand):
         threads.add_argument("--most", type=int, default=os.cpu_count() or 1)
         report = actions.add_parser("report", help="Measure variants on this machine.")
         report.add_argument("slugs", nargs="*", help="Variants; all by default.")
-        report.add_argument("--scenes", type=int, default=60, help="Held-out scenes to score.")
+        report.add_argument(
+            "--scenes", type=int, default=25, help="Held-out scenes of each kind to score."
+        )
         report.add_argument(
             "--missing", action="store_true",
             help="Only local variants without a measurement, at a low priority.",

@@ -1,0 +1,128 @@
+"""`manage.py benchmarks`: what is measured, with what, and our own runs over it."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+
+from inference import selectors as inference
+from inference.errors import DomainError
+from leaderboard import importers, services
+from leaderboard.models import Benchmark, Run, Split
+
+
+class Command(BaseCommand):
+    help = "List, import, run and re-score benchmarks."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        actions.add_parser("list", help="Benchmarks with their splits and entries.")
+        run = actions.add_parser("run", help="Run our variants; goes on where a run stopped.")
+        run.add_argument("slugs", nargs="*", help="Benchmarks; all by default.")
+        run.add_argument("--variants", nargs="*", default=[])
+        run.add_argument(
+            "--start", action="store_true", help="Only start: a worker goes on with it."
+        )
+        run.add_argument("--measure", action="store_true", help="First measure variants' cost.")
+        score = actions.add_parser(
+            "rescore", help="Score all anew, in the shadow of what is shown."
+        )
+        score.add_argument("slug")
+        score.add_argument("--publish", action="store_true", help="Show the new scores.")
+        load = actions.add_parser("import", help="Make a split from published files.")
+        load.add_argument("format", choices=importers.FORMATS)
+        load.add_argument("slug")
+        load.add_argument("--annotations", type=Path, required=True)
+        load.add_argument("--questions", type=Path, help="VQAv2's second file.")
+        load.add_argument("--images", type=Path, help="The folder with the images.")
+        load.add_argument("--split", default="test")
+        load.add_argument("--title", default="")
+        load.add_argument("--licence", default="see its source")
+        load.add_argument("--source", default="")
+        load.add_argument("--public", action="store_true", help="References can be downloaded.")
+        load.add_argument("--limit", type=int, help="Only so many items.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            getattr(self, f"_{options['action']}")(options)
+        except DomainError as error:
+            raise CommandError(f"{error.message} {error.hint}".strip()) from error
+
+    def _list(self, options: dict[str, Any]) -> None:
+        for benchmark in Benchmark.objects.prefetch_related("splits"):
+            splits = ", ".join(f"{s.name} {s.item_count}" for s in benchmark.splits.all())
+            self.stdout.write(
+                f"{benchmark.slug}  {benchmark.task}  {splits}  {benchmark.entries.count()} entries"
+            )
+
+    def _run(self, options: dict[str, Any]) -> None:
+        if options["measure"]:
+            call_command("models", "report", "--missing")
+        runs = self._chosen(options)
+        if options["start"]:
+            self.stdout.write(f"{len(runs)} runs are under way.")
+            return
+        for run in runs:
+            self._follow(run)
+
+    def _chosen(self, options: dict[str, Any]) -> list[Run]:
+        if not options["slugs"] and not options["variants"]:
+            return services.runs_start() or list(Run.objects.filter(status=Run.Status.RUNNING))
+        splits = Split.objects.select_related("benchmark").order_by("-ranks", "benchmark__position")
+        if options["slugs"]:
+            splits = splits.filter(benchmark__slug__in=options["slugs"])
+        variants = [
+            inference.variant_get(v) for v in options["variants"]
+        ] or inference.variants_available()
+        return [
+            services.run_start(split=s, variant=v) for v in variants if v.folder for s in splits
+        ]
+
+    def _follow(self, run: Run) -> None:
+        total = run.split.item_count
+        name = f"{run.split.benchmark.slug}/{run.split.name} {run.variant.slug}"
+        with tqdm(total=total, unit="item", desc=name, disable=None) as bar:
+            while run.status == Run.Status.RUNNING:
+                run = services.run_advance(run_id=run.pk)
+                run.refresh_from_db()
+                done = run.answers.count()
+                if done == bar.n and run.status == Run.Status.RUNNING:
+                    time.sleep(0.5)  # a worker is answering
+                bar.update(done - bar.n)
+        self.stdout.write(f"{name}: {run.status} {run.error}".strip())
+
+    def _rescore(self, options: dict[str, Any]) -> None:
+        benchmark = Benchmark.objects.filter(slug=options["slug"]).first()
+        if benchmark is None:
+            raise CommandError(f"There is no benchmark {options['slug']!r}.")
+        changes = services.rescore(benchmark=benchmark, publish=options["publish"])
+        for change in changes:
+            old = "-" if change.old is None else f"{change.old:.6f}"
+            self.stdout.write(
+                f"{change.submission.model_name}  {change.metric}  {old} -> {change.new:.6f}"
+            )
+        self.stdout.write(
+            f"{len(changes)} figures differ; {'shown now' if options['publish'] else 'nothing shown has changed'}."
+        )
+
+    def _import(self, options: dict[str, Any]) -> None:
+        task, metric, items = importers.read(
+            options["format"], options["annotations"], questions=options["questions"],
+            images=options["images"], limit=options["limit"],
+        )  # fmt: skip
+        benchmark = services.benchmark_make(
+            slug=options["slug"], title=options["title"] or options["slug"], task=task,
+            primary_metric=metric, summary=f"Imported from {options['format']} files.",
+            licence=options["licence"], source=options["source"] or options["format"],
+        )  # fmt: skip
+        split = services.split_fill(
+            benchmark=benchmark, name=options["split"], items=items, is_public=options["public"],
+            ranks=not options["public"], daily_limit=None if options["public"] else 5,
+            total_limit=None if options["public"] else 100,
+        )  # fmt: skip
+        self.stdout.write(
+            f"{benchmark.slug}/{split.name}: {split.item_count} items, data {split.data_hash[:12]}"
+        )

@@ -1,0 +1,178 @@
+"""Our own variants over a split: each item asked once, whatever is killed on the way."""
+
+import io
+import time
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from PIL import Image
+
+from inference.models import Job, Variant
+from leaderboard import services
+from leaderboard.models import Entry, Run, RunAnswer, Split
+from leaderboard.services import NewItem, runs
+from leaderboard.world_benchmarks import world_load
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def variant(monkeypatch: Any, db: None) -> Variant:
+    """A variant whose jobs are queued nowhere: the tests end them."""
+    monkeypatch.setattr("inference.tasks.run_job.apply_async", lambda *a, **k: None)
+    return Variant.objects.create(
+        slug="toy", name="Toy", model_name="toy", revision="1", folder="here", parameters=5
+    )
+
+
+@pytest.fixture
+def board(db: None) -> Split:
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(picture, "PNG")
+    benchmark = services.benchmark_make(
+        slug="toy", title="Toy", summary="Count.", task="counting", licence="CC0-1.0", source="test"
+    )
+    items = [
+        NewItem(
+            f"i{n}",
+            {"count": 3},
+            "How many?",
+            image=f"p{n}",
+            data=picture.getvalue,
+            extension="png",
+        )
+        for n in range(9)
+    ]
+    return services.split_fill(
+        benchmark=benchmark, name="test", items=items, is_public=False, ranks=True
+    )
+
+
+def answer(job: Job, text: str = "3") -> None:
+    job.status, job.result = Job.Status.SUCCEEDED, {"answer": text}
+    job.timings = {"total_ms": 50.0, "queue_ms": 10.0}
+    job.save()
+
+
+def waiting() -> list[Job]:
+    return list(Job.objects.unfinished().order_by("created_at"))
+
+
+def test_a_run_asks_each_item_once_and_becomes_an_entry(variant, board) -> None:
+    run = services.run_start(split=board, variant=variant)
+    assert len(waiting()) == runs.WINDOW
+    asked = waiting()[0]
+    assert (asked.skill, asked.params["question"], asked.caller) == (
+        "query",
+        "How many?",
+        "leaderboard",
+    )
+    services.run_advance(run_id=run.pk)
+    assert Job.objects.count() == runs.WINDOW  # nothing twice
+    while jobs := waiting():
+        answer(jobs[0])
+        services.job_ended(jobs[0])
+    run.refresh_from_db()
+    assert run.status == Run.Status.DONE
+    assert Job.objects.count() == RunAnswer.objects.count() == 9
+    services.submission_score(submission_id=run.submission_id)
+    row = Entry.objects.get()
+    assert (row.provenance, row.team_name, row.latency_ms) == ("reproduced", "Moondream hub", 40.0)
+    assert row.figures["count_accuracy"]["value"] == 1
+    assert services.runs_start() == []  # nothing new to measure
+
+
+def test_a_killed_run_goes_on_where_it_stopped(variant, board) -> None:
+    run = services.run_start(split=board, variant=variant)
+    for job in waiting()[:3]:
+        answer(job)  # and nobody was told
+    Job.objects.unfinished().delete()  # the broker lost the rest
+    services.runs_advance()
+    assert RunAnswer.objects.count() == 3
+    keys = {j.idempotency_key.rpartition("#")[0] for j in waiting()}
+    assert keys.isdisjoint(RunAnswer.objects.values_list("key", flat=True))
+    assert services.run_start(split=board, variant=variant).pk == run.pk
+
+
+def test_what_fails_is_tried_again_and_then_given_up(variant, board) -> None:
+    run = services.run_start(split=board, variant=variant)
+    for _ in range(runs.TRIES):
+        job = next(j for j in waiting() if j.idempotency_key.startswith("i0#"))
+        job.status = Job.Status.FAILED
+        job.save()
+        services.job_ended(job)
+    run.refresh_from_db()
+    assert (run.status, run.error) == (Run.Status.FAILED, "i0: failed 3 times")
+
+
+def test_new_weights_are_run_anew(variant, board) -> None:
+    run = services.run_start(split=board, variant=variant)
+    Run.objects.update(status=Run.Status.DONE)
+    assert services.runs_start() == []
+    Variant.objects.update(revision="2")
+    assert [r.pk for r in services.runs_start()] != [run.pk]
+    assert Run.objects.count() == 2
+
+
+def test_the_worlds_benchmarks_are_the_same_every_time(db: None, settings: Any) -> None:
+    made = world_load(dev=2, test=2)
+    assert [b.slug for b in made] == [
+        "world-vqa",
+        "world-captions",
+        "world-detection",
+        "world-counting",
+        "world-existence",
+    ]
+    assert world_load(dev=2, test=2) == []
+    hashes = {s.pk: s.data_hash for s in Split.objects.all()}
+    assert all(default_storage.exists(s.items.first().image) for s in Split.objects.all())
+    dev = {b.slug: b.splits.get(name="dev").data_hash for b in made}
+    hidden = {b.slug: b.splits.get(name="test").data_hash for b in made}
+    for benchmark in made:
+        benchmark.delete()
+    world_load(dev=2, test=2)
+    assert {s.data_hash for s in Split.objects.all()} == set(hashes.values())
+    Split.objects.all().delete()
+    for benchmark in type(made[0]).objects.all():
+        benchmark.delete()
+    settings.REFERENCES_KEY = "another installation"
+    again = world_load(dev=2, test=2)
+    assert {b.slug: b.splits.get(name="dev").data_hash for b in again} == dev
+    # The hidden split is this installation's own: who has the code cannot draw it.
+    assert all(b.splits.get(name="test").data_hash != hidden[b.slug] for b in again)
+
+
+def test_a_fault_of_a_run_does_not_hurt_its_job(variant, board, monkeypatch) -> None:
+    """The worker that answers visitors must not stumble over our bookkeeping."""
+    from leaderboard import receivers
+
+    def broken(job: Job) -> None:
+        raise RuntimeError("bookkeeping")
+
+    monkeypatch.setattr("leaderboard.services.job_ended", broken)
+    services.run_start(split=board, variant=variant)
+    receivers._job_finished(Job, job=waiting()[0])
+
+
+def test_items_know_their_file(board) -> None:
+    assert default_storage.open(board.items.first().image).read(4) == ContentFile(b"\x89PNG").read()
+
+
+@pytest.mark.live
+def test_a_run_on_a_live_worker(live_stack: Any) -> None:
+    """The command, a broker, a worker and the shipped weights, from items to a ranked entry."""
+    slugs = [v["slug"] for v in live_stack.get("/v1/variants")]
+    out = live_stack.manage("benchmarks", "run", "world-counting", "--variants", slugs[0])
+    assert f"world-counting/test {slugs[0]}: done" in out
+    deadline = time.monotonic() + 30
+    while not (rows := live_stack.get("/api/leaderboards/world-counting/entries")):
+        assert time.monotonic() < deadline, live_stack.logs()
+        time.sleep(0.2)
+    assert rows[0]["provenance"] == "reproduced"
+    assert rows[0]["count_accuracy"] > 60
+    assert (
+        rows[0]["count_accuracy_low"] <= rows[0]["count_accuracy"] <= rows[0]["count_accuracy_high"]
+    )
+    assert rows[0]["latency_ms"] > 0
