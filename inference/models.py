@@ -162,6 +162,7 @@ class Job(models.Model):
     caller = models.CharField(max_length=20)
     owner_key = models.CharField(max_length=64, blank=True)
     idempotency_key = models.CharField(max_length=128, blank=True)
+    in_background = models.BooleanField(default=False, help_text="Everybody else's come first.")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     attempt = models.PositiveSmallIntegerField(default=0)
     worker = models.CharField(max_length=120, blank=True)

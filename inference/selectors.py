@@ -96,10 +96,10 @@ class Waiting:
 
 
 def waiting(queue: str, owner_key: str) -> Waiting:
-    """Jobs nobody works on yet; one query."""
-    found = Job.objects.filter(status=Job.Status.QUEUED, variant__queue=queue).aggregate(
-        oldest=Min("created_at"), own=Count("id", filter=Q(owner_key=owner_key))
-    )
+    """Jobs nobody works on yet, but for those in the background; one query."""
+    found = Job.objects.filter(
+        status=Job.Status.QUEUED, variant__queue=queue, in_background=False
+    ).aggregate(oldest=Min("created_at"), own=Count("id", filter=Q(owner_key=owner_key)))
     oldest = found["oldest"]
     age = (timezone.now() - oldest).total_seconds() if oldest else 0.0
     return Waiting(age, found["own"] if owner_key else 0)

@@ -138,7 +138,7 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
     splits = list(benchmark.splits.all())
     form = SubmitForm(request.POST or None, request.FILES or None, splits=splits)
     context: dict[str, Any] = {"benchmark": benchmark, "form": form, "splits": splits,
-                               "example": json.dumps({"id": "…", **benchmark.rules.example})}  # fmt: skip
+                               "example": json.dumps({"id": "…", **benchmark.rules.example}, ensure_ascii=False)}  # fmt: skip
     ranking = next((s.name for s in splits if s.ranks), "")
     root = request.build_absolute_uri("/").rstrip("/")
     context["snippet"] = SNIPPET.format(root=root, slug=benchmark.slug, split=ranking)

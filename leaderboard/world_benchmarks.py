@@ -20,7 +20,7 @@ from leaderboard.services.benchmarks import NewItem, benchmark_make, split_fill
 DEV_SEED = 101
 LICENCE = "Apache-2.0"
 SOURCE = "Drawn by this project"
-ABOUT = "Drawn scenes of shapes, shelves, plates and phantoms; easy on purpose: they show that the scoring works."
+ABOUT = "Drawn scenes, easy on purpose."
 Maker = Callable[[Scene, str, random.Random], Iterator[NewItem]]
 
 

@@ -63,13 +63,15 @@ def _alike(job: Job) -> list[UUID]:
         return []
     waiting = Job.objects.filter(
         status=Job.Status.QUEUED, variant=job.variant_id, skill__in=(Skill.CAPTION, Skill.QUERY),
-        params__settings=job.params["settings"], image__isnull=False,
+        params__settings=job.params["settings"], image__isnull=False, in_background=False,
     ).order_by("created_at")[: settings.INFERENCE_BATCH - 1]  # fmt: skip
     return [other.pk for other in waiting if _in_batch(other)]
 
 
 def _in_batch(job: Job) -> bool:
     plain = not (job.params.get("spatial_refs") or job.params.get("reasoning"))
+    # One in the background is measured as well, and alone; it holds nobody else up.
+    plain = plain and not job.in_background
     return plain and job.image_id is not None and job.skill in (Skill.CAPTION, Skill.QUERY)
 
 

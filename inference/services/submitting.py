@@ -47,6 +47,7 @@ def job_submit(
     job = Job(
         skill=skill, variant=variant, image=image, image_sha256=image.sha256 if image else "",
         params=checked, caller=caller, owner_key=owner_key, idempotency_key=idempotency_key,
+        in_background=in_background,
     )  # fmt: skip
     earlier = _same_job(job)
     if earlier is not None:

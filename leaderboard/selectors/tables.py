@@ -262,10 +262,11 @@ def table(benchmark: Benchmark, asked: Asked) -> Table:
     page = Paginator(_ordered(_filtered(entries, asked), benchmark, asked), PAGE).get_page(
         asked.page
     )
-    precisions = (
-        entries.exclude(precision="").order_by("precision").values_list("precision", flat=True)
-    )
-    return Table(benchmark, asked, page, _metrics(benchmark), list(precisions.distinct()))
+    precisions = entries.exclude(precision="").order_by("precision")
+    told = precisions.values_list("precision", flat=True).distinct()
+    held = {slug for entry in page.object_list for slug in entry.figures}
+    metrics = [m for m in _metrics(benchmark) if not held or m.slug in held]
+    return Table(benchmark, asked, page, metrics or _metrics(benchmark)[:1], list(told))
 
 
 def _metrics(benchmark: Benchmark) -> list[Metric]:

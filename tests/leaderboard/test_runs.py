@@ -176,3 +176,17 @@ def test_a_run_on_a_live_worker(live_stack: Any) -> None:
         rows[0]["count_accuracy_low"] <= rows[0]["count_accuracy"] <= rows[0]["count_accuracy_high"]
     )
     assert rows[0]["latency_ms"] > 0
+
+
+def test_runs_take_turns_so_that_visitors_find_room(variant, board) -> None:
+    other = Variant.objects.create(
+        slug="toy-2", name="Toy", model_name="toy", revision="1", folder="here"
+    )
+    first, second = (services.run_start(split=board, variant=v) for v in (variant, other))
+    assert {j.owner_key for j in waiting()} == {f"run:{first.pk}"}
+    assert len(waiting()) == runs.WINDOW
+    assert all(j.in_background for j in waiting())
+    while jobs := [j for j in waiting() if j.owner_key == f"run:{first.pk}"]:
+        answer(jobs[0])
+        services.job_ended(jobs[0])
+    assert {j.owner_key for j in waiting()} == {f"run:{second.pk}"}
