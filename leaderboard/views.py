@@ -160,7 +160,7 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
             form.add_error(form.field_of(error), error.message)
         else:
             return HttpResponseRedirect(made)
-    return render(request, "leaderboard/submit.html", context, status=422)
+    return render(request, "leaderboard/submit.html", context)
 
 
 def _submitted(request: HttpRequest, benchmark: Benchmark, form: SubmitForm) -> str:

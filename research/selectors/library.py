@@ -174,6 +174,8 @@ def _with_details(items: QuerySet[Any]) -> QuerySet[Any]:
         items = items.prefetch_related("tagged_items__tag")
     if hasattr(items.model, "authors"):
         items = items.prefetch_related("authors")
+    if hasattr(items.model, "pdf"):
+        items = items.select_related("pdf")
     if hasattr(items.model, "thumbnail"):
         items = items.prefetch_related("thumbnail__renditions")
     return items

@@ -59,7 +59,7 @@ async function charts(place) {
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const unit = metric.unit ? ` ${metric.unit}` : "";
   const label = (p) => [p.name, p.precision].filter(Boolean).join(", ");
-  const text = { color: ink, fontFamily: style.fontFamily, fontSize: 13 };
+  const text = { color: ink, fontFamily: "Inter Variable, Arial, sans-serif", fontSize: 13 };
   const axis = (name, more = {}) => ({ name, nameLocation: "middle", nameGap: 34, nameTextStyle: text, axisLabel: text, axisLine: { lineStyle: { color: line } }, splitLine: { lineStyle: { color: line } }, ...more });
   const names = { parameters: "Parameters", latency_ms: "Latency, ms (as run here)", on: "Submitted" };
 
@@ -138,8 +138,7 @@ async function charts(place) {
   const save = (url, kind) => Object.assign(document.createElement("a"), { href: url, download: `${name}.${kind}` }).click();
   for (const button of place.querySelectorAll("[data-save]")) {
     button.addEventListener("click", async () => {
-      const svg = chart.renderToSVGString();
-      const url = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
+      const url = URL.createObjectURL(new Blob([chart.renderToSVGString()], { type: "image/svg+xml" }));
       if (button.dataset.save === "svg") return save(url, "svg");
       const picture = new Image();
       picture.src = url;

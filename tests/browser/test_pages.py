@@ -13,7 +13,9 @@ PAGES = (
     "/research/notebooks/reproduce-a-figure/", "/research/datasets/drawn-world/",
     "/research/challenges/count-the-shelf/", "/research/releases/moondream2-2025-04-14/",
     "/research/roadmap/", "/research/roadmap/browser/", "/docs/guides/", "/docs/guides/errors/",
-    "/docs/api/", "/search/?q=quantised", "/licences/",
+    "/docs/api/", "/search/?q=quantised", "/licences/", "/leaderboards/",
+    "/leaderboards/world-counting/", "/leaderboards/world-vqa/submit/",
+    "/leaderboards/world-vqa/log/", "/account/login/", "/account/signup/",
 )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.django_db
 def soup(client: Client, path: str) -> Any:
     answer = client.get(path)
     assert answer.status_code == 200, path
-    return BeautifulSoup(answer.content, "html.parser")
+    return BeautifulSoup(answer.getvalue(), "html.parser")
 
 
 def every_address() -> list[str]:
@@ -78,8 +78,10 @@ def test_no_internal_link_is_broken(client, starter) -> None:
                 seen.add(target)
                 answer = client.get(address, follow=True)
                 assert answer.status_code == 200, (path, target)
-                if anchor:
-                    assert BeautifulSoup(answer.content, "html.parser").find(id=anchor), target
+                if anchor and answer["Content-Type"] == "application/pdf":
+                    assert anchor.startswith("page="), target
+                elif anchor:
+                    assert BeautifulSoup(answer.getvalue(), "html.parser").find(id=anchor), target
     assert any("#sec-" in target for target in seen)
 
 
@@ -136,9 +138,9 @@ def test_bibtex_ris_csl_and_cff_say_the_same(client, starter) -> None:
         assert re.sub(r"[{}\\]", "", bib["author"]).split(" and ") == names
         assert len(ris["authors"]) == len(csl["author"]) == len(cff["authors"]) == len(names)
         assert bib["year"] == str(paper.published_on.year)
-        assert bib["eprint"] == paper.arxiv_id
-        assert bib["archiveprefix"] == "arXiv"
-        assert ris["doi"] == csl["DOI"] == paper.doi
+        assert bib.get("eprint", "") == paper.arxiv_id
+        assert bib.get("archiveprefix", "") == ("arXiv" if paper.arxiv_id else "")
+        assert ris.get("doi", "") == csl.get("DOI", "") == paper.doi
         assert bib["ID"] == csl["id"] == citation.citation_key(paper)
     assert citation.citation_key(PaperPage.objects.get(slug="siglip")) == "zhai2023sigmoid"
     assert client.get("/research/papers/qlora/cite/exe/").status_code == 404
@@ -193,7 +195,7 @@ def test_shelf_searches_filters_and_pages(client, starter, monkeypatch) -> None:
 
     everything = titles("")
     assert len(everything) == 12
-    assert len(titles("?page=2")) == 1
+    assert len(titles("?page=2")) == 2
     assert titles("?tag=quantisation") == [
         "QLoRA: Efficient Finetuning of Quantized LLMs",
         "LLM.int8(): 8-bit Matrix Multiplication for Transformers at Scale",
@@ -248,7 +250,7 @@ def test_samples_are_labelled_wherever_they_are_shown(client, starter) -> None:
         assert "sample" in [c.get_text().split()[-1] for c in page.select(".chip")], path
     site = Site.objects.get()
     assert selectors.chrome(site).counts == {
-        "papers": 13, "notebooks": 3, "datasets": 3, "leaderboards": 5
+        "papers": 14, "notebooks": 3, "datasets": 3, "leaderboards": 5
     }  # fmt: skip
     DatasetPage.objects.filter(slug="vqa-v2").update(is_sample=True)
     assert selectors.chrome(site).counts["datasets"] == 2
@@ -266,7 +268,7 @@ def test_xml_feeds_are_well_formed_and_conditional(client, starter, form: str) -
     feed = feedparser.parse(io.BytesIO(answer.content))
     assert not feed.bozo
     assert feed.version == {"rss": "rss20", "atom": "atom10"}[form]
-    assert len(feed.entries) == 13 + 3 + 3 + 4 + 1
+    assert len(feed.entries) == 14 + 3 + 3 + 4 + 1
     assert len({e.id for e in feed.entries}) == len(feed.entries)
     assert all(e.link.startswith("http") and e.title for e in feed.entries)
     assert (
