@@ -30,7 +30,7 @@ def _benchmark(slug: str) -> Benchmark:
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """All leaderboards, and figures others report."""
-    context = {"boards": selectors.boards(), "charts": selectors.mini_benchmark()}
+    context = {"boards": selectors.boards(), "charts": selectors.reported()}
     return render(request, "leaderboard/index.html", context)
 
 

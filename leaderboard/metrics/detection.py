@@ -13,27 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from leaderboard.metrics.regions import Box, box_iou
-
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
 _MOST = 100
 """Detections of a class in an image that count, the best first."""
 _EPS = float(np.spacing(1))
-
-
-def matched(found: Sequence[Box], truth: Sequence[Box], threshold: float = 0.5) -> int:
-    """How many references are found: pairs are made greedily by IoU, each box once."""
-    pairs = sorted(
-        ((box_iou(f, t), i, j) for i, f in enumerate(found) for j, t in enumerate(truth)),
-        reverse=True,
-    )
-    used: tuple[set[int], set[int]] = (set(), set())
-    for overlap, i, j in pairs:
-        if overlap >= threshold and i not in used[0] and j not in used[1]:
-            used[0].add(i)
-            used[1].add(j)
-    return len(used[0])
 
 
 @dataclass(frozen=True, slots=True)

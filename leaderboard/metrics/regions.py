@@ -16,27 +16,30 @@ def box_iou(a: Box, b: Box) -> float:
     return shared / union if union > 0 else 0.0
 
 
+def matched(found: Sequence[Box], truth: Sequence[Box], threshold: float = 0.5) -> int:
+    """How many references are found: pairs are made greedily by IoU, each box once."""
+    pairs = sorted(
+        ((box_iou(f, t), i, j) for i, f in enumerate(found) for j, t in enumerate(truth)),
+        reverse=True,
+    )
+    used: tuple[set[int], set[int]] = (set(), set())
+    for overlap, i, j in pairs:
+        if overlap >= threshold and i not in used[0] and j not in used[1]:
+            used[0].add(i)
+            used[1].add(j)
+    return len(used[0])
+
+
 def f1_at_iou(
     predictions: Sequence[Sequence[Box]],
     references: Sequence[Sequence[Box]],
     threshold: float = 0.5,
 ) -> float:
-    """Detection F1 over all images: boxes are matched greedily by IoU, each reference once."""
-    hits = predicted = wanted = 0
-    for found, truth in zip(predictions, references, strict=True):
-        predicted += len(found)
-        wanted += len(truth)
-        pairs = sorted(
-            ((box_iou(f, t), i, j) for i, f in enumerate(found) for j, t in enumerate(truth)),
-            reverse=True,
-        )
-        used: tuple[set[int], set[int]] = (set(), set())
-        for overlap, i, j in pairs:
-            if overlap >= threshold and i not in used[0] and j not in used[1]:
-                used[0].add(i)
-                used[1].add(j)
-                hits += 1
-    return 2 * hits / (predicted + wanted) if predicted + wanted else 1.0
+    """Detection F1 over all images together."""
+    pairs = list(zip(predictions, references, strict=True))
+    hits = sum(matched(found, truth, threshold) for found, truth in pairs)
+    boxes = sum(len(found) + len(truth) for found, truth in pairs)
+    return 2 * hits / boxes if boxes else 1.0
 
 
 def point_errors(

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from leaderboard.metrics.captions import bleu_of, bleu_stats, cider_d, rouge_l, tokenise_all
-from leaderboard.metrics.detection import AveragePrecision, matched
-from leaderboard.metrics.regions import point_errors
+from leaderboard.metrics.detection import AveragePrecision
+from leaderboard.metrics.regions import matched, point_errors
 from leaderboard.metrics.vqa import anls, pope_parse, read_count, vqa_accuracy
 from leaderboard.scoring.types import Item, Series, mean_of
 

@@ -1,23 +1,21 @@
-"""Published figures, as charts."""
+"""Figures as charts: what others publish, and what was scored here."""
 
 from dataclasses import dataclass
 from itertools import groupby
 
-from leaderboard.models import ReportedFigure
+from leaderboard.models import Entry, ReportedFigure
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One model's row of a chart."""
 
-    figure: ReportedFigure
+    model: str
+    is_ours: bool
+    text: str
+    """The value with as many digits as its source gives."""
     width: float
     """0..100, of the longest bar."""
-
-    @property
-    def text(self) -> str:
-        """The value with as many digits as its source gives."""
-        return f"{self.figure.value:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +31,17 @@ class Chart:
     provenance: str
     caveat: str
     sources: list[tuple[str, str]]
+    """Name and address of each."""
 
 
 def mini_benchmark() -> list[Chart]:
-    """Charts of the front page; one query.
+    """Charts of the front page: published figures with their sources, then what the leaderboards
+    hold now; two queries."""
+    return [*reported(), *scored()]
 
-    Until entries are scored here, the figures are the published ones, each with its source.
-    """
+
+def reported() -> list[Chart]:
+    """What others publish, the fullest chart first; one query."""
     rows = ReportedFigure.objects.filter(is_shown=True).order_by("benchmark", "pk")
     charts = []
     for benchmark, group in groupby(rows, key=lambda f: f.benchmark):
@@ -51,8 +53,39 @@ def mini_benchmark() -> list[Chart]:
         charts.append(
             Chart(
                 f"chart-{first.pk}", benchmark, first.metric, first.unit, first.higher_is_better,
-                [Bar(f, round(100 * f.value / longest, 2)) for f in figures],
+                [
+                    Bar(f.model, f.is_ours, f"{f.value:g}", round(100 * f.value / longest, 2))
+                    for f in figures
+                ],
                 "reported", first.caveat, list(sources),
             )
         )  # fmt: skip
     return sorted(charts, key=lambda c: -len(c.bars))
+
+
+def scored(most: int = 6) -> list[Chart]:
+    """The first entries of each leaderboard; one query."""
+    rows = (
+        Entry.objects.filter(rank__lte=most, benchmark__is_shown=True)
+        .select_related("benchmark")
+        .order_by("benchmark__position", "rank", "scored_at")
+    )
+    charts = []
+    for benchmark, group in groupby(rows, key=lambda e: e.benchmark):
+        metric = benchmark.ranked_by
+        entries = list(group)[:most]
+        values = [e.figures[metric.slug]["value"] * metric.scale for e in entries]
+        longest = max(values) or 1.0
+        charts.append(
+            Chart(
+                f"board-{benchmark.pk}", benchmark.title, metric.name, metric.unit,
+                metric.higher_is_better,
+                [
+                    Bar(" ".join(filter(None, (e.model_name, e.precision))), e.is_ours,
+                        f"{v:.{metric.digits}f}", round(100 * v / longest, 2))
+                    for e, v in zip(entries, values, strict=True)
+                ],
+                entries[0].provenance, "", [(benchmark.title, benchmark.get_absolute_url())],
+            )
+        )  # fmt: skip
+    return charts

@@ -280,3 +280,14 @@ def test_items_go_out_without_what_is_hidden(client, split) -> None:
     assert len(lines("test")) == 40
     assert set(lines("test")[0]) == {"id", "image_url", "prompt", "category"}
     assert lines("dev")[0]["reference"] == {"answers": ["secret0-red"]}
+
+
+def test_the_front_page_charts_follow_the_tables(client, starter, send, split) -> None:
+    def told() -> str:
+        return client.get("/").content.decode()
+
+    assert "Colours" not in told()
+    send(30, name="Newcomer")
+    page = told()  # a new first empties the page cache
+    assert "Newcomer" in page
+    assert "Scored here, on a hidden split" in page
