@@ -107,6 +107,23 @@ CHAPTERS: list[dict[str, Any]] = [
                    "<code>Retry-After</code> in seconds. Outside <code>/v1</code> errors follow RFC 9457.</p>"),
                 ("errors", {"title": "Every error, by its code"}),
              ]},
+            {"slug": "leaderboards", "title": "Submit to a leaderboard", "lede": "Predictions in, scores with intervals out.",
+             "body": [
+                _p("<p>A score is never typed in: it is computed here from what your model said about each item, against "
+                   "references that no address serves. Make an account and an API key (<a href=\"/account/keys/\">Account, "
+                   "API keys</a>), download <a href=\"/leaderboards/moondream_hub.py\">moondream_hub.py</a> and run:</p>"),
+                _code("", ("python", 'import moondream_hub as hub\n\n'
+                                     'board = hub.Board("http://localhost:8000", "world-vqa", key="mdh_…")\n'
+                                     'items = board.items("dev")  # with references; "test" comes without\n'
+                                     'predictions = [{"id": item["id"], "answer": ask(board.image(item), item["prompt"])}\n'
+                                     '               for item in items]\n'
+                                     'board.check(predictions, split="dev")  # costs nothing\n'
+                                     'print(board.submit(predictions, split="dev", model_name="My model")["scores"])')),
+                _p("<ul><li>A file is read before it is counted: bad lines come back by line and id, and cost nothing.</li>"
+                   "<li>What fails on our side gives the quota back.</li>"
+                   "<li>The same scorer runs at home: <code>python -m leaderboard.scoring vqa dev.jsonl mine.jsonl</code>.</li>"
+                   "<li>Every figure carries a signature: metric, version, tokeniser, data, seed.</li></ul>"),
+             ]},
             {"slug": "prompts", "title": "Prompts that work", "lede": "Short phrases, one question, the words of the image.",
              "body": [
                 _p("<ul><li>Detect and point take a phrase, not a sentence: “red circle”, not “please find me the red circle”.</li>"
@@ -163,7 +180,7 @@ CHAPTERS: list[dict[str, Any]] = [
                    "<li><b>Retail shelf</b>: 64 products in rows, with gaps.</li>"
                    "<li><b>Industrial defect</b>: a screwed plate with scratches, dents and missing screws.</li>"
                    "<li><b>Radiology-style phantom</b>: soft shapes with nodules. It is synthetic, shows no patient, and a score on it says nothing of real scans.</li></ul>"
-                   "<p>The weights that are shipped today were trained on the first kind only; those of the other three are in training.</p>"),
+                   "<p>The shipped weights were trained on all four.</p>"),
              ]},
             {"slug": "training", "title": "Training", "lede": "Seeded, resumable, on two cores.",
              "body": [
