@@ -218,7 +218,10 @@ PRIVACY = (
     "<h2>Images you send</h2><p>An image you ask about is stored on this server for 24 hours, so that a second question "
     "need not send it again, and is then deleted. It is not shown to others and not used for training. With the model in "
     "your browser, it does not leave your machine at all.</p>"
-    "<h2>Cookies</h2><p>None for reading. Signing in as an editor sets one for the session, and forms set one against forgery.</p>"
+    "<h2>Accounts and submissions</h2><p>An account holds your e-mail address and a password's hash; a submission holds what "
+    "you say of the model, its predictions and their scores. The table shows your team's name, never your address. "
+    "Withdrawing a submission deletes its file; what happened stays in the log.</p>"
+    "<h2>Cookies</h2><p>None for reading. Signing in sets one for the session, and forms set one against forgery.</p>"
     "<h2>Others</h2><p>The pages load nothing from anybody else: no fonts, no scripts, no counters. A variant that is named as "
     "a cloud variant sends your image to its maker's service; its name says so.</p>"
 )
