@@ -55,7 +55,7 @@ def test_timings_confidence_and_log_are_there(playground: Page) -> None:
     assert result["variant"] == "browser"
     assert 0 < result["confidence"] <= 1
     playground.click("summary:has-text('Log')")
-    expect(playground.locator("[data-log]")).to_contain_text("encoder: 9.0 MB")
+    expect(playground.locator("[data-log]")).to_contain_text("encoder: 9.2 MB")
     expect(playground.locator("[data-log]")).to_contain_text("WebAssembly")
     assert _ask(playground)
     assert "reused" in playground.inner_text("[data-timing-list]")

@@ -28,7 +28,7 @@ def hub() -> types.ModuleType:
 def answers(items: list[dict[str, Any]], right: int) -> list[dict[str, Any]]:
     """Guesses for a hidden split; with references, the first `right` are theirs."""
     return [
-        {"id": i["id"], "answer": str(i["reference"]["count"]) if n < right and "reference" in i else "2"}
+        {"id": i["id"], "answer": i["reference"]["answer"] if n < right and "reference" in i else "yes"}
         for n, i in enumerate(items)
     ]  # fmt: skip
 
@@ -59,7 +59,7 @@ def test_from_sign_up_to_a_leading_entry(
     live_stack: LiveStack, signed_in: Page, context: BrowserContext
 ) -> None:
     module = hub()
-    board = module.Board(live_stack.base_url, "world-counting", key=key_of(signed_in))
+    board = module.Board(live_stack.base_url, "world-existence", key=key_of(signed_in))
     assert axe(signed_in) == []
     dev = board.items("dev")
     assert board.image(dev[0])[:4] == b"RIFF"
@@ -68,7 +68,7 @@ def test_from_sign_up_to_a_leading_entry(
     scored = board.submit(
         answers(dev, len(dev)), split="dev", model_name="Knows all", parameters="1.9B"
     )
-    assert scored["scores"]["count_accuracy"]["value"] == 100
+    assert scored["scores"]["accuracy"]["value"] == 100
     # Item by item, on the public split.
     signed_in.goto(f"/leaderboards/entries/{scored['id']}/")
     signed_in.get_by_role("link", name="Item by item").click()
@@ -79,12 +79,12 @@ def test_from_sign_up_to_a_leading_entry(
     # Somebody looks at the table while an entry lands.
     reader = context.new_page()
     console = quiet(reader)
-    reader.goto("/leaderboards/world-counting/")
+    reader.goto("/leaderboards/world-existence/")
     test = board.items("test")
     assert "reference" not in test[0]
-    landed = board.submit(answers(test, 0), model_name="Always two", open_weights=True)
+    landed = board.submit(answers(test, 0), model_name="Always yes", open_weights=True)
     assert landed["status"] == "scored"
-    expect(reader.locator(".board__model").filter(has_text="Always two")).to_be_visible(
+    expect(reader.locator(".board__model").filter(has_text="Always yes")).to_be_visible(
         timeout=15_000
     )
     reader.reload()
@@ -114,12 +114,12 @@ def test_from_sign_up_to_a_leading_entry(
     signed_in.get_by_text("Withdraw", exact=True).click()
     signed_in.get_by_role("button", name="Withdraw for good").click()
     expect(signed_in.locator("[data-state]")).to_have_text("Withdrawn")
-    reader.goto("/leaderboards/world-counting/")
-    expect(reader.locator(".board__model").filter(has_text="Always two")).to_have_count(0)
+    reader.goto("/leaderboards/world-existence/")
+    expect(reader.locator(".board__model").filter(has_text="Always yes")).to_have_count(0)
 
 
 def test_the_form_names_bad_lines(signed_in: Page) -> None:
-    signed_in.goto("/leaderboards/world-counting/submit/")
+    signed_in.goto("/leaderboards/world-existence/submit/")
     assert axe(signed_in) == []
     signed_in.get_by_label("Model", exact=True).fill("My model")
     signed_in.get_by_label("Predictions").set_input_files(

@@ -154,7 +154,7 @@ def test_a_shelf_is_filtered_and_shared(page: Page) -> None:
     page.get_by_role("link", name="Clear the filters").click()
     expect(page.locator(".item")).to_have_count(12)
     page.get_by_role("link", name="Older").click()
-    expect(page.locator(".item")).to_have_count(1)
+    expect(page.locator(".item")).to_have_count(2)
 
 
 def test_the_sandbox_keeps_a_key_and_calls_the_server(context: BrowserContext) -> None:

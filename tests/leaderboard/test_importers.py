@@ -150,7 +150,7 @@ def test_the_command_imports_with_images(db: None, tmp_path: Path) -> None:
     benchmark = Benchmark.objects.get(slug="my-pope")
     split = benchmark.splits.get()
     assert (split.is_public, split.ranks, split.item_count) == (False, True, 1)
-    assert BenchmarkItem.objects.get().image.endswith("COCO_val2014_000000310196.jpg")
+    assert BenchmarkItem.objects.get(split=split).image.endswith("COCO_val2014_000000310196.jpg")
     assert vault.unseal(split)[0].reference == {"answer": "yes"}
     before = split.data_hash
     call_command("benchmarks", "import", "pope", "my-pope", annotations=file, images=tmp_path)
