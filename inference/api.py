@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest
 from ninja import File, Form, Header, Router, Status
 from ninja.files import UploadedFile
 
-from inference import answering, images, schemas, selectors, services, stream
+from inference import answering, images, schemas, selectors, services, sse, stream
 from inference.errors import DomainError, InvalidInput
 from inference.models import Job, StoredImage
 from inference.world.samples import sample_bytes
@@ -65,13 +65,6 @@ async def _answer(job: Job) -> dict[str, Any]:
     }
 
 
-def _sse(lines: AsyncIterator[str]) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(lines, content_type="text/event-stream")
-    response["Cache-Control"] = "no-cache, no-transform"
-    response["X-Accel-Buffering"] = "no"
-    return response
-
-
 async def _text_stream(job: Job) -> AsyncIterator[str]:
     """Caption and query events, ended by `completed` or by a failure line."""
     try:
@@ -102,7 +95,7 @@ async def caption(request: HttpRequest, body: schemas.CaptionIn) -> Any:
     `data: {"chunk": …, "completed": false}` lines, ended by `"completed": true`."""
     params = {"length": body.length, "settings": body.settings}
     job = await _submit(request, "caption", body.variant_slug, body.image_url, params)
-    return _sse(_text_stream(job)) if body.stream else await _answer(job)
+    return sse.response(_text_stream(job)) if body.stream else await _answer(job)
 
 
 @router.post(
@@ -117,7 +110,7 @@ async def query(request: HttpRequest, body: schemas.QueryIn) -> Any:
         "spatial_refs": body.spatial_refs, "settings": body.settings,
     }  # fmt: skip
     job = await _submit(request, "query", body.variant_slug, body.image_url, params)
-    return _sse(_text_stream(job)) if body.stream else await _answer(job)
+    return sse.response(_text_stream(job)) if body.stream else await _answer(job)
 
 
 @router.post(
@@ -173,7 +166,7 @@ async def chat_completions(request: HttpRequest, body: schemas.ChatIn) -> Any:
     }  # fmt: skip
     job = await _submit(request, "query", body.model, url, params)
     if body.stream:
-        return _sse(_chat_stream(job))
+        return sse.response(_chat_stream(job))
     data = await answering.answer(job)
     tokens = data["tokens"]
     return {
@@ -351,13 +344,5 @@ async def job_events(request: HttpRequest, job_id: UUID) -> Any:
     """A job's events as server-sent events (`id`, `event`, `data`), from the beginning or after
     `Last-Event-ID`; ends with `result`, `error` or `cancelled`."""
     job = await sync_to_async(selectors.job_get)(job_id)
-    return _sse(_event_lines(job, stream.at(request.headers.get("Last-Event-ID", ""))))
-
-
-async def _event_lines(job: Job, after: str) -> AsyncIterator[str]:
-    yield ": stream\n\n"
-    async for event in answering.events(job, after):
-        if event is None:
-            yield ": waiting\n\n"
-        else:
-            yield f"id: {event.id}\nevent: {event.type}\ndata: {json.dumps(event.data)}\n\n"
+    after = stream.at(request.headers.get("Last-Event-ID", ""))
+    return sse.response(sse.lines(answering.events(job, after)))

@@ -1,6 +1,5 @@
 """`/api/leaderboards`: what there is to be measured on, and submitting to it."""
 
-import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
@@ -11,10 +10,11 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import File, Form, Header, Router, Status
 from ninja.files import UploadedFile
 
-from inference import stream
+from inference import sse, stream
 from inference.errors import Unsupported
+from inference.stream import Event
 from leaderboard import schemas, selectors, services, vault
-from leaderboard.models import Benchmark, Split, Submission
+from leaderboard.models import Benchmark, Split, Submission, Team
 
 router = Router(tags=["Leaderboards"])
 ERRORS: dict[int, Any] = dict.fromkeys(
@@ -137,10 +137,9 @@ def submit(
     return Status(202, _submission_out(submission))
 
 
-def _quota_out(submission: Submission) -> dict[str, Any]:
-    left = services.quota_left(team=submission.team, split=submission.split)
-    return {"team": submission.team.name, "split": submission.split.name,
-            "resets": "00:00 UTC", **left}  # fmt: skip
+def _quota_out(team: Team, split: Split) -> dict[str, Any]:
+    left = services.quota_left(team=team, split=split)
+    return {"team": team.name, "split": split.name, "resets": "00:00 UTC", **left}
 
 
 def _submission_out(submission: Submission) -> dict[str, Any]:
@@ -165,7 +164,7 @@ def _submission_out(submission: Submission) -> dict[str, Any]:
         },
         "url": submission.get_absolute_url(),
         "events_url": f"/api/leaderboards/submissions/{submission.id}/events",
-        "created_at": submission.created_at.isoformat(), "quota": _quota_out(submission),
+        "created_at": submission.created_at.isoformat(), "quota": _quota_out(submission.team, submission.split),
     }  # fmt: skip
 
 
@@ -200,56 +199,34 @@ def submission_events(request: HttpRequest, submission_id: UUID) -> Any:
     """A submission's progress as server-sent events; ends with `result` or `error`."""
     own = _own(request, submission_id)
     after = request.headers.get("Last-Event-ID", "")
-    return event_stream(_own_lines(own, stream.at(after)))
+    return sse.response(sse.lines(_progress(own, stream.at(after))))
 
 
-def event_stream(lines: AsyncIterator[str]) -> StreamingHttpResponse:
-    """Server-sent events that no proxy holds back."""
-    response = StreamingHttpResponse(lines, content_type="text/event-stream")
-    response["Cache-Control"] = "no-cache, no-transform"
-    response["X-Accel-Buffering"] = "no"
-    return response
-
-
-async def _own_lines(submission: Submission, after: str) -> AsyncIterator[str]:
-    yield ": stream\n\n"
+async def _progress(submission: Submission, after: str) -> AsyncIterator[Event | None]:
+    """A submission's events to its end, also when it has ended but its stream is gone."""
     async for event in stream.follow(submission.id, after):
-        if event is not None:
-            yield f"id: {event.id}\nevent: {event.type}\ndata: {json.dumps(event.data)}\n\n"
-            continue
-        yield ": waiting\n\n"
-        fresh = await sync_to_async(Submission.objects.filter(pk=submission.pk).first)()
-        if fresh is None or fresh.is_finished:  # its stream is gone
-            data = {"status": fresh.status if fresh else "gone"}
-            yield f"event: result\ndata: {json.dumps(data)}\n\n"
-            return
-
-
-async def board_lines(slug: str, after: str) -> AsyncIterator[str]:
-    """News of one table for as long as somebody reads."""
-    yield ": stream\n\n"
-    async for event in stream.follow(f"board-{slug}", after):
         if event is None:
-            yield ": waiting\n\n"
-        else:
-            yield f"id: {event.id}\nevent: {event.type}\ndata: {json.dumps(event.data)}\n\n"
+            fresh = await sync_to_async(Submission.objects.filter(pk=submission.pk).first)()
+            if fresh is None or fresh.is_finished:
+                yield Event(stream.START, "result", {"status": fresh.status if fresh else "gone"})
+                return
+        yield event
 
 
 @router.get("/{slug}/events", auth=None, response={**ERRORS}, operation_id="leaderboard_events")
 def board_events(request: HttpRequest, slug: str) -> Any:
     """`top` whenever another entry leads the table, as server-sent events, from now on."""
     benchmark = selectors.benchmark_get(slug)
-    after = request.headers.get("Last-Event-ID", "") or "$"
-    return event_stream(board_lines(benchmark.slug, after if after == "$" else stream.at(after)))
+    after = request.headers.get("Last-Event-ID", "")
+    news = stream.follow(services.board_stream(benchmark), stream.at(after) if after else "$")
+    return sse.response(sse.lines(news))
 
 
 @router.get("/{slug}/quota", response={200: schemas.QuotaOut, **ERRORS}, operation_id="leaderboard_quota")  # fmt: skip
 def quota(request: HttpRequest, slug: str, split: str = "") -> Any:
     """What your team has left."""
     found = selectors.split_get(selectors.benchmark_get(slug), split)
-    team = services.team_of(request.auth)  # type: ignore[attr-defined]
-    left = services.quota_left(team=team, split=found)
-    return {"team": team.name, "split": found.name, "resets": "00:00 UTC", **left}
+    return _quota_out(services.team_of(request.auth), found)  # type: ignore[attr-defined]
 
 
 @router.get("/{slug}/log", auth=None, response={200: list[dict[str, Any]], **ERRORS}, operation_id="leaderboard_log")  # fmt: skip
