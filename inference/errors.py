@@ -31,6 +31,14 @@ class InvalidInput(DomainError):
     status, code = 400, "invalid_input"
 
 
+class Unauthorised(DomainError):
+    status, code = 401, "unauthorised"
+
+
+class Forbidden(DomainError):
+    status, code = 403, "forbidden"
+
+
 class NotFound(DomainError):
     status, code = 404, "not_found"
 

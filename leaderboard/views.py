@@ -11,20 +11,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from inference.errors import DomainError, NotFound
+from inference.errors import DomainError
 from leaderboard import selectors, services
 from leaderboard.forms import SubmitForm
 from leaderboard.models import Benchmark
 from leaderboard.services.entries import TESTED
 
 HUB_CLIENT = Path(__file__).parent / "moondream_hub.py"
-
-
-def _benchmark(slug: str) -> Benchmark:
-    try:
-        return selectors.benchmark_get(slug)
-    except NotFound as error:
-        raise Http404(error.message) from error
 
 
 @require_safe
@@ -37,7 +30,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_safe
 def board(request: HttpRequest, slug: str) -> HttpResponse:
     """One leaderboard; with HTMX its table alone."""
-    benchmark = _benchmark(slug)
+    benchmark = selectors.benchmark_get(slug)
     asked = selectors.Asked.read(request.GET.dict(), benchmark)
     table = selectors.table(benchmark, asked)
     name = "leaderboard/board.html"
@@ -58,10 +51,7 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 def entry(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     """One public entry with all its scores."""
-    try:
-        detail = selectors.entry_detail(submission_id)
-    except NotFound as error:
-        raise Http404(error.message) from error
+    detail = selectors.entry_detail(submission_id)
     others = selectors.table(detail.submission.split.benchmark, selectors.Asked()).rows
     context = {
         "detail": detail,
@@ -70,19 +60,11 @@ def entry(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     return render(request, "leaderboard/entry.html", context)
 
 
-def _page(request: HttpRequest) -> int:
-    text = request.GET.get("page", "1")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 1
-
-
 @require_safe
 def entry_items(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     """An entry of a public split item by item."""
-    try:
-        detail = selectors.entry_detail(submission_id)
-        page, items = selectors.items_page([detail.submission], _page(request))
-    except NotFound as error:
-        raise Http404(error.message) from error
+    detail = selectors.entry_detail(submission_id)
+    page, items = selectors.items_page([detail.submission], request.GET.get("page", 1))
     context = {"detail": detail, "page": page, "items": items}
     return render(request, "leaderboard/items.html", context)
 
@@ -92,9 +74,9 @@ def compare(request: HttpRequest) -> HttpResponse:
     """Two entries side by side."""
     try:
         left, right = UUID(request.GET.get("a", "")), UUID(request.GET.get("b", ""))
-        comparison = selectors.compare(left, right, _page(request))
-    except (ValueError, NotFound) as error:
-        raise Http404(str(error)) from error
+    except ValueError as error:
+        raise Http404 from error
+    comparison = selectors.compare(left, right, request.GET.get("page", 1))
     return render(
         request,
         "leaderboard/compare.html",
@@ -126,15 +108,18 @@ print(result["scores"])
 @require_safe
 def log(request: HttpRequest, slug: str) -> HttpResponse:
     """What happened on a leaderboard."""
-    benchmark = _benchmark(slug)
-    context = {"benchmark": benchmark, "page": selectors.log_lines(benchmark, _page(request))}
+    benchmark = selectors.benchmark_get(slug)
+    context = {
+        "benchmark": benchmark,
+        "page": selectors.log_lines(benchmark, request.GET.get("page", 1)),
+    }
     return render(request, "leaderboard/log.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def submit(request: HttpRequest, slug: str) -> HttpResponse:
     """The web form, and how to do it from a notebook."""
-    benchmark = _benchmark(slug)
+    benchmark = selectors.benchmark_get(slug)
     splits = list(benchmark.splits.all())
     form = SubmitForm(request.POST or None, request.FILES or None, splits=splits)
     context: dict[str, Any] = {"benchmark": benchmark, "form": form, "splits": splits,
@@ -181,10 +166,7 @@ def _submitted(request: HttpRequest, benchmark: Benchmark, form: SubmitForm) -> 
 @require_safe
 def submission(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     """A submission as its own team sees it: state, errors, scores."""
-    try:
-        own = services.submission_own(submission_id=submission_id, user=request.user)
-    except NotFound as error:
-        raise Http404(error.message) from error
+    own = services.submission_own(submission_id=submission_id, user=request.user)
     context = {
         "detail": selectors.own_detail(own),
         "waiting": selectors.waiting_before(own) if not own.is_finished else None,
@@ -197,10 +179,7 @@ def submission(request: HttpRequest, submission_id: UUID) -> HttpResponse:
 @require_POST
 def submission_act(request: HttpRequest, submission_id: UUID, action: str) -> HttpResponse:
     """Withdraw, publish or hide a submission."""
-    try:
-        own = services.submission_own(submission_id=submission_id, user=request.user)
-    except NotFound as error:
-        raise Http404(error.message) from error
+    own = services.submission_own(submission_id=submission_id, user=request.user)
     if action == "withdraw":
         services.submission_withdraw(submission=own, actor=own.team.name)
     else:

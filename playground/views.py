@@ -42,8 +42,4 @@ def panel(request: HttpRequest) -> HttpResponse:
 @require_GET
 def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """One answer as a page, for readers without JavaScript; it reloads until there is one."""
-    try:
-        answer = selectors.answer(job_id)
-    except DomainError:
-        return render(request, "404.html", status=404)
-    return render(request, "playground/job.html", {"answer": answer})
+    return render(request, "playground/job.html", {"answer": selectors.answer(job_id)})

@@ -6,12 +6,8 @@ from typing import Any
 from django.http import HttpRequest
 from ninja.utils import check_csrf
 
-from inference.errors import DomainError
+from inference.errors import Forbidden, Unauthorised
 from pricing import selectors, services
-
-
-class Unauthorised(DomainError):
-    status, code = 401, "unauthorised"
 
 
 def token_of(request: HttpRequest) -> str:
@@ -51,12 +47,12 @@ class Account:
         """
         Raises:
             Unauthorised: no key, or one that is unknown or revoked.
-            DomainError: the key is not for this (403).
+            Forbidden: the key is not for this, or the page's token has expired.
         """
         token = token_of(request)
         if not token and request.user.is_authenticated:
             if check_csrf(request) is not None:
-                raise DomainError("The page has expired.", code="csrf", status=403, hint="Reload it.")  # fmt: skip
+                raise Forbidden("The page has expired.", code="csrf", hint="Reload it.")
             return request.user
         key = selectors.key_of(token) if token else None
         if key is None:
@@ -65,8 +61,8 @@ class Account:
                 hint="Make one at /account/keys/ and send it as Authorization: Bearer …",
             )
         if self.scope not in key.scopes:
-            raise DomainError(
-                f"This key may not be used to {self.scope}.", code="wrong_scope", status=403,
+            raise Forbidden(
+                f"This key may not be used to {self.scope}.", code="wrong_scope",
                 hint="Make a key with that scope at /account/keys/.",
             )  # fmt: skip
         services.key_used(key)

@@ -3,12 +3,12 @@
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from inference.errors import InvalidInput, NotFound
+from inference.errors import InvalidInput
 from pricing import selectors, services
 from pricing.models import Scope
 
@@ -41,8 +41,5 @@ def keys(request: HttpRequest) -> HttpResponse:
 @require_POST
 def revoke(request: HttpRequest, key_id: int) -> HttpResponse:
     """End a key."""
-    try:
-        services.key_revoke(user=request.user, key_id=key_id)
-    except NotFound as error:
-        raise Http404(error.message) from error
+    services.key_revoke(user=request.user, key_id=key_id)
     return redirect("api_keys")

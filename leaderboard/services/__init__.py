@@ -14,7 +14,6 @@ from leaderboard.services.runs import (
 from leaderboard.services.scoring import rescore, submission_score, submissions_rescue
 from leaderboard.services.submitting import (
     Card,
-    Forbidden,
     card_read,
     predictions_check,
     quota_left,
@@ -29,7 +28,7 @@ from leaderboard.services.submitting import (
 )
 
 __all__ = [
-    "Card", "Forbidden", "NewItem", "benchmark_make", "board_stream", "card_read", "entries_make",
+    "Card", "NewItem", "benchmark_make", "board_stream", "card_read", "entries_make",
     "job_ended", "our_team", "predictions_check", "quota_left", "refuse_problems", "reported_load", "rescore",
     "run_advance", "run_start", "runs_advance", "runs_start", "split_fill", "submission_make",
     "submission_own", "submission_publish", "submission_score", "submission_take",

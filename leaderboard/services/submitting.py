@@ -5,7 +5,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import IO, Any
 from uuid import UUID
 
@@ -20,16 +20,13 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from inference import stream
-from inference.errors import Conflict, DomainError, InvalidInput, NotFound, TooLarge
-from leaderboard.models import Benchmark, BenchmarkItem, LogLine, QuotaLine, Split, Submission, Team
+from inference.errors import Conflict, Forbidden, InvalidInput, NotFound, TooLarge
+from leaderboard.models import BenchmarkItem, LogLine, QuotaLine, Split, Submission, Team
 from leaderboard.scoring import MAX_BYTES, Checked, read_predictions
+from leaderboard.services.entries import entries_make
 
 logger = logging.getLogger(__name__)
 PRECISIONS = ("", "FP32", "FP16", "BF16", "8-bit", "4-bit", "other")
-
-
-class Forbidden(DomainError):
-    status, code = 403, "forbidden"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +155,7 @@ def refuse_problems(checked: Checked) -> None:
 
 def submission_make(
     *, split: Split, user: Any, card: Card, file: IO[bytes], is_public: bool = True,
-    idempotency_key: str = "", **measured: Any,
+    idempotency_key: str = "",
 ) -> Submission:  # fmt: skip
     """Check, count and keep predictions, and queue them to be scored.
 
@@ -169,10 +166,9 @@ def submission_make(
         Forbidden: the benchmark takes none, or the team has no submissions left.
         Conflict: the key was used for other predictions.
     """
-    team = team_of(user)
     return submission_take(
-        split=split, team=team, user=user, card=card, file=file, is_public=is_public,
-        idempotency_key=idempotency_key, **measured,
+        split=split, team=team_of(user), user=user, card=card, file=file, is_public=is_public,
+        idempotency_key=idempotency_key,
     )  # fmt: skip
 
 
@@ -190,7 +186,7 @@ def submission_take(
     refuse_problems(predictions_check(split=split, file=file))
     submission = Submission(
         split=split, team=team, created_by=user, file_sha256=digest, is_public=is_public,
-        idempotency_key=idempotency_key, **_card_fields(card), **measured,
+        idempotency_key=idempotency_key, **asdict(card), **measured,
     )  # fmt: skip
     submission.file = f"predictions/{submission.id.hex[:2]}/{submission.id}.jsonl.gz"
     try:
@@ -205,10 +201,6 @@ def submission_take(
         return earlier
     submission_queue(submission)
     return submission
-
-
-def _card_fields(card: Card) -> dict[str, Any]:
-    return {name: getattr(card, name) for name in card.__slots__}
 
 
 def _same(team: Team, key: str, split: Split, digest: str) -> Submission | None:
@@ -326,7 +318,7 @@ def submission_withdraw(*, submission: Submission, actor: str) -> Submission:
     submission.save(update_fields=["status", "finished_at"])
     storages["private"].delete(submission.file)
     log(submission, "withdrawn", actor=actor)
-    _table_changed(submission.split.benchmark)
+    entries_make(benchmark=submission.split.benchmark)
     return submission
 
 
@@ -336,11 +328,5 @@ def submission_publish(*, submission: Submission, is_public: bool, actor: str) -
         submission.is_public = is_public
         submission.save(update_fields=["is_public"])
         log(submission, "made public" if is_public else "made private", actor=actor)
-        _table_changed(submission.split.benchmark)
+        entries_make(benchmark=submission.split.benchmark)
     return submission
-
-
-def _table_changed(benchmark: Benchmark) -> None:
-    from leaderboard.services.entries import entries_make
-
-    entries_make(benchmark=benchmark)

@@ -75,6 +75,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "wagtail.contrib.redirects.middleware.RedirectMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "moondream_site.design.middleware.MissingPages",
     "moondream_site.api.MethodNotAllowed",
 ]
 

@@ -12,11 +12,11 @@ from django.db import connection
 from django.utils import timezone
 
 from inference import lease, stream
-from inference.errors import Conflict, DomainError, InvalidInput, NotFound
+from inference.errors import Conflict, DomainError, Forbidden, InvalidInput, NotFound
 from leaderboard import selectors, services, vault
 from leaderboard.models import Entry, LogLine, QuotaLine, Score, Split, Submission
 from leaderboard.scoring import score as real_score
-from leaderboard.services import Card, Forbidden, scoring, submitting
+from leaderboard.services import Card, scoring, submitting
 from tests.leaderboard.conftest import predictions
 
 pytestmark = pytest.mark.django_db

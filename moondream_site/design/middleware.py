@@ -1,0 +1,26 @@
+"""Errors of the domain on pages."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from inference.errors import NotFound
+from moondream_site.design.views import not_found
+
+
+class MissingPages:
+    """Middleware: what a view's selectors or services did not find is a 404 page. The API has its own
+    handler, and never comes here. Synchronous, as all of them are (see
+    `moondream_site.api.MethodNotAllowed`)."""
+
+    sync_capable, async_capable = True, False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        return not_found(request, error) if isinstance(error, NotFound) else None
