@@ -2,7 +2,7 @@
 
 Boxes are matched by pycocotools, the reference implementation; the accumulation is repeated here with
 weights for images, so that a bootstrap does not match anew. With weights of one it equals
-`COCOeval.accumulate` (a test compares all twelve figures' definition of AP).
+`COCOeval.accumulate` (a test compares AP, AP50 and AP75).
 """
 
 import contextlib
@@ -48,7 +48,6 @@ class AveragePrecision:
                 `score`.
             references: likewise, with optional `area` and `iscrowd` instead of a score.
         """
-        self.images = len(references)
         self.classes = _match(predictions, references)
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:

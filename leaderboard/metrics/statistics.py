@@ -18,7 +18,7 @@ _MANY = 2000
 """Differences from which on the sum of random signs is normal to more digits than resampling gives."""
 
 Statistic = Callable[[np.ndarray], np.ndarray]
-"""(R, U) weights of U units, such as images → (R,) values."""
+"""(R, U) weights of U units, such as images → (R, M) values of M figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ def bootstrap_of(
     seed: int = 0,
     resamples: int = RESAMPLES,
     level: float = 0.95,
-) -> Interval:
-    """A percentile-bootstrap interval (Efron & Tibshirani 1993, 13.3) of any statistic of weighted
-    units; a resample in which it is not defined does not count."""
+) -> list[Interval]:
+    """Percentile-bootstrap intervals (Efron & Tibshirani 1993, 13.3) of the figures of any statistic of
+    weighted units; a resample in which a figure is not defined does not count for it."""
     rng = np.random.default_rng(seed)
     chunk = max(1, _CHUNK // max(1, units))
     drawn = []
@@ -58,10 +58,10 @@ def bootstrap_of(
         rows = rng.integers(0, units, (min(chunk, resamples - start), units))
         weights = np.stack([np.bincount(row, minlength=units) for row in rows])
         drawn.append(statistic(weights.astype(float)))
-    value = float(statistic(np.ones((1, units)))[0])
+    values = statistic(np.ones((1, units)))[0]
     tail = (1 - level) / 2
-    low, high = np.nanquantile(np.concatenate(drawn), (tail, 1 - tail))
-    return Interval(value, float(low), float(high))
+    lows, highs = np.nanquantile(np.concatenate(drawn), (tail, 1 - tail), axis=0)
+    return [Interval(*map(float, row)) for row in zip(values, lows, highs, strict=True)]
 
 
 def bootstrap(
@@ -88,9 +88,9 @@ def bootstrap(
 
     def mean(weights: np.ndarray) -> np.ndarray:
         total: np.ndarray = weights @ sums
-        return total[:, 0] / total[:, 1]
+        return total[:, :1] / total[:, 1:]
 
-    return bootstrap_of(mean, len(sums), seed=seed, resamples=resamples, level=level)
+    return bootstrap_of(mean, len(sums), seed=seed, resamples=resamples, level=level)[0]
 
 
 def paired_p(a: np.ndarray, b: np.ndarray, *, seed: int = 0, resamples: int = 10_000) -> float:
@@ -144,8 +144,10 @@ def ranks(scores: Sequence[float | None], *, higher_is_better: bool = True) -> l
     """Competition ranks from 1: equal scores share one, the next leaves a gap; missing ones share the
     last."""
     keys = [_sort_key(s, higher_is_better=higher_is_better) for s in scores]
-    ordered = sorted(keys)
-    return [ordered.index(key) + 1 for key in keys]
+    first: dict[tuple[bool, float], int] = {}
+    for rank, key in enumerate(sorted(keys), 1):
+        first.setdefault(key, rank)
+    return [first[key] for key in keys]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from typing import Any, ClassVar
 
+import numpy as np
 from django.db import models
 
-from leaderboard.scoring import TASKS, Metric, Task
+from leaderboard.scoring import TASKS, Metric, Task, units
 
 
 def task_choices() -> list[tuple[str, str]]:
@@ -60,6 +61,12 @@ class Benchmark(models.Model):
             self.rules.metric(self.primary_metric) if self.primary_metric else self.rules.metrics[0]
         )
 
+    @property
+    def metrics(self) -> list[Metric]:
+        """All of them in the order of columns: the one that ranks first."""
+        first = self.ranked_by
+        return [first, *(m for m in self.rules.metrics if m != first)]
+
 
 class Split(models.Model):
     """Some of a benchmark's items: public ones to work with, or hidden ones that rank."""
@@ -87,6 +94,10 @@ class Split(models.Model):
 
     def __str__(self) -> str:
         return f"{self.benchmark_id}/{self.name}"
+
+    def units(self) -> np.ndarray:
+        """(N,) by item, in their order: what is drawn and flipped together."""
+        return units(self.items.order_by("position").values_list("image", "key"))
 
 
 class BenchmarkItem(models.Model):

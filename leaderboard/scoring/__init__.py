@@ -11,11 +11,11 @@ from leaderboard.scoring.files import (
     read_items,
     read_predictions,
 )
-from leaderboard.scoring.scores import SEED, Score, data_hash, score
+from leaderboard.scoring.scores import SEED, Score, data_hash, score, units
 from leaderboard.scoring.tasks import TASKS
 from leaderboard.scoring.types import BadPrediction, Item, Metric, Task
 
 __all__ = [
     "MAX_BYTES", "SEED", "TASKS", "BadPrediction", "Checked", "Item", "Metric", "Problems", "Score",
-    "Task", "data_hash", "read_items", "read_predictions", "score",
+    "Task", "data_hash", "read_items", "read_predictions", "score", "units",
 ]  # fmt: skip

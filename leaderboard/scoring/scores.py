@@ -2,21 +2,15 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import orjson
 
-from leaderboard.metrics.statistics import (
-    RESAMPLES,
-    Interval,
-    Statistic,
-    bootstrap_of,
-    sums_by_unit,
-)
-from leaderboard.scoring.types import Item, Metric, Series, Task
+from leaderboard.metrics.statistics import RESAMPLES, Interval, bootstrap_of
+from leaderboard.scoring.types import Figures, Item, Metric, Task
 
 SEED = 20
 
@@ -47,46 +41,39 @@ def score(
         KeyError: an item has no prediction.
     """
     found = [predictions[item.key] for item in items]
-    series = task.score(items, found)
+    figures = task.score(items, found)
     progress(0.3)
-    _, unit_of = np.unique([item.image or item.key for item in items], return_inverse=True)
+    unit_of = units((item.image, item.key) for item in items)
     categories = np.array([item.category for item in items])
-    scores = {}
-    for done, metric in enumerate(m for m in task.metrics if m.slug in series):
-        one = series[metric.slug]
-        statistic, units = _statistic(one, unit_of)
-        scores[metric.slug] = Score(
-            metric,
-            bootstrap_of(statistic, units, seed=seed),
-            signature(metric, items=len(items), data_hash=data_hash, seed=seed),
-            one.per_item,
-            _by_category(one, categories),
-        )
-        progress(0.3 + 0.7 * (done + 1) / len(series))
-    return scores
+    scores: dict[str, Score] = {}
+    for done, (slugs, one) in enumerate(figures.items(), 1):
+        intervals = bootstrap_of(*one.by_unit(unit_of), seed=seed)
+        parts = _by_category(one, categories)
+        for column, (slug, interval) in enumerate(zip(slugs, intervals, strict=True)):
+            metric = task.metric(slug)
+            scores[slug] = Score(
+                metric, interval,
+                signature(metric, items=len(items), data_hash=data_hash, seed=seed), one.per_item,
+                {name: values[column] for name, values in parts.items()
+                 if math.isfinite(values[column])},
+            )  # fmt: skip
+        progress(0.3 + 0.7 * done / len(figures))
+    return {metric.slug: scores[metric.slug] for metric in task.metrics if metric.slug in scores}
 
 
-def _statistic(series: Series, unit_of: np.ndarray) -> tuple[Statistic, int]:
-    if series.statistic is not None:
-        return series.statistic, len(unit_of)
-    assert series.table is not None
-    assert series.combine is not None
-    sums, combine = sums_by_unit(series.table, unit_of), series.combine
-    return (lambda weights: combine(weights @ sums)), len(sums)
-
-
-def _by_category(series: Series, categories: np.ndarray) -> dict[str, float]:
+def _by_category(figures: Figures, categories: np.ndarray) -> dict[str, list[float]]:
+    """Category → its figures, one a metric; none where there are not two of them."""
     names = [str(name) for name in np.unique(categories) if name]
     if len(names) < 2:
         return {}
     masks = np.stack([(categories == name).astype(float) for name in names])
-    if series.statistic is not None:
-        values = series.statistic(masks)
-    else:
-        assert series.table is not None
-        assert series.combine is not None
-        values = series.combine(masks @ series.table)
-    return {n: float(v) for n, v in zip(names, values, strict=True) if math.isfinite(v)}
+    return dict(zip(names, figures.over(masks).tolist(), strict=True))
+
+
+def units(items: Iterable[tuple[str, str]]) -> np.ndarray:
+    """(N,) a number for what a bootstrap draws, and a paired test flips, together: the items of one
+    image. Each item is given as (image, key); one without an image is alone."""
+    return np.unique([image or key for image, key in items], return_inverse=True)[1]
 
 
 def signature(metric: Metric, *, items: int, data_hash: str, seed: int) -> str:

@@ -9,21 +9,19 @@ from leaderboard.metrics.captions import bleu_of, bleu_stats, cider_d, rouge_l, 
 from leaderboard.metrics.detection import AveragePrecision
 from leaderboard.metrics.regions import matched, point_errors
 from leaderboard.metrics.vqa import anls, pope_parse, read_count, vqa_accuracy
-from leaderboard.scoring.types import Item, Series, mean_of
+from leaderboard.scoring.types import Figures, Item, Sums, Whole, mean_of
+
+Found = dict[tuple[str, ...], Figures]
 
 
-def captions(items: Sequence[Item], found: Sequence[str]) -> dict[str, Series]:
+def captions(items: Sequence[Item], found: Sequence[str]) -> Found:
     candidates = tokenise_all(found)
     references = [tokenise_all(item.reference["captions"]) for item in items]
-    table = bleu_stats(candidates, references).table()
-
-    def bleu(order: int) -> Series:
-        return Series(table, lambda sums: bleu_of(sums)[:, order - 1])
-
+    bleu = Sums(bleu_stats(candidates, references).table(), bleu_of)
     return {
-        "cider_d": mean_of(cider_d(candidates, references)),
-        **{f"bleu{order}": bleu(order) for order in (4, 3, 2, 1)},
-        "rouge_l": mean_of(rouge_l(candidates, references)),
+        ("cider_d",): mean_of(cider_d(candidates, references)),
+        ("bleu1", "bleu2", "bleu3", "bleu4"): bleu,
+        ("rouge_l",): mean_of(rouge_l(candidates, references)),
     }
 
 
@@ -31,64 +29,70 @@ def _same(mine: str, answers: Sequence[str]) -> bool:
     return mine.strip().casefold() in {a.strip().casefold() for a in answers}
 
 
-def answers(items: Sequence[Item], found: Sequence[str]) -> dict[str, Series]:
+def answers(items: Sequence[Item], found: Sequence[str]) -> Found:
     answers = [item.reference["answers"] for item in items]
     pairs = list(zip(found, answers, strict=True))
-    scores = {
-        "exact_match": mean_of(np.array([float(_same(f, a)) for f, a in pairs])),
-        "anls": mean_of(np.array([anls(f, a) for f, a in pairs])),
+    scores: Found = {
+        ("exact_match",): mean_of(np.array([float(_same(f, a)) for f, a in pairs])),
+        ("anls",): mean_of(np.array([anls(f, a) for f, a in pairs])),
     }
     if all(len(a) > 1 for a in answers):  # the definition leaves one of several answers out
-        scores["vqa_accuracy"] = mean_of(np.array([vqa_accuracy(f, a) for f, a in pairs]))
+        scores["vqa_accuracy",] = mean_of(np.array([vqa_accuracy(f, a) for f, a in pairs]))
     return scores
 
 
-def counts(items: Sequence[Item], found: Sequence[str]) -> dict[str, Series]:
+def counts(items: Sequence[Item], found: Sequence[str]) -> Found:
     true = np.array([float(item.reference["count"]) for item in items])
+    read = [read_count(f) for f in found]
+    unread = np.array([count is None for count in read])
     # What is no number counts as none found: to say nothing must not pay.
-    said = np.array([float(read_count(f) or 0) for f in found])
-    unread = np.array([read_count(f) is None for f in found])
-    error = np.abs(said - true)
+    error = np.abs(np.array([float(count or 0) for count in read]) - true)
     return {
-        "count_accuracy": mean_of(((error == 0) & ~unread).astype(float)),
-        "off_by_one": mean_of(((error <= 1) & ~unread).astype(float)),
-        "count_mae": mean_of(error),
+        ("count_accuracy",): mean_of(((error == 0) & ~unread).astype(float)),
+        ("off_by_one",): mean_of(((error <= 1) & ~unread).astype(float)),
+        ("count_mae",): mean_of(error),
     }
 
 
-def yes_no(items: Sequence[Item], found: Sequence[str]) -> dict[str, Series]:
+def yes_no(items: Sequence[Item], found: Sequence[str]) -> Found:
     said = np.array([pope_parse(f) for f in found])
     true = np.array([item.reference["answer"] == "yes" for item in items])
-    one = np.ones(len(items))
-    table = np.column_stack([said & true, said, true, one]).astype(float)
+    table = np.column_stack([said & true, said, true]).astype(float)
 
-    def over(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        result: np.ndarray = np.divide(a, b, out=np.zeros_like(a, dtype=float), where=b > 0)
+    def shares(sums: np.ndarray) -> np.ndarray:
+        """F1, precision and recall of yes; what is undefined is 0."""
+        hits, yes, truth = sums.T
+        below = np.stack([(yes + truth) / 2, yes, truth], axis=1)
+        result: np.ndarray = np.divide(
+            hits[:, None], below, out=np.zeros_like(below), where=below > 0
+        )
         return result
 
     return {
-        "accuracy": mean_of((said == true).astype(float)),
-        "f1": Series(table, lambda s: over(2 * s[:, 0], s[:, 1] + s[:, 2])),
-        "precision": Series(table, lambda s: over(s[:, 0], s[:, 1])),
-        "recall": Series(table, lambda s: over(s[:, 0], s[:, 2])),
-        "yes_ratio": mean_of(said.astype(float)),
+        ("accuracy",): mean_of((said == true).astype(float)),
+        ("f1", "precision", "recall"): Sums(table, shares),
+        ("yes_ratio",): mean_of(said.astype(float)),
     }
 
 
-def boxes(items: Sequence[Item], found: Sequence[list[dict[str, Any]]]) -> dict[str, Series]:
+def boxes(items: Sequence[Item], found: Sequence[list[dict[str, Any]]]) -> Found:
     truth = [item.reference["objects"] for item in items]
     f1 = np.array([_f1(f, [t for t in ts if not t.get("iscrowd")])
                    for f, ts in zip(found, truth, strict=True)])  # fmt: skip
-    scores = {"f1_50": mean_of(f1)}
+    scores: Found = {("f1_50",): mean_of(f1)}
     if any(found) and all("score" in box for boxes in found for box in boxes):
         sizes = [tuple(item.reference["size"]) for item in items]
         precision = AveragePrecision(
             [[_pixels(b, size) for b in boxes] for boxes, size in zip(found, sizes, strict=True)],
             [[_pixels(b, size) for b in boxes] for boxes, size in zip(truth, sizes, strict=True)],
         )
-        scores["map"] = Series(statistic=lambda w: precision(w).mean(1))
-        scores["ap50"] = Series(statistic=lambda w: precision(w)[:, 0])
-        scores["ap75"] = Series(statistic=lambda w: precision(w)[:, 5])
+
+        def chosen(weights: np.ndarray) -> np.ndarray:
+            """The mean over thresholds, at .50 and at .75."""
+            at = precision(weights)
+            return np.column_stack([at.mean(1), at[:, 0], at[:, 5]])
+
+        scores["map", "ap50", "ap75"] = Whole(chosen)
     return scores
 
 
@@ -114,14 +118,14 @@ def _f1(found: Sequence[Mapping[str, Any]], truth: Sequence[Mapping[str, Any]]) 
     return 2 * hits / (len(found) + len(truth))
 
 
-def points(items: Sequence[Item], found: Sequence[Any]) -> dict[str, Series]:
+def points(items: Sequence[Item], found: Sequence[Any]) -> Found:
     inside, errors = np.zeros(len(items)), np.zeros(len(items))
     for row, (item, points) in enumerate(zip(items, found, strict=True)):
         boxes = [tuple(o["box"]) for o in item.reference["objects"]]
         centres = [((b[0] + b[2]) / 2, (b[1] + b[3]) / 2) for b in boxes]
         inside[row] = _points_f1(points, boxes)
         errors[row] = float(np.mean(point_errors([points], [centres]))) if boxes else 0.0
-    return {"point_f1": mean_of(inside), "point_error": mean_of(errors)}
+    return {("point_f1",): mean_of(inside), ("point_error",): mean_of(errors)}
 
 
 def _points_f1(points: Sequence[Any], boxes: Sequence[Any]) -> float:

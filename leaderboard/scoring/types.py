@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from leaderboard.metrics.statistics import Statistic
+from leaderboard.metrics.statistics import Statistic, sums_by_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +37,47 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """One metric over all items, before it is one number.
+class Sums:
+    """Figures of a task, one a metric, that follow from sums over items."""
 
-    Either `table` (N, K), whose sums over items `combine` turns into the figure, or `statistic` of
-    weighted items.
-    """
-
-    table: np.ndarray | None = None
-    combine: Callable[[np.ndarray], np.ndarray] | None = None
-    statistic: Statistic | None = None
+    table: np.ndarray
+    """(N, K)"""
+    combine: Callable[[np.ndarray], np.ndarray]
+    """(R, K) sums → (R, M)"""
     per_item: np.ndarray | None = None
-    """(N,) when the figure is their mean: only then can two entries be paired."""
+    """(N,) when the one figure is their mean: only then can two entries be paired."""
+
+    def over(self, weights: np.ndarray) -> np.ndarray:
+        """(R, N) weights of items → (R, M)."""
+        return self.combine(weights @ self.table)
+
+    def by_unit(self, unit_of: np.ndarray) -> tuple[Statistic, int]:
+        """The same of weighted units, and how many there are; `unit_of` (N,) names each item's."""
+        sums = sums_by_unit(self.table, unit_of)
+        return (lambda weights: self.combine(weights @ sums)), len(sums)
 
 
-def mean_of(scores: np.ndarray) -> Series:
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Figures that need every item anew, for tasks whose items have an image each."""
+
+    statistic: Statistic
+    per_item: None = None
+
+    def over(self, weights: np.ndarray) -> np.ndarray:
+        return self.statistic(weights)
+
+    def by_unit(self, unit_of: np.ndarray) -> tuple[Statistic, int]:
+        return self.statistic, len(unit_of)
+
+
+Figures = Sums | Whole
+
+
+def mean_of(scores: np.ndarray) -> Sums:
     """A metric that is the mean of its items' scores."""
     table = np.column_stack([scores, np.ones(len(scores))])
-    return Series(table, lambda sums: sums[:, 0] / sums[:, 1], per_item=scores)
+    return Sums(table, lambda sums: sums[:, :1] / sums[:, 1:], per_item=scores)
 
 
 class BadPrediction(ValueError):
@@ -62,7 +85,8 @@ class BadPrediction(ValueError):
 
 
 Reader = Callable[[Mapping[str, Any]], Any]
-Scorer = Callable[[Sequence[Item], Sequence[Any]], dict[str, Series]]
+Scorer = Callable[[Sequence[Item], Sequence[Any]], dict[tuple[str, ...], Figures]]
+"""The figures of items and predictions, by the metrics that their columns are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,26 @@
-"""Reads: published figures, tables, entries."""
+"""Reads: published figures, tables, submissions, items."""
 
+from leaderboard.selectors.details import (
+    Detail,
+    entry_detail,
+    log_lines,
+    own_detail,
+    submissions_of,
+    waiting_before,
+)
+from leaderboard.selectors.exports import export_csv, export_rows
 from leaderboard.selectors.figures import Bar, Chart, mini_benchmark, reported
+from leaderboard.selectors.items import Comparison, compare, image_url, items_page
 from leaderboard.selectors.tables import (
     Asked,
     Board,
-    Comparison,
-    Detail,
     Table,
     benchmark_get,
     board_count,
     boards,
-    compare,
-    entry_detail,
-    export_csv,
-    export_rows,
-    image_url,
-    items_page,
-    log_lines,
-    own_detail,
     points,
     split_get,
-    submissions_of,
     table,
-    waiting_before,
 )
 
 __all__ = [

@@ -1,32 +1,27 @@
-"""A benchmark's table: filtered, sorted, a page at a time; entries, and two of them side by side."""
+"""A benchmark's table: filtered, sorted, a page at a time; the list of all tables."""
 
-import csv
-import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
-import numpy as np
-from django.core.files.storage import default_storage, storages
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, F, FloatField, OuterRef, QuerySet, Subquery
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
 from inference.errors import NotFound
-from leaderboard import vault
-from leaderboard.metrics.statistics import bootstrap, paired_p, sums_by_unit
-from leaderboard.models import Benchmark, BenchmarkItem, Entry, LogLine, Score, Split, Submission
-from leaderboard.scoring import Metric, read_predictions
+from leaderboard.models import Benchmark, Entry, Split
+from leaderboard.scoring import Metric
 
 PAGE = 25
 SIZES = {"1b": (0, 10**9), "4b": (10**9, 4 * 10**9), "more": (4 * 10**9, 10**15)}
 SIZE_NAMES = {"1b": "up to 1B", "4b": "1B to 4B", "more": "over 4B"}
 PROVENANCES = ("verified", "reproduced")
+_PLAIN = frozenset(("parameters", "latency_ms", "scored_at"))
+"""Columns that are fields, beside those that are metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +48,8 @@ class Cell:
         return f"{value * self.metric.scale:.{self.metric.digits}f}"
 
 
-def cells(entry: Entry, metrics: Iterable[Metric]) -> list[Cell]:
-    """A row's figures in the columns' order."""
-    return [_cell(metric, entry.figures.get(metric.slug)) for metric in metrics]
-
-
-def _cell(metric: Metric, figure: Mapping[str, float] | None) -> Cell:
+def cell(metric: Metric, figure: Mapping[str, float] | None) -> Cell:
+    """An entry's figure; empty where it has none."""
     return Cell(metric, **figure) if figure else Cell(metric, None)
 
 
@@ -103,16 +94,12 @@ class Asked:
     precision: str = ""
     provenance: str = ""
     is_open: bool = False
-    page: int = 1
+    page: str = "1"
+    """As it came: the paginator makes sense of it."""
 
     @classmethod
     def read(cls, query: Mapping[str, str], benchmark: Benchmark) -> "Asked":
-        columns = {m.slug for m in benchmark.rules.metrics} | {
-            "parameters",
-            "latency_ms",
-            "scored_at",
-        }
-        number = query.get("page", "1")
+        columns = {m.slug for m in benchmark.metrics} | _PLAIN
         sort = query.get("sort", "")
         up = sort.startswith("up-")
         sort = sort.removeprefix("up-")
@@ -122,7 +109,7 @@ class Asked:
             precision=query.get("precision", "")[:20],
             provenance=query["provenance"] if query.get("provenance") in PROVENANCES else "",
             is_open=query.get("open") == "1",
-            page=int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 1,
+            page=query.get("page", "1"),
         )  # fmt: skip
 
     def address(self, **changed: Any) -> str:
@@ -165,7 +152,10 @@ class Table:
 
     @cached_property
     def rows(self) -> list[Row]:
-        return [Row(entry, cells(entry, self.metrics)) for entry in self.page.object_list]
+        return [
+            Row(entry, [cell(metric, entry.figures.get(metric.slug)) for metric in self.metrics])
+            for entry in self.page.object_list
+        ]
 
     @property
     def columns(self) -> list[Column]:
@@ -229,10 +219,10 @@ def split_get(benchmark: Benchmark, name: str = "") -> Split:
     return found
 
 
-def _ordered(entries: QuerySet[Entry], benchmark: Benchmark, asked: Asked) -> QuerySet[Entry]:
+def _ordered(entries: QuerySet[Entry], asked: Asked) -> QuerySet[Entry]:
     if not asked.sort:
         return entries.order_by(F("score").desc(nulls_last=True), "scored_at", "pk")
-    if asked.sort in ("parameters", "latency_ms", "scored_at"):
+    if asked.sort in _PLAIN:
         by: Any = F(asked.sort)
     else:
         text = KeyTextTransform("value", KeyTextTransform(asked.sort, "figures"))
@@ -259,20 +249,12 @@ def _filtered(entries: QuerySet[Entry], asked: Asked) -> QuerySet[Entry]:
 def table(benchmark: Benchmark, asked: Asked) -> Table:
     """A page of a table: three queries."""
     entries = Entry.objects.filter(benchmark=benchmark)
-    page = Paginator(_ordered(_filtered(entries, asked), benchmark, asked), PAGE).get_page(
-        asked.page
-    )
+    page = Paginator(_ordered(_filtered(entries, asked), asked), PAGE).get_page(asked.page)
     precisions = entries.exclude(precision="").order_by("precision")
     told = precisions.values_list("precision", flat=True).distinct()
     held = {slug for entry in page.object_list for slug in entry.figures}
-    metrics = [m for m in _metrics(benchmark) if not held or m.slug in held]
-    return Table(benchmark, asked, page, metrics or _metrics(benchmark)[:1], list(told))
-
-
-def _metrics(benchmark: Benchmark) -> list[Metric]:
-    """Columns: the metric that ranks first."""
-    first = benchmark.ranked_by
-    return [first, *(m for m in benchmark.rules.metrics if m != first)]
+    metrics = [m for m in benchmark.metrics if not held or m.slug in held]
+    return Table(benchmark, asked, page, metrics or [benchmark.ranked_by], list(told))
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +270,7 @@ class Board:
         if self.first is None:
             return None
         metric = self.benchmark.ranked_by
-        return _cell(metric, self.first.figures.get(metric.slug))
+        return cell(metric, self.first.figures.get(metric.slug))
 
 
 def boards() -> list[Board]:
@@ -324,254 +306,3 @@ def points(benchmark: Benchmark, most: int = 300) -> list[dict[str, Any]]:
         }
         for r in rows
     ]  # fmt: skip
-
-
-CSV_HEAD = ["rank", "rank_first", "rank_last", "model", "team", "provenance", "parameters", "precision",
-            "open_weights", "latency_ms", "hardware", "scored_at", "link"]  # fmt: skip
-
-
-def export_rows(benchmark: Benchmark) -> list[dict[str, Any]]:
-    """Every row of a table, for CSV and JSON; figures are given in the metrics' units."""
-    metrics = _metrics(benchmark)
-    rows = []
-    for e in Entry.objects.filter(benchmark=benchmark):
-        row: dict[str, Any] = {
-            "rank": e.rank, "rank_first": e.rank_first, "rank_last": e.rank_last,
-            "model": e.model_name, "team": e.team_name, "provenance": e.provenance,
-            "parameters": e.parameters, "precision": e.precision, "open_weights": e.open_weights,
-            "latency_ms": e.latency_ms, "hardware": e.hardware,
-            "scored_at": e.scored_at.isoformat(), "link": e.link,
-        }  # fmt: skip
-        for metric in metrics:
-            figure = e.figures.get(metric.slug) or {}
-            for part, name in (("value", ""), ("low", "_low"), ("high", "_high")):
-                value = figure.get(part)
-                row[metric.slug + name] = None if value is None else round(value * metric.scale, 6)
-        rows.append(row)
-    return rows
-
-
-def export_csv(benchmark: Benchmark) -> str:
-    """The same as CSV; a cell that a spreadsheet would take for a formula is quoted."""
-    rows, buffer = export_rows(benchmark), io.StringIO()
-    heads = [
-        *CSV_HEAD,
-        *(f"{m.slug}{p}" for m in _metrics(benchmark) for p in ("", "_low", "_high")),
-    ]
-    writer = csv.DictWriter(buffer, heads)
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({k: _plain(v) for k, v in row.items()})
-    return buffer.getvalue()
-
-
-def _plain(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
-
-
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """One submission with all its scores."""
-
-    submission: Submission
-    scores: list[tuple[Cell, Score]]
-    categories: list[str]
-    earlier: list[Submission]
-    is_own: bool = False
-
-    @property
-    def by_category(self) -> list[tuple[str, list[str]]]:
-        """Category → the figure of each metric that has one."""
-        return [
-            (name, [_share(cell, score.by_category.get(name)) for cell, score in self.scores])
-            for name in self.categories
-        ]
-
-
-def _share(cell: Cell, value: float | None) -> str:
-    return Cell(cell.metric, value).text
-
-
-def _detail(submission: Submission, *, is_own: bool) -> Detail:
-    benchmark = submission.split.benchmark
-    order = {m.slug: (n, m) for n, m in enumerate(_metrics(benchmark))}
-    scores = sorted(
-        submission.scores.filter(is_current=True, metric__in=order).defer("per_item"),
-        key=lambda s: order[s.metric][0],
-    )
-    pairs = [(Cell(order[s.metric][1], s.value, s.low, s.high), s) for s in scores]
-    names = sorted({name for s in scores for name in s.by_category})
-    earlier = Submission.objects.filter(
-        team=submission.team_id, split=submission.split_id, status=Submission.Status.SCORED,
-        model_name=submission.model_name,
-    ).exclude(pk=submission.pk)  # fmt: skip
-    if not is_own:
-        earlier = earlier.filter(is_public=True)
-    return Detail(submission, pairs, names, list(earlier.order_by("-created_at")[:10]), is_own)
-
-
-def entry_detail(submission_id: UUID) -> Detail:
-    """A public, scored submission.
-
-    Raises:
-        NotFound: there is none, or it is not public.
-    """
-    found = _public().filter(pk=submission_id).first()
-    if found is None:
-        raise NotFound("There is no such entry.", code="entry_not_found")
-    return _detail(found, is_own=False)
-
-
-def _public() -> QuerySet[Submission]:
-    return Submission.objects.select_related("split__benchmark", "team").filter(
-        status=Submission.Status.SCORED, is_public=True, split__benchmark__is_shown=True
-    )
-
-
-def own_detail(submission: Submission) -> Detail:
-    """A submission for its own team, in whatever state."""
-    return _detail(submission, is_own=True)
-
-
-def submissions_of(user: Any, most: int = 50) -> list[Submission]:
-    """What a user's teams submitted, newest first."""
-    return list(
-        Submission.objects.filter(team__members=user)
-        .select_related("split__benchmark", "team")
-        .distinct()[:most]
-    )
-
-
-def waiting_before(submission: Submission) -> int:
-    """How many wait or are scored before it."""
-    return Submission.objects.filter(
-        status__in=(Submission.Status.QUEUED, Submission.Status.RUNNING),
-        created_at__lt=submission.created_at,
-    ).count()
-
-
-@dataclass(frozen=True, slots=True)
-class ItemView:
-    """One item of a public split with what was predicted and what is right."""
-
-    item: BenchmarkItem
-    image_url: str
-    predicted: list[str]
-    scores: list[float | None]
-    reference: str
-
-
-def image_url(item: BenchmarkItem) -> str:
-    """Where an item's image is."""
-    return item.image if item.image.startswith("http") else default_storage.url(item.image)
-
-
-def _said(value: Any) -> str:
-    """A prediction or reference in words."""
-    if isinstance(value, list):
-        return f"{len(value)} {'place' if len(value) == 1 else 'places'}"
-    return str(value)
-
-
-def _right(reference: Mapping[str, Any]) -> str:
-    if "captions" in reference:
-        return " / ".join(reference["captions"])
-    if "answers" in reference:
-        return ", ".join(dict.fromkeys(reference["answers"]))
-    if "objects" in reference:
-        return _said(reference["objects"])
-    return str(reference.get("count", reference.get("answer", "")))
-
-
-def items_page(
-    submissions: Sequence[Submission], number: int, size: int = 20
-) -> tuple[Page, list[ItemView]]:
-    """Items of a public split with what submissions to it said about each.
-
-    Raises:
-        NotFound: the split is hidden: what was predicted for it is not shown item by item.
-    """
-    split = submissions[0].split
-    if not split.is_public:
-        raise NotFound("Items of a hidden split are not shown.", code="split_hidden")
-    page = Paginator(split.items.order_by("position"), size).get_page(number)
-    references = {item.key: item.reference for item in vault.unseal(split)}
-    said = [_predictions(s, set(references)) for s in submissions]
-    scores = [_item_scores(s) for s in submissions]
-    views = [
-        ItemView(
-            item, image_url(item), [_said(p.get(item.key, "—")) for p in said],
-            [float(s[item.position]) if s is not None else None for s in scores],
-            _right(references[item.key]),
-        )
-        for item in page.object_list
-    ]  # fmt: skip
-    return page, views
-
-
-def _predictions(submission: Submission, keys: set[str]) -> dict[str, Any]:
-    with storages["private"].open(submission.file) as file:
-        return read_predictions(submission.split.benchmark.rules, keys, file).predictions
-
-
-def _item_scores(submission: Submission) -> np.ndarray | None:
-    slug = submission.split.benchmark.ranked_by.slug
-    score = submission.scores.filter(is_current=True, metric=slug).first()
-    return score.items() if score else None
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two entries on the same split, by the metric that ranks."""
-
-    left: Detail
-    right: Detail
-    difference: Cell | None = None
-    p: float | None = None
-    wins: int = 0
-    losses: int = 0
-    ties: int = 0
-    items: list[ItemView] = field(default_factory=list)
-    page: Page | None = None
-
-    @property
-    def verdict(self) -> str:
-        """What may be said of it."""
-        if self.p is None:
-            return "These two cannot be compared item by item."
-        sure = "The difference is significant" if self.p <= 0.05 else "The difference is within the noise"  # fmt: skip
-        p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
-        return f"{sure} ({p}, paired randomisation test over images)."
-
-
-def compare(left_id: UUID, right_id: UUID, number: int = 1) -> Comparison:
-    """Two public entries: the difference with its interval, a paired test, and item by item where the
-    split is public. Of a hidden split only totals are given.
-
-    Raises:
-        NotFound: one of them is not there, or they are of different splits.
-    """
-    left, right = entry_detail(left_id), entry_detail(right_id)
-    split = left.submission.split
-    if right.submission.split_id != split.pk:
-        raise NotFound("These entries are of different splits.", code="not_comparable")
-    a, b = _item_scores(left.submission), _item_scores(right.submission)
-    if a is None or b is None or a.shape != b.shape:
-        return Comparison(left, right)
-    images = list(split.items.order_by("position").values_list("image", flat=True))
-    units = np.unique(images, return_inverse=True)[1]
-    sums = [sums_by_unit(x[:, None], units)[:, 0] for x in (a, b)]
-    spread = bootstrap(a - b, clusters=units)
-    page, views = (
-        items_page([left.submission, right.submission], number) if split.is_public else (None, [])
-    )
-    return Comparison(
-        left, right, Cell(split.benchmark.ranked_by, spread.value, spread.low, spread.high),
-        paired_p(*sums), int((a > b).sum()), int((a < b).sum()), int((a == b).sum()), views, page,
-    )  # fmt: skip
-
-
-def log_lines(benchmark: Benchmark, number: int = 1) -> Page:
-    """The public log, newest first."""
-    lines = LogLine.objects.filter(benchmark=benchmark, is_public=True)
-    return Paginator(lines, 50).get_page(number)

@@ -3,14 +3,13 @@
 import contextlib
 from typing import Any
 
-import numpy as np
 import redis
 from django.db import transaction
 from django.utils import timezone
 
 from inference import stream
 from leaderboard.metrics.statistics import rank_ranges, ranks, sums_by_unit
-from leaderboard.models import Benchmark, BenchmarkItem, Entry, LogLine, Score, Submission
+from leaderboard.models import Benchmark, Entry, LogLine, Score, Submission
 from leaderboard.signals import top_entry_changed
 
 TESTED = 40
@@ -111,26 +110,18 @@ def _rank(benchmark: Benchmark, rows: list[Entry], scores: dict[Any, dict[str, S
         row.rank = rank if row.score is not None else None
     slug = benchmark.ranked_by.slug
     first = [r for r in rows[:TESTED] if r.score is not None]
+    if len(first) < 2:
+        return
     wanted = [scores[r.submission_id][slug].pk for r in first]
     kept = {s.pk: s.items() for s in Score.objects.filter(pk__in=wanted)}
-    arrays = [kept[pk] for pk in wanted]
-    if len(arrays) < 2 or any(a is None for a in arrays):
-        return
-    units = _units(benchmark)
-    sums = [sums_by_unit(a[:, None], units)[:, 0] for a in arrays if a is not None and len(a) == len(units)]  # fmt: skip
-    if len(sums) < len(arrays):
-        return
+    units = benchmark.splits.get(ranks=True).units()
+    arrays = [a for pk in wanted if (a := kept[pk]) is not None and len(a) == len(units)]
+    if len(arrays) < len(first):
+        return  # the ranking metric is no mean of items: nothing to pair
+    sums = [sums_by_unit(a[:, None], units)[:, 0] for a in arrays]
     ranges = rank_ranges(sums, higher_is_better=benchmark.ranked_by.higher_is_better)
     for row, found in zip(first, ranges, strict=True):
         row.rank_first, row.rank_last = found.first, found.last
-
-
-def _units(benchmark: Benchmark) -> np.ndarray:
-    """(N,) the image of each item of the split that ranks: what is drawn and flipped together."""
-    images = BenchmarkItem.objects.filter(
-        split__benchmark=benchmark, split__ranks=True
-    ).values_list("image", flat=True)
-    return np.unique(list(images), return_inverse=True)[1]
 
 
 def _announce(benchmark: Benchmark, entry: Entry) -> None:
