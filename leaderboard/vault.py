@@ -19,9 +19,13 @@ from leaderboard.models import Split
 from leaderboard.scoring import Item
 
 
+def secret() -> str:
+    """What hidden references are sealed with, and hidden scenes are drawn from."""
+    return settings.REFERENCES_KEY or settings.SECRET_KEY
+
+
 def _cipher() -> Fernet:
-    secret = settings.REFERENCES_KEY or settings.SECRET_KEY
-    key = hashlib.sha256(f"references:{secret}".encode()).digest()
+    key = hashlib.sha256(f"references:{secret()}".encode()).digest()
     return Fernet(base64.urlsafe_b64encode(key))
 
 

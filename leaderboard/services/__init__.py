@@ -26,11 +26,12 @@ from leaderboard.services.submitting import (
     team_of,
     team_rename,
 )
+from leaderboard.services.world import world_load
 
 __all__ = [
     "Card", "NewItem", "benchmark_make", "board_stream", "card_read", "entries_make",
     "job_ended", "our_team", "predictions_check", "quota_left", "refuse_problems", "reported_load", "rescore",
     "run_advance", "run_start", "runs_advance", "runs_start", "split_fill", "submission_make",
     "submission_own", "submission_publish", "submission_score", "submission_take",
-    "submission_withdraw", "submissions_rescue", "team_of", "team_rename",
+    "submission_withdraw", "submissions_rescue", "team_of", "team_rename", "world_load",
 ]  # fmt: skip

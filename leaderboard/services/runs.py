@@ -4,11 +4,13 @@ import contextlib
 import io
 import logging
 import statistics
+from collections import Counter
 from typing import Any
 
 import orjson
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from inference import lease
@@ -21,6 +23,7 @@ from leaderboard.services.submitting import Card, log, submission_take
 
 logger = logging.getLogger(__name__)
 CALLER = "leaderboard"
+_OWNER = "run:"
 WINDOW = 6
 """Jobs of a run that wait or run at a time."""
 TRIES = 3
@@ -78,7 +81,7 @@ def _first() -> int | None:
 
 
 def run_advance(*, run_id: int) -> Run:
-    """Collect the answers there are, ask what nobody was asked yet, and submit when all is answered.
+    """Ask what was not asked yet, as far as there is room, and submit when all is answered.
 
     Safe to call at any time and by many: one does it, the others leave.
     """
@@ -95,55 +98,57 @@ def run_advance(*, run_id: int) -> Run:
 
 
 def _owner(run: Run) -> str:
-    return f"run:{run.pk}"
+    return f"{_OWNER}{run.pk}"
 
 
 def _step(run: Run) -> None:
     skill = Skill(run.split.benchmark.rules.skill)
-    answered = _collect(run, skill)
     mine = Job.objects.filter(caller=CALLER, owner_key=_owner(run))
-    failed: dict[str, int] = {}
-    for key in mine.filter(status=Job.Status.FAILED).values_list("idempotency_key", flat=True):
-        name = key.rpartition("#")[0]
-        failed[name] = failed.get(name, 0) + 1
-    asked = {
-        key.rpartition("#")[0]
-        for key in mine.unfinished().values_list("idempotency_key", flat=True)
-    }
-    given_up = [key for key, count in failed.items() if count >= TRIES and key not in answered]
-    if given_up:
-        _end(run, f"{given_up[0]}: failed {TRIES} times")
-        return
-    missing = run.split.items.exclude(key__in=answered)
-    if not missing.exists():
+    ended = mine.filter(status__in=(Job.Status.FAILED, Job.Status.CANCELLED))
+    failures = Counter(map(_key, ended.values_list("idempotency_key", flat=True)))
+    asked = set(map(_key, mine.unfinished().values_list("idempotency_key", flat=True)))
+    while len(asked) < WINDOW:
+        items = list(_unanswered(run).exclude(key__in=asked)[: WINDOW - len(asked)])
+        if not items:
+            break
+        for item in items:
+            if failures[item.key] >= TRIES:
+                _end(run, f"{item.key}: failed {TRIES} times")
+                return
+            try:
+                job = _ask(run, skill, item, failures[item.key])
+            except Busy:
+                return  # others' questions come first; the sweeper tries again
+            except DomainError as error:
+                _end(run, error.message)
+                return
+            if job.status == Job.Status.SUCCEEDED:  # asked before, and nobody was told
+                _keep(run, job)
+            else:
+                asked.add(item.key)
+    if not asked:
         _submit(run)
-        return
-    for item in missing.exclude(key__in=asked)[: max(0, WINDOW - len(asked))]:
-        try:
-            _ask(run, skill, item, failed.get(item.key, 0))
-        except Busy:
-            return  # others' questions come first; the sweeper tries again
-        except DomainError as error:
-            _end(run, error.message)
-            return
 
 
-def _collect(run: Run, skill: Skill) -> set[str]:
-    """Keep new answers; the keys of all there are."""
-    kept = set(run.answers.values_list("key", flat=True))
-    fresh = [
-        RunAnswer(
-            run=run, key=job.idempotency_key.rpartition("#")[0],
-            prediction=_prediction(skill, job.result or {}),
-            total_ms=job.timings.get("total_ms", 0.0) - job.timings.get("queue_ms", 0.0),
-        )
-        for job in Job.objects.filter(
-            caller=CALLER, owner_key=_owner(run), status=Job.Status.SUCCEEDED
-        )
-        if job.idempotency_key.rpartition("#")[0] not in kept
-    ]  # fmt: skip
-    RunAnswer.objects.bulk_create(fresh, ignore_conflicts=True)
-    return kept | {answer.key for answer in fresh}
+def _key(idempotency_key: str) -> str:
+    """The item of a job: its key and the number of the try make the job's key."""
+    return idempotency_key.rpartition("#")[0]
+
+
+def _unanswered(run: Run) -> QuerySet[BenchmarkItem]:
+    answered = RunAnswer.objects.filter(run=run, key=OuterRef("key"))
+    return run.split.items.filter(~Exists(answered)).order_by("position")
+
+
+def _keep(run: Run, job: Job) -> None:
+    """An answer, once."""
+    RunAnswer.objects.get_or_create(
+        run=run, key=_key(job.idempotency_key),
+        defaults={
+            "prediction": _prediction(Skill(job.skill), job.result or {}),
+            "total_ms": job.timings.get("total_ms", 0.0) - job.timings.get("queue_ms", 0.0),
+        },
+    )  # fmt: skip
 
 
 def _prediction(skill: Skill, result: dict[str, Any]) -> dict[str, Any]:
@@ -152,12 +157,12 @@ def _prediction(skill: Skill, result: dict[str, Any]) -> dict[str, Any]:
     return {names[skill]: result.get(names[skill])}
 
 
-def _ask(run: Run, skill: Skill, item: BenchmarkItem, tries: int) -> None:
+def _ask(run: Run, skill: Skill, item: BenchmarkItem, tries: int) -> Job:
     with default_storage.open(item.image) as file:
         image = jobs.image_store(data=file.read())
     prompt = item.prompt or run.split.benchmark.prompt
     field = {"caption": "length", "query": "question", "detect": "object", "point": "object"}[skill]
-    jobs.job_submit(
+    return jobs.job_submit(
         skill=skill, variant_slug=run.variant.slug, image=image,
         params={field: prompt, "settings": {"temperature": 0}}, caller=CALLER,
         owner_key=_owner(run), idempotency_key=f"{item.key}#{tries}", in_background=True,
@@ -197,6 +202,10 @@ def _precision(variant: Variant) -> str:
 
 
 def job_ended(job: Job) -> None:
-    """A job of a run has ended: on with the run."""
-    if job.caller == CALLER and job.owner_key.startswith("run:"):
-        run_advance(run_id=int(job.owner_key.removeprefix("run:")))
+    """A job of a run has ended: keep its answer, and on with the run."""
+    if job.caller != CALLER:
+        return
+    run = Run.objects.get(pk=job.owner_key.removeprefix(_OWNER))
+    if job.status == Job.Status.SUCCEEDED:
+        _keep(run, job)
+    run_advance(run_id=run.pk)

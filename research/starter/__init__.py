@@ -22,7 +22,6 @@ from wagtail.models import Page, Site
 from inference.world.samples import SAMPLE_DIR, SAMPLES
 from inference.world.shelf import GLYPH_LICENCE
 from leaderboard import services as leaderboard
-from leaderboard.world_benchmarks import world_load
 from research.models import (
     Author,
     BasePage,
@@ -165,7 +164,7 @@ def starter_load(*, base_url: str, dev_scenes: int = 120) -> list[str]:
         home.save()
     load.publish()
     leaderboard.reported_load()
-    world_load(dev=min(10, dev_scenes), test=min(25, 2 * dev_scenes))
+    leaderboard.world_load(dev=min(10, dev_scenes), test=min(25, 2 * dev_scenes))
     _navigation(Site.objects.get(is_default_site=True))
     _editors()
     return load.made

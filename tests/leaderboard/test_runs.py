@@ -13,7 +13,7 @@ from inference.models import Job, Variant
 from leaderboard import services
 from leaderboard.models import Benchmark, Entry, Run, RunAnswer, Split
 from leaderboard.services import NewItem, runs
-from leaderboard.world_benchmarks import world_load
+from leaderboard.services.world import world_load
 
 pytestmark = pytest.mark.django_db
 

@@ -6,14 +6,15 @@ import hmac
 import io
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
-
-from django.conf import settings
 
 from inference.world import DOMAINS, caption
 from inference.world.evaluation import Item as Scene
 from inference.world.evaluation import held_out
 from inference.world.language import question
+from leaderboard import vault
+from leaderboard.metrics.vqa import read_count
 from leaderboard.models import Benchmark
 from leaderboard.services.benchmarks import NewItem, benchmark_make, split_fill
 
@@ -25,8 +26,8 @@ Maker = Callable[[Scene, str, random.Random], Iterator[NewItem]]
 
 
 def _hidden_seed() -> int:
-    secret = settings.REFERENCES_KEY or settings.SECRET_KEY
-    return int(hmac.new(secret.encode(), b"world-test", hashlib.sha256).hexdigest()[:12], 16)
+    digest = hmac.new(vault.secret().encode(), b"world-test", hashlib.sha256).hexdigest()
+    return int(digest[:12], 16)
 
 
 def _captions(scene: Scene, name: str, rng: random.Random) -> Iterator[NewItem]:
@@ -44,8 +45,6 @@ def _questions(scene: Scene, name: str, rng: random.Random) -> Iterator[NewItem]
 
 
 def _counts(scene: Scene, name: str, rng: random.Random) -> Iterator[NewItem]:
-    from leaderboard.metrics.vqa import read_count
-
     qa = question(scene.scene, "count", rng)
     count = read_count(qa.answer) if qa else None
     if qa is not None and count is not None:
@@ -79,7 +78,8 @@ BENCHMARKS: tuple[tuple[str, str, str, str, str, Maker], ...] = (
 def world_load(*, dev: int = 10, test: int = 25) -> list[Benchmark]:
     """Make the benchmarks that are missing, with that many scenes of each domain; what is there is
     left as it is."""
-    missing = [row for row in BENCHMARKS if not Benchmark.objects.filter(slug=row[0]).exists()]
+    there = set(Benchmark.objects.values_list("slug", flat=True))
+    missing = [(position, row) for position, row in enumerate(BENCHMARKS) if row[0] not in there]
     if not missing:
         return []
     splits = {
@@ -87,9 +87,7 @@ def world_load(*, dev: int = 10, test: int = 25) -> list[Benchmark]:
         "test": list(_scenes("test", test, _hidden_seed())),
     }
     made = []
-    for position, (slug, title, task, metric, summary, maker) in enumerate(BENCHMARKS):
-        if slug not in {row[0] for row in missing}:
-            continue
+    for position, (slug, title, task, metric, summary, maker) in missing:
         benchmark = benchmark_make(
             slug=slug, title=title, summary=f"{summary} {ABOUT}", task=task, primary_metric=metric,
             licence=LICENCE, source=SOURCE, position=position,
@@ -99,7 +97,7 @@ def world_load(*, dev: int = 10, test: int = 25) -> list[Benchmark]:
             split_fill(
                 benchmark=benchmark, name=name, is_public=not hidden, ranks=hidden,
                 daily_limit=5 if hidden else 50, total_limit=100 if hidden else None,
-                items=list(_items(scenes, maker, slug)), folder=f"benchmarks/world/{name}",
+                items=_items(scenes, maker, slug), folder=f"benchmarks/world/{name}",
             )  # fmt: skip
         made.append(benchmark)
     return made
@@ -117,6 +115,4 @@ def _scenes(name: str, count: int, seed: int) -> Iterator[tuple[str, Scene, byte
 def _items(scenes: list[tuple[str, Scene, bytes]], maker: Maker, slug: str) -> Iterator[NewItem]:
     for key, scene, data in scenes:
         for item in maker(scene, key, random.Random(f"{slug}:{key}")):
-            yield NewItem(
-                item.key, item.reference, item.prompt, item.category, key, partial(bytes, data)
-            )
+            yield replace(item, image=key, data=partial(bytes, data))
