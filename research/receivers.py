@@ -6,7 +6,7 @@ from wagtail.signals import page_published, page_unpublished, post_page_move
 
 from inference.models import Variant, VariantMeasurement
 from leaderboard.models import Benchmark, ReportedFigure
-from leaderboard.signals import top_entry_changed
+from leaderboard.signals import entries_changed
 from research import page_cache
 from research.models import Navigation, NotebookRun
 
@@ -15,7 +15,7 @@ def connect() -> None:
     """Empty the page cache when something shown changes."""
     for signal in (page_published, page_unpublished, post_page_move):
         signal.connect(page_cache.forget_all, dispatch_uid="research-pages")
-    top_entry_changed.connect(page_cache.forget_all, dispatch_uid="research-top")
+    entries_changed.connect(page_cache.forget_all, dispatch_uid="research-entries")
     for model in (
         Navigation,
         Site,

@@ -10,7 +10,7 @@ from django.utils import timezone
 from inference import stream
 from leaderboard.metrics.statistics import rank_ranges, ranks, sums_by_unit
 from leaderboard.models import Benchmark, Entry, LogLine, Score, Submission
-from leaderboard.signals import top_entry_changed
+from leaderboard.signals import entries_changed, top_entry_changed
 
 TESTED = 40
 """Entries from the top between which every pair is tested: 780 tests."""
@@ -39,6 +39,7 @@ def entries_make(*, benchmark: Benchmark) -> int:
         after = rows[0] if rows else None
     if after and (before is None or before.submission_id != after.submission_id):
         _announce(benchmark, after)
+    entries_changed.send(Benchmark, benchmark=benchmark)
     return len(rows)
 
 

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core import mail
 from django.test import Client
 from django.utils import timezone
@@ -288,6 +289,9 @@ def test_the_front_page_charts_follow_the_tables(client, starter, send, split) -
 
     assert "Colours" not in told()
     send(30, name="Newcomer")
-    page = told()  # a new first empties the page cache
+    page = told()  # a table made anew empties the page cache
     assert "Newcomer" in page
+    other = get_user_model().objects.create_user("second", "second@example.org", "correct horse")
+    send(10, name="Runner-up", by=other)
+    assert "Runner-up" in told()
     assert "Scored here, on a hidden split" in page
