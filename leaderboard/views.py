@@ -52,9 +52,12 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
 def entry(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     """One public entry with all its scores."""
     detail = selectors.entry_detail(submission_id)
-    others = selectors.table(detail.submission.split.benchmark, selectors.Asked()).rows
+    benchmark = detail.submission.split.benchmark
+    others = selectors.table(benchmark, selectors.Asked()).rows
     context = {
         "detail": detail,
+        "s": detail.submission,
+        "benchmark": benchmark,
         "others": [r for r in others if r.entry.submission_id != submission_id],
     }
     return render(request, "leaderboard/entry.html", context)
@@ -65,7 +68,8 @@ def entry_items(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     """An entry of a public split item by item."""
     detail = selectors.entry_detail(submission_id)
     page, items = selectors.items_page([detail.submission], request.GET.get("page", 1))
-    context = {"detail": detail, "page": page, "items": items}
+    benchmark = detail.submission.split.benchmark
+    context = {"detail": detail, "benchmark": benchmark, "page": page, "items": items}
     return render(request, "leaderboard/items.html", context)
 
 
@@ -77,11 +81,10 @@ def compare(request: HttpRequest) -> HttpResponse:
     except ValueError as error:
         raise Http404 from error
     comparison = selectors.compare(left, right, request.GET.get("page", 1))
-    return render(
-        request,
-        "leaderboard/compare.html",
-        {"comparison": comparison, "query": f"a={left}&b={right}&"},
-    )
+    a, b = comparison.left.submission, comparison.right.submission
+    context = {"comparison": comparison, "a": a, "b": b, "benchmark": a.split.benchmark,
+               "query": f"a={left}&b={right}&"}  # fmt: skip
+    return render(request, "leaderboard/compare.html", context)
 
 
 @require_safe
@@ -168,7 +171,7 @@ def submission(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     """A submission as its own team sees it: state, errors, scores."""
     own = services.submission_own(submission_id=submission_id, user=request.user)
     context = {
-        "detail": selectors.own_detail(own),
+        "detail": selectors.own_detail(own), "s": own, "benchmark": own.split.benchmark,
         "waiting": selectors.waiting_before(own) if not own.is_finished else None,
         "quota": services.quota_left(team=own.team, split=own.split),
     }  # fmt: skip

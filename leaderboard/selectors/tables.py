@@ -112,18 +112,28 @@ class Asked:
             page=query.get("page", "1"),
         )  # fmt: skip
 
-    def address(self, **changed: Any) -> str:
-        """The query string of the same wish with something changed."""
+    @property
+    def filters(self) -> dict[str, str]:
+        """The fields of the query that say which entries are wanted."""
         fields = {
-            "sort": ("" if self.down else "up-") + self.sort if self.sort else "",
             "q": self.q, "size": self.size, "precision": self.precision,
-            "provenance": self.provenance, "open": "1" if self.is_open else "", "page": "",
-        } | changed  # fmt: skip
-        return "?" + urlencode({k: v for k, v in fields.items() if v})
+            "provenance": self.provenance, "open": "1" if self.is_open else "",
+        }  # fmt: skip
+        return {name: value for name, value in fields.items() if value}
+
+    @property
+    def order(self) -> dict[str, str]:
+        """The field that says in which order."""
+        return {"sort": ("" if self.down else "up-") + self.sort} if self.sort else {}
+
+    @property
+    def query(self) -> str:
+        """All of it as the beginning of a query string."""
+        return "".join(f"{urlencode({k: v})}&" for k, v in (self.order | self.filters).items())
 
     @property
     def is_filtered(self) -> bool:
-        return bool(self.q or self.size or self.precision or self.provenance or self.is_open)
+        return bool(self.filters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +176,6 @@ class Table:
         ]  # fmt: skip
 
     @property
-    def previous(self) -> str:
-        return self.asked.address(page=self.page.previous_page_number())
-
-    @property
-    def next(self) -> str:
-        return self.asked.address(page=self.page.next_page_number())
-
-    @property
     def sizes(self) -> dict[str, str]:
         return SIZE_NAMES
 
@@ -188,7 +190,7 @@ def _column(table: Table, slug: str, name: str, title: str, direction: str) -> C
     return Column(
         slug, name, title, direction,
         ("descending" if down else "ascending") if chosen else "none",
-        asked.address(sort=("" if turn else "up-") + slug),
+        "?" + urlencode({"sort": ("" if turn else "up-") + slug} | asked.filters),
     )  # fmt: skip
 
 

@@ -55,10 +55,11 @@ class Shelf:
     def filtered(self) -> bool:
         return bool(self.query or self.tag or self.year)
 
-    def address(self, **changed: str | int) -> str:
-        """Query string of the list with something changed; the page starts again."""
-        kept = {"q": self.query, "tag": self.tag, "year": self.year} | changed
-        return "?" + urlencode({k: v for k, v in kept.items() if v not in ("", None)})
+    @property
+    def kept(self) -> str:
+        """The filters as the beginning of a query string."""
+        filters = {"q": self.query, "tag": self.tag, "year": self.year}
+        return "".join(f"{urlencode({k: v})}&" for k, v in filters.items() if v)
 
 
 def shelf(model: Any, page: "ShelfPage", asked: Mapping[str, str]) -> Shelf:

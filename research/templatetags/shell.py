@@ -85,12 +85,6 @@ def notebook_links(context: template.Context, page: NotebookPage) -> dict[str, s
     return {"colab": chrome.colab_of(path), "binder": chrome.binder_of(path)}
 
 
-@register.simple_tag
-def shelf_page(shelf: Any, number: int) -> str:
-    """Address of another page of a list, with the same filters."""
-    return str(shelf.address(page=number))
-
-
 _HEADING = re.compile(r"<h([23])>(.*?)</h\1>", re.DOTALL)
 
 

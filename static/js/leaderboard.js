@@ -8,7 +8,7 @@ function follow(page) {
   source.addEventListener("top", (event) => {
     const { model } = JSON.parse(event.data);
     window.htmx?.ajax("GET", location.pathname + location.search, { target: "#board-table", swap: "innerHTML" });
-    const news = page.querySelector("[data-news]");
+    const news = document.querySelector("[data-news]");
     news.querySelector("[data-news-text]").textContent = `${model} leads now; the table is up to date.`;
     news.hidden = false;
   });
@@ -22,12 +22,12 @@ function watch(page) {
   const source = new EventSource(`/api/leaderboards/submissions/${page.dataset.submission}/events`);
   source.addEventListener("status", (event) => {
     if (JSON.parse(event.data).status === "running") {
-      page.querySelector("[data-state]").textContent = "Scoring";
-      page.querySelector("[data-waiting]")?.remove();
+      document.querySelector("[data-state]").textContent = "Scoring";
+      document.querySelector("[data-waiting]")?.remove();
     }
   });
   source.addEventListener("progress", (event) => {
-    page.querySelector("[data-progress]").value = JSON.parse(event.data).share;
+    document.querySelector("[data-progress]").value = JSON.parse(event.data).share;
   });
   for (const end of ["result", "error"]) {
     source.addEventListener(end, (event) => {
