@@ -35,12 +35,6 @@ class SubmitForm(forms.Form):
             (s.name, f"{s.name} ({'public' if s.is_public else 'hidden'}, {s.item_count} items)")
             for s in ordered
         ]
-        for field in self.fields.values():
-            field.widget.attrs["class"] = (
-                "select" if isinstance(field, forms.ChoiceField) else "input"
-            )
-            if isinstance(field, forms.BooleanField):
-                field.widget.attrs["class"] = "check"
 
     def field_of(self, error: DomainError) -> str | None:
         """The field a domain error is about; None for the form as a whole."""

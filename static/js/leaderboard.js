@@ -1,5 +1,7 @@
 // A leaderboard's page: news when somebody else leads, charts, and the progress of a submission.
 
+import { markTab, tabAfter } from "./tabs.js";
+
 const board = document.querySelector("[data-board]");
 if (board) follow(board);
 
@@ -112,25 +114,21 @@ async function charts(place) {
 
   const tabs = [...place.querySelectorAll("[role=tab]")];
   function choose(tab) {
-    for (const one of tabs) {
-      one.setAttribute("aria-selected", String(one === tab));
-      one.tabIndex = one === tab ? 0 : -1;
-    }
+    markTab(tabs, tab);
     place.querySelector("#chart").setAttribute("aria-labelledby", tab.id);
     const kind = tab.dataset.chart;
     chart.setOption(kind === "bar" ? bars() : scatter(kind), { notMerge: true });
     fill(kind);
   }
-  tabs.forEach((tab, at) => {
+  for (const tab of tabs) {
     tab.addEventListener("click", () => choose(tab));
     tab.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!step) return;
-      const next = tabs[(at + step + tabs.length) % tabs.length];
+      const next = tabAfter(event, tabs);
+      if (!next) return;
       next.focus();
       choose(next);
     });
-  });
+  }
   choose(tabs[0]);
   new ResizeObserver(() => chart.resize()).observe(place.querySelector(".chart"));
 

@@ -6,6 +6,7 @@ import { JobError, cancel, follow, submit } from "./job-client.js";
 import { Overlay } from "./overlay.js";
 import { Moon, showTimings } from "./progress.js";
 import { snippets } from "./snippets.js";
+import { markTab, tabAfter } from "../tabs.js";
 
 const PROMPT_FIELD = { caption: "length", query: "question", detect: "object", point: "object" };
 
@@ -32,7 +33,7 @@ class Playground {
     this.$("nojs").remove();
     for (const tab of this.tabs) {
       tab.addEventListener("click", () => this.choose(tab.dataset.skill));
-      tab.addEventListener("keydown", (event) => this.tabKey(event, tab));
+      tab.addEventListener("keydown", (event) => this.tabKey(event));
     }
     for (const item of this.root.querySelectorAll(".pg-suggest__item")) {
       item.addEventListener("click", () => {
@@ -79,13 +80,10 @@ class Playground {
 
   choose(skill, { focus = false } = {}) {
     this.skill = skill;
-    for (const tab of this.tabs) {
-      const on = tab.dataset.skill === skill;
-      tab.setAttribute("aria-selected", on);
-      tab.tabIndex = on ? 0 : -1;
-      if (on && focus) tab.focus();
-      if (on) this.$("object-label").textContent = tab.dataset.label;
-    }
+    const chosen = this.tabs.find((tab) => tab.dataset.skill === skill);
+    markTab(this.tabs, chosen);
+    if (focus) chosen.focus();
+    this.$("object-label").textContent = chosen.dataset.label;
     this.$("ask").setAttribute("role", "tabpanel");
     this.$("ask").setAttribute("aria-labelledby", `tab-${skill}`);
     for (const field of this.root.querySelectorAll("[data-for]")) field.hidden = field.dataset.for !== PROMPT_FIELD[skill];
@@ -95,12 +93,9 @@ class Playground {
     this.remember();
   }
 
-  tabKey(event, tab) {
-    const at = this.tabs.indexOf(tab);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: this.tabs.length - 1 }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    this.choose(this.tabs[(to + this.tabs.length) % this.tabs.length].dataset.skill, { focus: true });
+  tabKey(event) {
+    const next = tabAfter(event, this.tabs);
+    if (next) this.choose(next.dataset.skill, { focus: true });
   }
 
   imageChanged(image) {
