@@ -60,6 +60,9 @@ def test_from_sign_up_to_a_leading_entry(
 ) -> None:
     module = hub()
     board = module.Board(live_stack.base_url, "world-existence", key=key_of(signed_in))
+    for width in (320, 1440):
+        signed_in.set_viewport_size({"width": width, "height": 900})
+        assert signed_in.evaluate("document.documentElement.scrollWidth") <= width
     assert axe(signed_in) == []
     dev = board.items("dev")
     assert board.image(dev[0])[:4] == b"RIFF"
