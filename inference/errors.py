@@ -123,6 +123,7 @@ CATALOGUE: tuple[KnownError, ...] = tuple(
         ("method_not_allowed", 405, "The address does not answer this method.", "See `Allow`."),
         ("no_file", 415, "The predictions did not come as a file.", "Send multipart/form-data."),
         ("not_comparable", 404, "Two entries are of different splits.", "Compare those of one split."),
+        ("not_your_team", 400, "You are in no team of that name.", "Your account lists your teams."),
         ("not_found", 404, "There is nothing at this address.", "See the reference."),
         ("predictions_too_large", 413, "A file of predictions is too large.", "Compress it with gzip."),
         ("question_required", 400, "A query needs a question.", "Send `question`."),

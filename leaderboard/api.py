@@ -117,7 +117,7 @@ def check(request: HttpRequest, slug: str, file: UploadedFile = File(...), split
 @router.post("/{slug}/submissions", response={202: schemas.SubmissionOut, **ERRORS}, operation_id="leaderboard_submit")  # fmt: skip
 def submit(
     request: HttpRequest, slug: str, model_name: Form[str], file: UploadedFile = File(...),
-    split: Form[str] = "", parameters: Form[str] = "", precision: Form[str] = "",
+    split: Form[str] = "", team: Form[str] = "", parameters: Form[str] = "", precision: Form[str] = "",
     revision: Form[str] = "", link: Form[str] = "", contact: Form[str] = "", note: Form[str] = "",
     open_weights: Form[bool] = False, is_public: Form[bool] = True,  # noqa: FBT002  # form fields
     idempotency_key: str = Header("", alias="Idempotency-Key", max_length=128),
@@ -131,8 +131,8 @@ def submit(
         "open_weights": open_weights,
     })  # fmt: skip
     submission = services.submission_make(
-        split=found, user=request.auth, card=card, file=_file(file), is_public=is_public,  # type: ignore[attr-defined]
-        idempotency_key=idempotency_key,
+        split=found, user=request.auth, card=card, file=_file(file), team=team,  # type: ignore[attr-defined]
+        is_public=is_public, idempotency_key=idempotency_key,
     )  # fmt: skip
     return Status(202, _submission_out(submission))
 
@@ -223,10 +223,10 @@ def board_events(request: HttpRequest, slug: str) -> Any:
 
 
 @router.get("/{slug}/quota", response={200: schemas.QuotaOut, **ERRORS}, operation_id="leaderboard_quota")  # fmt: skip
-def quota(request: HttpRequest, slug: str, split: str = "") -> Any:
-    """What your team has left."""
+def quota(request: HttpRequest, slug: str, split: str = "", team: str = "") -> Any:
+    """What your team has left; of several, the first unless one is named."""
     found = selectors.split_get(selectors.benchmark_get(slug), split)
-    return _quota_out(services.team_of(request.auth), found)  # type: ignore[attr-defined]
+    return _quota_out(services.team_of(request.auth, team), found)  # type: ignore[attr-defined]
 
 
 @router.get("/{slug}/log", auth=None, response={200: list[dict[str, Any]], **ERRORS}, operation_id="leaderboard_log")  # fmt: skip

@@ -5,13 +5,14 @@ from typing import Any
 from django import forms
 
 from inference.errors import DomainError
-from leaderboard.models import Split
+from leaderboard.models import Split, Team
 from leaderboard.services.submitting import PRECISIONS
 
 
 class SubmitForm(forms.Form):
     """What the API takes, for who has a file and a browser."""
 
+    team = forms.ChoiceField(required=False)
     split = forms.ChoiceField(help_text="Scores on the hidden split make the table.")
     file = forms.FileField(
         label="Predictions", help_text="JSON lines or one JSON array, plain or gzip, up to 50 MB."
@@ -26,15 +27,17 @@ class SubmitForm(forms.Form):
     open_weights = forms.BooleanField(required=False, label="The weights are open")
     is_public = forms.BooleanField(required=False, initial=True, label="Show it on the table")
 
-    def __init__(self, *args: Any, splits: list[Split], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, splits: list[Split], teams: list[Team], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if len(teams) > 1:
+            _choices(self.fields["team"], [(t.name, t.name) for t in teams])
+        else:
+            del self.fields["team"]
         ordered = sorted(splits, key=lambda s: not s.ranks)
-        choice = self.fields["split"]
-        assert isinstance(choice, forms.ChoiceField)
-        choice.choices = [
+        _choices(self.fields["split"], [
             (s.name, f"{s.name} ({'public' if s.is_public else 'hidden'}, {s.item_count} items)")
             for s in ordered
-        ]
+        ])  # fmt: skip
 
     def field_of(self, error: DomainError) -> str | None:
         """The field a domain error is about; None for the form as a whole."""
@@ -42,3 +45,8 @@ class SubmitForm(forms.Form):
             return "file"
         name = error.extra.get("field")
         return name if name in self.fields else None
+
+
+def _choices(field: forms.Field, choices: list[tuple[str, str]]) -> None:
+    assert isinstance(field, forms.ChoiceField)
+    field.choices = choices

@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from leaderboard import views
+from leaderboard import views, views_teams
 
 urlpatterns = [
     path("", views.index, name="leaderboards"),
@@ -17,3 +17,13 @@ urlpatterns = [
     path("<slug:slug>/submit/", views.submit, name="leaderboard_submit"),
     path("<slug:slug>/log/", views.log, name="leaderboard_log"),
 ]  # fmt: skip
+
+team_patterns = [
+    path("<int:team_id>/", views_teams.team, name="team"),
+    re_path(
+        r"^(?P<team_id>\d+)/(?P<action>invite|uninvite)/$", views_teams.invite, name="team_invite"
+    ),
+    path("<int:team_id>/members/<int:user_id>/remove/", views_teams.remove, name="team_remove"),
+    path("join/<str:code>/", views_teams.join, name="team_join"),
+]
+"""Under a person's account."""

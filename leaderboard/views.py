@@ -124,18 +124,18 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
     """The web form, and how to do it from a notebook."""
     benchmark = selectors.benchmark_get(slug)
     splits = list(benchmark.splits.all())
-    form = SubmitForm(request.POST or None, request.FILES or None, splits=splits)
+    teams = selectors.teams_of(request.user)
+    form = SubmitForm(request.POST or None, request.FILES or None, splits=splits, teams=teams)
     context: dict[str, Any] = {"benchmark": benchmark, "form": form, "splits": splits,
                                "example": json.dumps({"id": "…", **benchmark.rules.example}, ensure_ascii=False)}  # fmt: skip
     ranking = next((s.name for s in splits if s.ranks), "")
     root = request.build_absolute_uri("/").rstrip("/")
     context["snippet"] = SNIPPET.format(root=root, slug=benchmark.slug, split=ranking)
     if request.user.is_authenticated:
-        team = services.team_of(request.user)
-        context |= {
-            "team": team,
-            "quotas": [(s, services.quota_left(team=team, split=s)) for s in splits],
-        }
+        context["quotas"] = [
+            (team, [(s, services.quota_left(team=team, split=s)) for s in splits])
+            for team in teams or [services.team_of(request.user)]
+        ]
     if request.method != "POST":
         return render(request, "leaderboard/submit.html", context)
     if not request.user.is_authenticated:
@@ -160,7 +160,7 @@ def _submitted(request: HttpRequest, benchmark: Benchmark, form: SubmitForm) -> 
         return request.path
     made = services.submission_make(
         split=split, user=request.user, card=services.card_read(data), file=data["file"].file,
-        is_public=data["is_public"],
+        team=data.get("team", ""), is_public=data["is_public"],
     )  # fmt: skip
     return made.get_absolute_url()
 

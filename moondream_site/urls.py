@@ -9,6 +9,7 @@ from wagtail import urls as wagtail_urls
 from wagtail.admin import urls as wagtailadmin_urls
 from wagtail.documents import urls as wagtaildocs_urls
 
+from leaderboard.urls import team_patterns
 from moondream_site import api
 from moondream_site.accounts import account
 from moondream_site.design.views import styleguide
@@ -27,6 +28,7 @@ urlpatterns = [
     path("leaderboards/", include("leaderboard.urls")),
     path("account/", account, name="account"),
     path("account/", include("pricing.urls")),
+    path("account/teams/", include(team_patterns)),
     path("account/", include("allauth.urls")),
     path("status/", include("status.urls")),
     path("styleguide/", styleguide, name="styleguide"),

@@ -16,6 +16,8 @@ class Team(models.Model):
     name = models.CharField(max_length=60, unique=True)
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="teams", blank=True)
     is_ours = models.BooleanField(default=False, help_text="Entries this site runs itself.")
+    invite_code = models.CharField(max_length=43, blank=True, editable=False, db_index=True)
+    invite_until = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -6,6 +6,7 @@ from leaderboard.selectors.details import (
     log_lines,
     own_detail,
     submissions_of,
+    teams_of,
     waiting_before,
 )
 from leaderboard.selectors.exports import export_csv, export_rows
@@ -27,5 +28,5 @@ __all__ = [
     "Asked", "Bar", "Board", "Chart", "Comparison", "Detail", "Table", "benchmark_get",
     "board_count", "boards", "compare", "entry_detail", "export_csv", "export_rows", "image_url",
     "items_page", "log_lines", "mini_benchmark", "own_detail", "points", "reported", "split_get",
-    "submissions_of", "table", "waiting_before",
+    "submissions_of", "table", "teams_of", "waiting_before",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.core.paginator import Page, Paginator
 
 from inference.errors import NotFound
-from leaderboard.models import Benchmark, LogLine, Score, Submission
+from leaderboard.models import Benchmark, LogLine, Score, Submission, Team
 from leaderboard.selectors.tables import Cell
 
 
@@ -83,6 +83,11 @@ def submissions_of(user: Any, most: int = 50) -> list[Submission]:
         .select_related("split__benchmark", "team")
         .distinct()[:most]
     )
+
+
+def teams_of(user: Any) -> list[Team]:
+    """A user's teams, the one they submit for by default first; none for a visitor."""
+    return list(user.teams.order_by("pk")) if user.is_authenticated else []
 
 
 def waiting_before(submission: Submission) -> int:

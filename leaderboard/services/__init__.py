@@ -23,15 +23,24 @@ from leaderboard.services.submitting import (
     submission_publish,
     submission_take,
     submission_withdraw,
+)
+from leaderboard.services.teams import (
+    invite_end,
+    member_remove,
+    team_invite,
+    team_invited,
+    team_join,
     team_of,
+    team_own,
     team_rename,
 )
 from leaderboard.services.world import world_load
 
 __all__ = [
     "Card", "NewItem", "benchmark_make", "board_stream", "card_read", "entries_make",
-    "job_ended", "our_team", "predictions_check", "quota_left", "refuse_problems", "reported_load", "rescore",
+    "invite_end", "job_ended", "member_remove", "our_team", "predictions_check", "quota_left", "refuse_problems", "reported_load", "rescore",
     "run_advance", "run_start", "runs_advance", "runs_start", "split_fill", "submission_make",
     "submission_own", "submission_publish", "submission_score", "submission_take",
-    "submission_withdraw", "submissions_rescue", "team_of", "team_rename", "world_load",
+    "submission_withdraw", "submissions_rescue", "team_invite", "team_invited", "team_join",
+    "team_of", "team_own", "team_rename", "world_load",
 ]  # fmt: skip

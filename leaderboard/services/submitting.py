@@ -24,6 +24,7 @@ from inference.errors import Conflict, Forbidden, InvalidInput, NotFound, TooLar
 from leaderboard.models import BenchmarkItem, LogLine, QuotaLine, Split, Submission, Team
 from leaderboard.scoring import MAX_BYTES, Checked, read_predictions
 from leaderboard.services.entries import entries_make
+from leaderboard.services.teams import team_of
 
 logger = logging.getLogger(__name__)
 PRECISIONS = ("", "FP32", "FP16", "BF16", "8-bit", "4-bit", "other")
@@ -95,32 +96,6 @@ def _parameters(value: Any) -> int | None:
     return count
 
 
-def team_of(user: Any) -> Team:
-    """A user's first team; made when there is none, under a name that gives nothing away."""
-    team = user.teams.order_by("pk").first()
-    if team is not None:
-        return team
-    digest = hashlib.sha256(f"team:{user.pk}:{user.date_joined.isoformat()}".encode()).hexdigest()
-    team, _ = Team.objects.get_or_create(name=f"team-{digest[:8]}")
-    team.members.add(user)
-    return team
-
-
-def team_rename(*, team: Team, name: str) -> Team:
-    """
-    Raises:
-        InvalidInput: no name, or somebody else's.
-    """
-    name = " ".join(name.split())
-    if not 2 <= len(name) <= 60 or any(ord(c) < 32 for c in name):
-        raise InvalidInput("A name has 2 to 60 characters.", code="bad_team", field="team")
-    if Team.objects.filter(name__iexact=name).exclude(pk=team.pk).exists():
-        raise InvalidInput("That name is taken.", code="team_taken", field="team")
-    team.name = name
-    team.save(update_fields=["name"])
-    return team
-
-
 def predictions_check(*, split: Split, file: IO[bytes]) -> Checked:
     """Read a file as scoring would, at no cost.
 
@@ -154,12 +129,13 @@ def refuse_problems(checked: Checked) -> None:
 
 
 def submission_make(
-    *, split: Split, user: Any, card: Card, file: IO[bytes], is_public: bool = True,
-    idempotency_key: str = "",
+    *, split: Split, user: Any, card: Card, file: IO[bytes], team: str = "",
+    is_public: bool = True, idempotency_key: str = "",
 ) -> Submission:  # fmt: skip
     """Check, count and keep predictions, and queue them to be scored.
 
-    The same team and idempotency key give the same submission again.
+    `team` names one of the user's; their first by default. The same team and idempotency key give
+    the same submission again.
 
     Raises:
         InvalidInput: bad predictions; nothing is counted.
@@ -167,7 +143,7 @@ def submission_make(
         Conflict: the key was used for other predictions.
     """
     return submission_take(
-        split=split, team=team_of(user), user=user, card=card, file=file, is_public=is_public,
+        split=split, team=team_of(user, team), user=user, card=card, file=file, is_public=is_public,
         idempotency_key=idempotency_key,
     )  # fmt: skip
 

@@ -266,11 +266,14 @@ def test_a_team_takes_a_name_nobody_has(client, split, user, send) -> None:
     client.force_login(user)
     team = services.team_of(user)
     assert re.fullmatch(r"team-[0-9a-f]{8}", team.name)  # gives nothing away
-    client.post("/account/", {"team": "Vision group"})
+    client.post(f"/account/teams/{team.pk}/", {"team": "Vision group"})
     team.refresh_from_db()
     assert team.name == "Vision group"
     services.our_team()
-    assert "taken" in client.post("/account/", {"team": "moondream HUB"}).content.decode()
+    assert (
+        "taken"
+        in client.post(f"/account/teams/{team.pk}/", {"team": "moondream HUB"}).content.decode()
+    )
 
 
 def test_items_go_out_without_what_is_hidden(client, split) -> None:

@@ -1,0 +1,131 @@
+"""Teams: who an entry belongs to. Every member may do what any other may."""
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.utils import timezone
+
+from inference.errors import Conflict, InvalidInput, NotFound
+from leaderboard.models import Team
+
+MOST_MEMBERS = 20
+INVITE_FOR = timedelta(days=14)
+
+
+def team_of(user: Any, name: str = "") -> Team:
+    """One of a user's teams by its name, the first by default; made when there is none, under a name
+    that gives nothing away.
+
+    Raises:
+        InvalidInput: the user is in no team of that name.
+    """
+    if name:
+        found = user.teams.filter(name__iexact=name.strip()).first()
+        if found is None:
+            raise InvalidInput(
+                "You are in no team of that name.", code="not_your_team", field="team"
+            )
+        return found  # type: ignore[no-any-return]
+    team = user.teams.order_by("pk").first()
+    return team if team is not None else _first_team(user)
+
+
+@transaction.atomic
+def _first_team(user: Any) -> Team:
+    get_user_model().objects.select_for_update().get(pk=user.pk)  # two first requests, one team
+    team = user.teams.order_by("pk").first()
+    if team is None:
+        team = Team.objects.create(name=f"team-{secrets.token_hex(4)}")
+        team.members.add(user)
+    return team  # type: ignore[no-any-return]
+
+
+def team_own(*, user: Any, team_id: int) -> Team:
+    """
+    Raises:
+        NotFound: the user is in no such team.
+    """
+    team = user.teams.filter(pk=team_id).first()
+    if team is None:
+        raise NotFound("There is no such team of yours.", code="team_not_found")
+    return team  # type: ignore[no-any-return]
+
+
+def team_rename(*, team: Team, name: str) -> Team:
+    """
+    Raises:
+        InvalidInput: no name, or somebody else's.
+    """
+    name = " ".join(name.split())
+    if not 2 <= len(name) <= 60 or any(ord(c) < 32 for c in name):
+        raise InvalidInput("A name has 2 to 60 characters.", code="bad_team", field="team")
+    if Team.objects.filter(name__iexact=name).exclude(pk=team.pk).exists():
+        raise InvalidInput("That name is taken.", code="team_taken", field="team")
+    team.name = name
+    team.save(update_fields=["name"])
+    return team
+
+
+def team_invite(team: Team) -> Team:
+    """A new link by which others may join; an earlier one ends."""
+    team.invite_code, team.invite_until = secrets.token_urlsafe(32), timezone.now() + INVITE_FOR
+    team.save(update_fields=["invite_code", "invite_until"])
+    return team
+
+
+def invite_end(team: Team) -> None:
+    """Nobody can join by the link any more."""
+    team.invite_code, team.invite_until = "", None
+    team.save(update_fields=["invite_code", "invite_until"])
+
+
+def team_invited(code: str) -> Team:
+    """The team whose link this is.
+
+    Raises:
+        NotFound: of none, or it has ended.
+    """
+    team = Team.objects.filter(invite_code=code, invite_until__gt=timezone.now()).first()
+    if team is None or not code:
+        raise NotFound(
+            "This invitation has ended.",
+            code="invite_not_found",
+            hint="Ask the team for a new one.",
+        )
+    return team
+
+
+@transaction.atomic
+def team_join(*, code: str, user: Any) -> Team:
+    """Join by a link; who is in it already stays so.
+
+    Raises:
+        NotFound: the link has ended.
+        Conflict: the team is full.
+    """
+    team = Team.objects.select_for_update().get(pk=team_invited(code).pk)
+    if team.members.filter(pk=user.pk).exists():
+        return team
+    if team.members.count() >= MOST_MEMBERS:
+        raise Conflict(f"A team has at most {MOST_MEMBERS} members.", code="team_full")
+    team.members.add(user)
+    return team
+
+
+@transaction.atomic
+def member_remove(*, team: Team, user_id: int) -> None:
+    """Take a member out, oneself too; what the team submitted stays the team's.
+
+    Raises:
+        Conflict: it is the last one: nobody could act for the team any more.
+    """
+    Team.objects.select_for_update().get(pk=team.pk)
+    if not team.members.exclude(pk=user_id).exists():
+        raise Conflict(
+            "You are the team's last member.", code="last_member",
+            hint="Invite somebody first, or withdraw its entries.",
+        )  # fmt: skip
+    team.members.remove(user_id)

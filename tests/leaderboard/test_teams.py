@@ -1,0 +1,110 @@
+"""Teams: colleagues join by a link, submit in its name, and leave."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from inference.errors import Conflict, InvalidInput, NotFound
+from leaderboard import services
+from leaderboard.models import Team
+from tests.leaderboard.conftest import predictions
+
+
+@pytest.fixture
+def colleague(db: None) -> Any:
+    return get_user_model().objects.create_user("bea", "bea@example.org", "correct horse")
+
+
+def test_a_link_lets_a_colleague_in_until_it_ends(user, colleague) -> None:
+    team = services.team_invite(services.team_of(user))
+    first = team.invite_code
+    assert services.team_join(code=first, user=colleague) == team
+    assert services.team_join(code=first, user=colleague) == team  # twice changes nothing
+    assert team.members.count() == 2
+    services.team_invite(team)
+    with pytest.raises(NotFound):
+        services.team_invited(first)
+    services.invite_end(team)
+    for code in (first, "", team.invite_code):
+        with pytest.raises(NotFound):
+            services.team_join(code=code, user=colleague)
+
+
+def test_an_old_link_has_ended(user, colleague) -> None:
+    team = services.team_invite(services.team_of(user))
+    team.invite_until = timezone.now() - timedelta(seconds=1)
+    team.save()
+    with pytest.raises(NotFound, match="ended"):
+        services.team_join(code=team.invite_code, user=colleague)
+
+
+def test_a_full_team_takes_nobody(user, colleague, monkeypatch) -> None:
+    monkeypatch.setattr("leaderboard.services.teams.MOST_MEMBERS", 1)
+    team = services.team_invite(services.team_of(user))
+    with pytest.raises(Conflict, match="at most 1"):
+        services.team_join(code=team.invite_code, user=colleague)
+
+
+def test_who_leaves_gets_a_team_of_their_own_not_the_old_one(user, colleague) -> None:
+    team = services.team_invite(services.team_of(user))
+    with pytest.raises(Conflict, match="last member"):
+        services.member_remove(team=team, user_id=user.pk)
+    services.team_join(code=team.invite_code, user=colleague)
+    services.member_remove(team=team, user_id=user.pk)
+    assert services.team_of(user) != team
+    assert list(team.members.all()) == [colleague]
+
+
+def test_a_submission_names_the_team_it_is_for(user, colleague, split, send) -> None:
+    theirs = services.team_invite(services.team_of(colleague))
+    own = services.team_of(user)
+    services.team_join(code=theirs.invite_code, user=user)
+    made = send(5, score=False)
+    assert made.team == min(own, theirs, key=lambda t: t.pk)
+    assert send(6, score=False, team=theirs.name.upper()).team == theirs
+    assert services.submission_own(submission_id=made.pk, user=colleague).team == theirs
+    with pytest.raises(InvalidInput, match="no team"):
+        send(7, score=False, team="Moondream hub")
+    assert services.quota_left(team=theirs, split=split)["today"] == 1
+
+
+def test_the_pages_of_a_team(client, user, colleague) -> None:
+    client.force_login(user)
+    own = services.team_of(user)
+    address = f"/account/teams/{own.pk}/"
+    assert address in client.get("/account/").content.decode()
+    client.post(f"{address}invite/")
+    own.refresh_from_db()
+    link = f"/account/teams/join/{own.invite_code}/"
+    assert link in client.get(address).content.decode()
+    client.logout()
+    assert client.get(link)["Location"].startswith("/account/login/?next=")
+    client.force_login(colleague)
+    assert client.get(address).status_code == 404  # not theirs yet
+    assert client.post(f"{address}members/{user.pk}/remove/").status_code == 404
+    assert f"Join {own.name}" in client.get(link).content.decode()
+    assert own.members.count() == 1  # looking is not joining
+    client.post(link)
+    assert "ada@example.org" in client.get(address).content.decode()
+    client.post(f"{address}uninvite/")
+    assert client.get(link).status_code == 404
+    client.post(f"{address}members/{colleague.pk}/remove/")
+    assert list(own.members.all()) == [user]
+
+
+def test_the_form_asks_for_the_team_where_there_are_several(client, user, split) -> None:
+    client.force_login(user)
+    page = f"/leaderboards/{split.benchmark.slug}/submit/"
+    assert 'name="team"' not in client.get(page).content.decode()
+    services.team_of(user)
+    second = Team.objects.create(name="Second")
+    second.members.add(user)
+    assert 'name="team"' in client.get(page).content.decode()
+    file = predictions(3)
+    file.name = "p.jsonl"
+    sent = {"split": "test", "model_name": "Model", "team": "Second", "is_public": "on"}
+    assert client.post(page, {**sent, "file": file}).status_code == 302
+    assert second.submissions.count() == 1
