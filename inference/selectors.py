@@ -54,6 +54,11 @@ def variant_get(name: str | None) -> Variant:
     return found
 
 
+def revisions() -> dict[str, str]:
+    """The revision of every variant, by its slug; one query."""
+    return dict(Variant.objects.values_list("slug", "revision"))
+
+
 def latest_measurements() -> list[VariantMeasurement]:
     """The newest measurement of every enabled variant; one query."""
     return list(

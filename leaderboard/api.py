@@ -118,7 +118,7 @@ def check(request: HttpRequest, slug: str, file: UploadedFile = File(...), split
 def submit(
     request: HttpRequest, slug: str, model_name: Form[str], file: UploadedFile = File(...),
     split: Form[str] = "", team: Form[str] = "", parameters: Form[str] = "", precision: Form[str] = "",
-    revision: Form[str] = "", link: Form[str] = "", contact: Form[str] = "", note: Form[str] = "",
+    revision: Form[str] = "", latency_ms: Form[str] = "", hardware: Form[str] = "", link: Form[str] = "", contact: Form[str] = "", note: Form[str] = "",
     open_weights: Form[bool] = False, is_public: Form[bool] = True,  # noqa: FBT002  # form fields
     idempotency_key: str = Header("", alias="Idempotency-Key", max_length=128),
 ) -> Any:  # fmt: skip
@@ -127,7 +127,7 @@ def submit(
     found = selectors.split_get(selectors.benchmark_get(slug), split)
     card = services.card_read({
         "model_name": model_name, "parameters": parameters, "precision": precision,
-        "revision": revision, "link": link, "contact": contact, "note": note,
+        "revision": revision, "latency_ms": latency_ms, "hardware": hardware, "link": link, "contact": contact, "note": note,
         "open_weights": open_weights,
     })  # fmt: skip
     submission = services.submission_make(
@@ -144,14 +144,18 @@ def _quota_out(team: Team, split: Split) -> dict[str, Any]:
 
 def _submission_out(submission: Submission) -> dict[str, Any]:
     failed = submission.status == Submission.Status.FAILED
-    waits = submission.status == Submission.Status.QUEUED
+    queue = selectors.queue_of(submission)
     detail = selectors.own_detail(submission)
     return {
         "id": submission.id, "benchmark": submission.split.benchmark.slug,
         "split": submission.split.name, "team": submission.team.name,
         "model_name": submission.model_name, "status": submission.status,
         "is_public": submission.is_public,
-        "waiting_before": selectors.waiting_before(submission) if waits else None,
+        "waiting_before": queue.before if queue else None,
+        "queue": {
+            "before": queue.before, "eta_s": queue.seconds,
+            "scorer_seen_at": queue.heard_at.isoformat() if queue.heard_at else None,
+        } if queue else None,
         "error": {"code": submission.error_code, "message": submission.error_message} if failed else None,
         "scores": {
             cell.metric.slug: {

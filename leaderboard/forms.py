@@ -21,6 +21,13 @@ class SubmitForm(forms.Form):
     parameters = forms.CharField(required=False, max_length=20, help_text='As in "1.93B".')
     precision = forms.ChoiceField(required=False, choices=[(p, p or "unknown") for p in PRECISIONS])
     revision = forms.CharField(required=False, max_length=80)
+    latency_ms = forms.FloatField(
+        required=False, min_value=0.001, label="Latency, ms",
+        help_text="Median of one item, shown as reported by you.",
+    )  # fmt: skip
+    hardware = forms.CharField(
+        required=False, max_length=200, help_text="What the latency was measured on."
+    )
     link = forms.URLField(required=False, assume_scheme="https", help_text="A paper, a repository.")
     contact = forms.EmailField(required=False, help_text="For us; never shown.")
     note = forms.CharField(required=False, max_length=500)

@@ -68,8 +68,8 @@ class Board:
     def submit(self, predictions, *, model_name, split="", wait=True, idempotency_key="", **card):
         """Submit predictions (dicts, or the path of a file) and wait for their scores.
 
-        `card`: parameters, precision, revision, link, contact, note, open_weights, is_public, and
-        team, where you are in several.
+        `card`: parameters, precision, revision, latency_ms, hardware, link, contact, note,
+        open_weights, is_public, and team, where you are in several.
         """
         fields = {"split": split, "model_name": model_name}
         for name, value in card.items():

@@ -1,11 +1,16 @@
-"""What a run does when one of its jobs ends."""
+"""What tables and runs do when something they rest on changes."""
 
 import logging
 from typing import Any
 
-from inference.models import Job
+from django.db.models import Q
+from django.db.models.signals import post_delete, post_save
+
+from inference.models import Job, Variant
 from inference.signals import job_finished
 from leaderboard import services
+from leaderboard.models import Benchmark, ReportedFigure
+from leaderboard.services.entries import BY_RELEASE
 
 logger = logging.getLogger(__name__)
 
@@ -13,6 +18,9 @@ logger = logging.getLogger(__name__)
 def connect() -> None:
     """Listen to the rooms below."""
     job_finished.connect(_job_finished, dispatch_uid="leaderboard-runs")
+    post_save.connect(_variant_saved, sender=Variant, dispatch_uid="leaderboard-variants")
+    for saved in (post_save, post_delete):
+        saved.connect(_reported_saved, sender=ReportedFigure, dispatch_uid="leaderboard-reported")
 
 
 def _job_finished(sender: Any, job: Job, **_: Any) -> None:
@@ -20,3 +28,13 @@ def _job_finished(sender: Any, job: Job, **_: Any) -> None:
         services.job_ended(job)
     except Exception:  # the job itself is answered; the sweeper goes on with the run
         logger.exception("A run could not go on after job %s", job.pk)
+
+
+def _variant_saved(sender: Any, **_: Any) -> None:
+    services.entries_check()  # other weights: what was measured with the old ones has expired
+
+
+def _reported_saved(sender: Any, instance: ReportedFigure, **_: Any) -> None:
+    name = instance.benchmark.removesuffix(BY_RELEASE)
+    for benchmark in Benchmark.objects.filter(Q(title=name) | Q(slug=name)):
+        services.entries_make(benchmark=benchmark)

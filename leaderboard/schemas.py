@@ -73,6 +73,12 @@ class ScoreOut(Schema):
     by_category: dict[str, float]
 
 
+class QueueOut(Schema):
+    before: int
+    eta_s: int | None
+    scorer_seen_at: str | None
+
+
 class SubmissionOut(Schema):
     id: UUID
     benchmark: str
@@ -82,6 +88,7 @@ class SubmissionOut(Schema):
     status: str
     is_public: bool
     waiting_before: int | None
+    queue: QueueOut | None
     error: dict[str, str] | None
     scores: dict[str, ScoreOut]
     url: str

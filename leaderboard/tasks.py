@@ -21,4 +21,5 @@ def rescue() -> None:
 @shared_task
 def refresh() -> None:
     """Run our variants over every benchmark where there is something new to measure."""
+    services.entries_check()
     services.runs_start()

@@ -15,6 +15,7 @@ urlpatterns = [
     ),
     path("<slug:slug>/", views.board, name="leaderboard"),
     path("<slug:slug>/submit/", views.submit, name="leaderboard_submit"),
+    path("<slug:slug>/public/", views.public, name="leaderboard_public"),
     path("<slug:slug>/log/", views.log, name="leaderboard_log"),
 ]  # fmt: skip
 

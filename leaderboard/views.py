@@ -53,13 +53,10 @@ def entry(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     """One public entry with all its scores."""
     detail = selectors.entry_detail(submission_id)
     benchmark = detail.submission.split.benchmark
-    others = selectors.table(benchmark, selectors.Asked()).rows
     context = {
-        "detail": detail,
-        "s": detail.submission,
-        "benchmark": benchmark,
-        "others": [r for r in others if r.entry.submission_id != submission_id],
-    }
+        "detail": detail, "s": detail.submission, "benchmark": benchmark,
+        "others": selectors.comparable(detail.submission),
+    }  # fmt: skip
     return render(request, "leaderboard/entry.html", context)
 
 
@@ -71,6 +68,15 @@ def entry_items(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     benchmark = detail.submission.split.benchmark
     context = {"detail": detail, "benchmark": benchmark, "page": page, "items": items}
     return render(request, "leaderboard/items.html", context)
+
+
+@require_safe
+def public(request: HttpRequest, slug: str) -> HttpResponse:
+    """Who submitted to the public split: the way to items, and to comparing them."""
+    benchmark = selectors.benchmark_get(slug)
+    page, rows = selectors.public_page(benchmark, request.GET.get("page", 1))
+    context = {"benchmark": benchmark, "page": page, "rows": rows}
+    return render(request, "leaderboard/public.html", context)
 
 
 @require_safe
@@ -172,7 +178,7 @@ def submission(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     own = services.submission_own(submission_id=submission_id, user=request.user)
     context = {
         "detail": selectors.own_detail(own), "s": own, "benchmark": own.split.benchmark,
-        "waiting": selectors.waiting_before(own) if not own.is_finished else None,
+        "queue": selectors.queue_of(own),
         "quota": services.quota_left(team=own.team, split=own.split),
     }  # fmt: skip
     return render(request, "leaderboard/submission.html", context)

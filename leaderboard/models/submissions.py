@@ -60,8 +60,9 @@ class Submission(models.Model):
     is_public = models.BooleanField(default=True)
     variant_slug = models.CharField(max_length=80, blank=True)
     latency_ms = models.FloatField(
-        null=True, blank=True, help_text="Median of one item, as run here."
-    )
+        null=True, blank=True,
+        help_text="Median of one item: measured here where we ran it, else as its team reports it.",
+    )  # fmt: skip
     peak_bytes = models.BigIntegerField(null=True, blank=True)
     hardware = models.CharField(max_length=200, blank=True)
 
@@ -155,6 +156,12 @@ class Entry(models.Model):
     hardware = models.CharField(max_length=200, blank=True)
     link = models.URLField(blank=True)
     source = models.CharField(max_length=160, blank=True)
+    caveat = models.CharField(max_length=300, blank=True)
+    expired = models.CharField(
+        max_length=120,
+        blank=True,
+        help_text="Why its figures are of the past; empty while they hold.",
+    )
     figures = models.JSONField(default=dict, help_text="Metric → {value, low, high}.")
     score = models.FloatField(
         null=True, help_text="Of the ranking metric, turned so that more is better."
@@ -178,6 +185,11 @@ class Entry(models.Model):
 
     def get_absolute_url(self) -> str:
         return f"/leaderboards/entries/{self.submission_id}/" if self.submission_id else self.link
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its latency was measured here."""
+        return self.provenance == Submission.Provenance.REPRODUCED
 
 
 class QuotaLine(models.Model):

@@ -2,12 +2,14 @@
 
 from leaderboard.selectors.details import (
     Detail,
+    comparable,
     entry_detail,
     log_lines,
     own_detail,
+    public_page,
+    queue_of,
     submissions_of,
     teams_of,
-    waiting_before,
 )
 from leaderboard.selectors.exports import export_csv, export_rows
 from leaderboard.selectors.figures import Bar, Chart, mini_benchmark, reported
@@ -26,7 +28,7 @@ from leaderboard.selectors.tables import (
 
 __all__ = [
     "Asked", "Bar", "Board", "Chart", "Comparison", "Detail", "Table", "benchmark_get",
-    "board_count", "boards", "compare", "entry_detail", "export_csv", "export_rows", "image_url",
-    "items_page", "log_lines", "mini_benchmark", "own_detail", "points", "reported", "split_get",
-    "submissions_of", "table", "teams_of", "waiting_before",
+    "board_count", "boards", "comparable", "compare", "entry_detail", "export_csv", "export_rows", "image_url",
+    "items_page", "log_lines", "mini_benchmark", "own_detail", "points", "public_page", "queue_of", "reported", "split_get",
+    "submissions_of", "table", "teams_of",
 ]  # fmt: skip

@@ -1,13 +1,18 @@
 """Submissions one by one, and a benchmark's log."""
 
+import statistics
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import redis
 from django.core.paginator import Page, Paginator
+from django.db.models import Exists, F, OuterRef, QuerySet
 
+from inference import selectors as inference
 from inference.errors import NotFound
-from leaderboard.models import Benchmark, LogLine, Score, Submission, Team
+from leaderboard.models import Benchmark, Entry, LogLine, Score, Submission, Team
 from leaderboard.selectors.tables import Cell
 
 
@@ -18,6 +23,8 @@ class Detail:
     submission: Submission
     scores: list[tuple[Cell, Score]]
     earlier: list[Submission]
+    public: Submission | None = None
+    """The same model on the public split, where its own is hidden."""
 
     @property
     def by_category(self) -> list[tuple[str, list[str]]]:
@@ -47,9 +54,71 @@ def _detail(submission: Submission, *, is_own: bool) -> Detail:
         team=submission.team_id, split=submission.split_id, status=Submission.Status.SCORED,
         model_name=submission.model_name,
     ).exclude(pk=submission.pk)  # fmt: skip
-    if not is_own:
-        earlier = earlier.filter(is_public=True)
-    return Detail(submission, pairs, list(earlier.order_by("-created_at")[:10]))
+    if is_own:
+        return Detail(submission, pairs, list(earlier.order_by("-created_at")[:10]))
+    told = list(earlier.filter(is_public=True).order_by("-created_at")[:10])
+    return Detail(submission, pairs, told, _on_public(submission))
+
+
+def _on_public(submission: Submission) -> Submission | None:
+    if submission.split.is_public:
+        return None
+    return (
+        _public(submission.split.benchmark)
+        .filter(
+            team=submission.team_id, model_name=submission.model_name,
+            precision=submission.precision, revision=submission.revision,
+        )
+        .order_by("-created_at")
+        .first()
+    )  # fmt: skip
+
+
+def _public(benchmark: Benchmark) -> QuerySet[Submission]:
+    """What everybody may see of the public split."""
+    return Submission.objects.filter(
+        split__benchmark=benchmark, split__is_public=True, status=Submission.Status.SCORED,
+        is_public=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PublicRow:
+    """A submission to the public split with its figure."""
+
+    submission: Submission
+    cell: Cell
+
+
+def public_page(benchmark: Benchmark, number: str | int = 1) -> tuple[Page, list[PublicRow]]:
+    """Submissions to the public split, best first: the latest of each team's model; four queries."""
+    metric = benchmark.ranked_by
+    newer = _public(benchmark).filter(
+        team=OuterRef("submission__team"), model_name=OuterRef("submission__model_name"),
+        precision=OuterRef("submission__precision"), created_at__gt=OuterRef("submission__created_at"),
+    )  # fmt: skip
+    scores = Score.objects.filter(
+        ~Exists(newer), submission__in=_public(benchmark), metric=metric.slug, is_current=True
+    ).defer("per_item")
+    order = F("value").desc() if metric.higher_is_better else F("value").asc()
+    page = Paginator(
+        scores.select_related("submission__team").order_by(order, "submission__created_at"), 25
+    ).get_page(number)
+    return page, [
+        PublicRow(s.submission, Cell(metric, s.value, s.low, s.high)) for s in page.object_list
+    ]
+
+
+def comparable(submission: Submission, most: int = 50) -> list[Submission]:
+    """Others of the same split to compare a submission with: of one that ranks those on the table."""
+    if submission.split.ranks:
+        table = Entry.objects.filter(
+            benchmark=submission.split.benchmark_id, submission__isnull=False
+        ).exclude(submission=submission.pk)
+        rows = table.select_related("submission__team")[:most]
+        return [entry.submission for entry in rows if entry.submission]
+    _, rows_public = public_page(submission.split.benchmark)
+    return [r.submission for r in rows_public if r.submission.pk != submission.pk][:most]
 
 
 def entry_detail(submission_id: UUID) -> Detail:
@@ -59,7 +128,7 @@ def entry_detail(submission_id: UUID) -> Detail:
         NotFound: there is none, or it is not public.
     """
     found = (
-        Submission.objects.select_related("split__benchmark", "team")
+        Submission.objects.select_related("split__benchmark", "team", "entry")
         .filter(
             pk=submission_id, status=Submission.Status.SCORED, is_public=True,
             split__benchmark__is_shown=True,
@@ -90,12 +159,45 @@ def teams_of(user: Any) -> list[Team]:
     return list(user.teams.order_by("pk")) if user.is_authenticated else []
 
 
-def waiting_before(submission: Submission) -> int:
-    """How many wait or are scored before it."""
-    return Submission.objects.filter(
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Where a submission stands that is not scored yet."""
+
+    before: int
+    """How many are scored, or wait, before it."""
+    usual: float | None
+    """Seconds that scoring took lately, the median of this split's; None when none was scored."""
+    heard_at: datetime | None
+    """When a worker last gave a sign of life; None when none did in the last half minute."""
+
+    @property
+    def seconds(self) -> int | None:
+        """About how long it will take; None when nothing is known, or nobody works."""
+        if self.usual is None or self.heard_at is None:
+            return None
+        return max(1, round((self.before + 1) * self.usual))
+
+
+def queue_of(submission: Submission) -> Queue | None:
+    """None once it is scored."""
+    if submission.is_finished:
+        return None
+    before = Submission.objects.filter(
         status__in=(Submission.Status.QUEUED, Submission.Status.RUNNING),
         created_at__lt=submission.created_at,
     ).count()
+    lately = Submission.objects.filter(
+        split=submission.split_id, status=Submission.Status.SCORED, started_at__isnull=False
+    ).order_by("-finished_at")[:20]
+    took = [
+        (finished - started).total_seconds()
+        for started, finished in lately.values_list("started_at", "finished_at")
+    ]
+    try:
+        heard = max((w.seen_at for w in inference.workers_seen()), default=None)
+    except redis.exceptions.RedisError:
+        heard = None
+    return Queue(before, round(statistics.median(took), 1) if took else None, heard)
 
 
 def log_lines(benchmark: Benchmark, number: str | int = 1) -> Page:

@@ -8,7 +8,7 @@ from leaderboard.models import Benchmark, Entry
 from leaderboard.scoring import Metric
 
 _PLAIN = ("rank", "rank_first", "rank_last", "model", "team", "provenance", "parameters", "precision",
-          "open_weights", "latency_ms", "hardware", "scored_at", "link")  # fmt: skip
+          "open_weights", "latency_ms", "hardware", "scored_at", "link", "source", "caveat", "expired")  # fmt: skip
 
 
 def _figures(benchmark: Benchmark) -> list[tuple[str, Metric, str]]:
@@ -30,7 +30,8 @@ def export_rows(benchmark: Benchmark) -> list[dict[str, Any]]:
             "model": e.model_name, "team": e.team_name, "provenance": e.provenance,
             "parameters": e.parameters, "precision": e.precision, "open_weights": e.open_weights,
             "latency_ms": e.latency_ms, "hardware": e.hardware,
-            "scored_at": e.scored_at.isoformat(), "link": e.link,
+            "scored_at": e.scored_at.isoformat(), "link": e.link, "source": e.source,
+            "caveat": e.caveat, "expired": e.expired,
         }  # fmt: skip
         for name, metric, part in _figures(benchmark):
             value = e.figures.get(metric.slug, {}).get(part)

@@ -19,7 +19,7 @@ from leaderboard.scoring import Metric
 PAGE = 25
 SIZES = {"1b": (0, 10**9), "4b": (10**9, 4 * 10**9), "more": (4 * 10**9, 10**15)}
 SIZE_NAMES = {"1b": "up to 1B", "4b": "1B to 4B", "more": "over 4B"}
-PROVENANCES = ("verified", "reproduced")
+PROVENANCES = ("verified", "reproduced", "reported")
 _PLAIN = frozenset(("parameters", "latency_ms", "scored_at"))
 """Columns that are fields, beside those that are metrics."""
 
@@ -172,7 +172,7 @@ class Table:
         return [
             *(_column(self, m.slug, m.name, m.definition, "↑" if m.higher_is_better else "↓") for m in self.metrics),
             _column(self, "parameters", "Size", "Parameters", ""),
-            _column(self, "latency_ms", "Latency", "Median of one item, as run here", "↓"),
+            _column(self, "latency_ms", "Latency", "Median of one item: measured here where we ran the model, else reported", "↓"),
         ]  # fmt: skip
 
     @property
@@ -277,7 +277,9 @@ class Board:
 
 def boards() -> list[Board]:
     """Every leaderboard with who leads it; two queries."""
-    best = Entry.objects.filter(benchmark=OuterRef("pk"), score__isnull=False)
+    best = Entry.objects.filter(
+        benchmark=OuterRef("pk"), score__isnull=False, submission__isnull=False
+    )
     rows = list(
         Benchmark.objects.filter(is_shown=True).annotate(
             entry_count=Count("entries"), first_id=Subquery(best.values("pk")[:1])
@@ -300,9 +302,12 @@ def points(benchmark: Benchmark, most: int = 300) -> list[dict[str, Any]]:
     return [
         {
             "name": r.model_name, "precision": r.precision, "team": r.team_name, "ours": r.is_ours,
-            "value": r.figures[metric.slug]["value"] * metric.scale,
-            "low": r.figures[metric.slug]["low"] * metric.scale,
-            "high": r.figures[metric.slug]["high"] * metric.scale,
+            "reported": r.submission_id is None,
+            **{
+                part: value * metric.scale
+                for part, value in r.figures[metric.slug].items()
+                if value is not None
+            },
             "parameters": r.parameters, "latency_ms": r.latency_ms,
             "on": r.scored_at.date().isoformat(),
         }

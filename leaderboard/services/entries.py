@@ -1,19 +1,23 @@
 """The rows of a table, made anew whenever something they stand for changes."""
 
 import contextlib
+from datetime import UTC, datetime, time
 from typing import Any
 
 import redis
 from django.db import transaction
 from django.utils import timezone
 
+from inference import selectors as inference
 from inference import stream
 from leaderboard.metrics.statistics import rank_ranges, ranks, sums_by_unit
-from leaderboard.models import Benchmark, Entry, LogLine, Score, Submission
+from leaderboard.models import Benchmark, Entry, LogLine, ReportedFigure, Score, Submission
 from leaderboard.signals import entries_changed, top_entry_changed
 
 TESTED = 40
 """Entries from the top between which every pair is tested: 780 tests."""
+BY_RELEASE = " by release"
+"""What follows a benchmark's name where figures of one model's releases are reported."""
 
 
 def board_stream(benchmark: Benchmark) -> str:
@@ -22,7 +26,8 @@ def board_stream(benchmark: Benchmark) -> str:
 
 
 def entries_make(*, benchmark: Benchmark) -> int:
-    """Make a benchmark's rows from its submissions, by the rule of who is shown.
+    """Make a benchmark's rows from its submissions, by the rule of who is shown, and from what others
+    report of the same metric.
 
     Returns:
         How many there are.
@@ -30,12 +35,13 @@ def entries_make(*, benchmark: Benchmark) -> int:
     with transaction.atomic():
         Benchmark.objects.select_for_update().get(pk=benchmark.pk)
         before = _first(benchmark)
-        shown = _shown(benchmark, _scored(benchmark))
-        rows = [_row(benchmark, submission, scores) for submission, scores in shown]
+        shown = _shown(benchmark, scored_of(benchmark))
+        revisions = inference.revisions()
+        rows = [_row(benchmark, submission, scores, revisions) for submission, scores in shown]
         rows.sort(key=lambda e: (e.score is None, -(e.score or 0.0), e.scored_at))
         _rank(benchmark, rows, {s.pk: scores for s, scores in shown})
         Entry.objects.filter(benchmark=benchmark).delete()
-        Entry.objects.bulk_create(rows, batch_size=1000)
+        Entry.objects.bulk_create([*rows, *_reported(benchmark)], batch_size=1000)
         after = rows[0] if rows else None
     if after and (before is None or before.submission_id != after.submission_id):
         _announce(benchmark, after)
@@ -43,11 +49,45 @@ def entries_make(*, benchmark: Benchmark) -> int:
     return len(rows)
 
 
+def entries_check() -> list[Benchmark]:
+    """Make those tables anew whose marks no longer hold: a scorer or our weights have changed.
+
+    Returns:
+        Their benchmarks.
+    """
+    revisions, changed = inference.revisions(), []
+    for benchmark in Benchmark.objects.filter(is_shown=True):
+        marks = dict(
+            Entry.objects.filter(benchmark=benchmark, submission__isnull=False).values_list(
+                "submission_id", "expired"
+            )
+        )
+        now = {
+            s.pk: _expired(benchmark, s, scores, revisions)
+            for s, scores in scored_of(benchmark)
+            if s.pk in marks
+        }
+        if now != marks:
+            entries_make(benchmark=benchmark)
+            changed.append(benchmark)
+    return changed
+
+
+def standings(
+    benchmark: Benchmark, scored: list[tuple[Submission, dict[str, Score]]]
+) -> dict[Any, int]:
+    """The rank of each submission that would be shown, by its id."""
+    shown = _shown(benchmark, scored)
+    found = ranks([_turned(benchmark, scores) for _, scores in shown])
+    return {s.pk: rank for (s, _), rank in zip(shown, found, strict=True)}
+
+
 def _first(benchmark: Benchmark) -> Entry | None:
-    return Entry.objects.filter(benchmark=benchmark).first()
+    return Entry.objects.filter(benchmark=benchmark, submission__isnull=False).first()
 
 
-def _scored(benchmark: Benchmark) -> list[tuple[Submission, dict[str, Score]]]:
+def scored_of(benchmark: Benchmark) -> list[tuple[Submission, dict[str, Score]]]:
+    """Public submissions to the split that ranks, oldest first, with their current scores."""
     scores: dict[Any, dict[str, Score]] = {}
     rows = Score.objects.filter(
         submission__split__benchmark=benchmark, submission__split__ranks=True,
@@ -93,8 +133,54 @@ def _better(a: float | None, b: float | None) -> bool:
     return a is not None and (b is None or a > b)
 
 
-def _row(benchmark: Benchmark, submission: Submission, scores: dict[str, Score]) -> Entry:
+def _expired(
+    benchmark: Benchmark,
+    submission: Submission,
+    scores: dict[str, Score],
+    revisions: dict[str, str],
+) -> str:
+    """Why figures are of the past: another scorer's, or of weights that were replaced."""
+    ours = submission.provenance == Submission.Provenance.REPRODUCED
+    if ours and revisions.get(submission.variant_slug, submission.revision) != submission.revision:
+        return "the weights have changed since"
+    metrics = {m.slug: m for m in benchmark.metrics}
+    old = [metrics[slug].name for slug, score in scores.items()
+           if slug in metrics and score.version != metrics[slug].version]  # fmt: skip
+    return f"scored by an older version of {', '.join(old)}"[:120] if old else ""
+
+
+def _reported(benchmark: Benchmark) -> list[Entry]:
+    """What others published under this benchmark's name and one of its metrics': shown beside our
+    own figures, never ranked with them."""
+    metrics = {m.name.lower(): m for m in benchmark.metrics}
+    rows: dict[tuple[str, str], Entry] = {}
+    names = [name + end for name in (benchmark.title, benchmark.slug) for end in ("", BY_RELEASE)]
+    found = ReportedFigure.objects.filter(benchmark__in=names, is_shown=True)
+    for figure in found.order_by("reported_on"):
+        metric = metrics.get(figure.metric.lower())
+        if metric is None:
+            continue
+        entry = rows.setdefault((figure.model, figure.source_url), Entry(
+            benchmark=benchmark, provenance="reported", model_name=figure.model,
+            team_name=figure.source[:60], is_ours=figure.is_ours, link=figure.source_url,
+            source=figure.source, caveat=figure.caveat, figures={},
+            scored_at=datetime.combine(figure.reported_on, time(), UTC),
+        ))  # fmt: skip
+        value = figure.value / metric.scale
+        entry.figures[metric.slug] = {"value": value}
+        if metric == benchmark.ranked_by:
+            entry.score = value if metric.higher_is_better else -value
+    return list(rows.values())
+
+
+def _row(
+    benchmark: Benchmark,
+    submission: Submission,
+    scores: dict[str, Score],
+    revisions: dict[str, str],
+) -> Entry:
     return Entry(
+        expired=_expired(benchmark, submission, scores, revisions),
         benchmark=benchmark, submission=submission, provenance=submission.provenance,
         model_name=submission.model_name, team_name=submission.team.name,
         is_ours=submission.team.is_ours, parameters=submission.parameters,

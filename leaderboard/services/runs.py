@@ -185,12 +185,13 @@ def _submit(run: Run) -> None:
         submission = submission_take(
             split=run.split, team=our_team(), user=None, is_public=True,
             file=io.BytesIO(b"\n".join(lines) + b"\n"),
-            card=Card(variant.model_name, variant.parameters, _precision(variant), run.revision,
-                      open_weights=True),
+            card=Card(
+                variant.model_name, variant.parameters, _precision(variant), run.revision,
+                open_weights=True, hardware=measured.hardware if measured else "",
+                latency_ms=round(statistics.median(a.total_ms for a in answers), 2),
+            ),
             idempotency_key=f"run-{run.pk}", provenance="reproduced", variant_slug=variant.slug,
-            latency_ms=round(statistics.median(a.total_ms for a in answers), 2),
             peak_bytes=measured.peak_bytes if measured else None,
-            hardware=measured.hardware if measured else "",
         )  # fmt: skip
         run.submission, run.status, run.finished_at = submission, Run.Status.DONE, timezone.now()
         run.save(update_fields=["submission", "status", "finished_at"])

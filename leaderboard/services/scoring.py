@@ -21,7 +21,7 @@ from leaderboard import vault
 from leaderboard.models import Benchmark, Score, Submission
 from leaderboard.scoring import Score as Scored
 from leaderboard.scoring import read_predictions, score
-from leaderboard.services.entries import entries_make
+from leaderboard.services.entries import entries_make, scored_of, standings
 from leaderboard.services.submitting import log, quota_refund, refuse_problems, submission_queue
 from leaderboard.signals import submission_scored
 
@@ -169,16 +169,33 @@ class Change:
     new: float
 
 
-def rescore(*, benchmark: Benchmark, publish: bool = False) -> list[Change]:
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where it would put one on the table; None is not on it."""
+
+    submission: Submission
+    old: int | None
+    new: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """What differs: figures, and ranks."""
+
+    changes: list[Change]
+    moves: list[Move]
+
+
+def rescore(*, benchmark: Benchmark, publish: bool = False) -> Rescored:
     """Score every submission anew, in the shadow of what is shown.
 
     Nothing on the table changes unless `publish` is set; then the new scores become current, and the
     old ones are kept.
-
-    Returns:
-        The figures that differ.
     """
     changes: list[Change] = []
+    table = scored_of(benchmark)
+    before = standings(benchmark, table)
+    fresh: dict[UUID, dict[str, Score]] = {}
     submissions = Submission.objects.filter(
         split__benchmark=benchmark, status=Submission.Status.SCORED
     ).select_related("split__benchmark", "team")
@@ -194,10 +211,17 @@ def rescore(*, benchmark: Benchmark, publish: bool = False) -> list[Change]:
             for slug, one in scores.items()
             if slug not in current or abs(current[slug].value - one.interval.value) > 1e-9
         ]  # fmt: skip
+        fresh[submission.pk] = {s: Score(value=one.interval.value) for s, one in scores.items()}
         _swap(submission, scores, current, publish=publish)
+    after = standings(benchmark, [(s, fresh.get(s.pk, scores)) for s, scores in table])
     if publish:
         entries_make(benchmark=benchmark)
-    return changes
+    moves = [
+        Move(submission, before.get(submission.pk), after.get(submission.pk))
+        for submission, _ in table
+        if before.get(submission.pk) != after.get(submission.pk)
+    ]
+    return Rescored(changes, moves)
 
 
 @transaction.atomic

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import logging
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -42,6 +43,8 @@ class Card:
     contact: str = ""
     note: str = ""
     open_weights: bool = False
+    latency_ms: float | None = None
+    hardware: str = ""
 
 
 def card_read(data: Mapping[str, Any]) -> Card:
@@ -60,7 +63,8 @@ def card_read(data: Mapping[str, Any]) -> Card:
         name, _parameters(data.get("parameters")), str(data.get("precision") or ""),
         str(data.get("revision") or "")[:80], str(data.get("link") or "").strip(),
         str(data.get("contact") or "").strip(), str(data.get("note") or "")[:500],
-        bool(data.get("open_weights")),
+        bool(data.get("open_weights")), _latency(data.get("latency_ms")),
+        " ".join(str(data.get("hardware") or "").split())[:200],
     )  # fmt: skip
     if card.precision not in PRECISIONS:
         raise _field("precision", f"Use one of {', '.join(p for p in PRECISIONS if p)}.")
@@ -77,6 +81,18 @@ def card_read(data: Mapping[str, Any]) -> Card:
 
 def _field(field: str, message: str) -> InvalidInput:
     return InvalidInput(message, code="bad_card", field=field)
+
+
+def _latency(value: Any) -> float | None:
+    if value in (None, ""):
+        return None
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not 0 < found < 10**7:  # also what is not a number
+        raise _field("latency_ms", "Write milliseconds, as in 42.5.")
+    return found
 
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmbt]?)", re.IGNORECASE)

@@ -25,7 +25,7 @@ function watch(page) {
   source.addEventListener("status", (event) => {
     if (JSON.parse(event.data).status === "running") {
       document.querySelector("[data-state]").textContent = "Scoring";
-      document.querySelector("[data-waiting]")?.remove();
+      document.querySelector("[data-waiting]")?.replaceChildren("being scored now");
     }
   });
   source.addEventListener("progress", (event) => {
@@ -60,18 +60,19 @@ async function charts(place) {
   const chart = echarts.init(place.querySelector(".chart"), null, { renderer: "svg" });
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const unit = metric.unit ? ` ${metric.unit}` : "";
+  const interval = (p, empty) => (p.low === undefined ? empty : `${p.low.toFixed(2)} to ${p.high.toFixed(2)}`);
   const label = (p) => [p.name, p.precision].filter(Boolean).join(", ");
   const text = { color: ink, fontFamily: "Inter Variable, Arial, sans-serif", fontSize: 13 };
   const axis = (name, more = {}) => ({ name, nameLocation: "middle", nameGap: 34, nameTextStyle: text, axisLabel: text, axisLine: { lineStyle: { color: line } }, splitLine: { lineStyle: { color: line } }, ...more });
-  const names = { parameters: "Parameters", latency_ms: "Latency, ms (as run here)", on: "Submitted" };
+  const names = { parameters: "Parameters", latency_ms: "Latency, ms (measured here, or reported)", on: "Submitted" };
 
-  const base = () => ({ animation: !still, textStyle: text, grid: { left: 64, right: 24, top: 24, bottom: 56, containLabel: false }, tooltip: { renderMode: "richText", textStyle: { color: "#0a0c12" }, formatter: (item) => `${label(item.data.point)}\n${metric.name} ${item.data.point.value.toFixed(2)}${unit} (${item.data.point.low.toFixed(2)} to ${item.data.point.high.toFixed(2)})` } });
+  const base = () => ({ animation: !still, textStyle: text, grid: { left: 64, right: 24, top: 24, bottom: 56, containLabel: false }, tooltip: { renderMode: "richText", textStyle: { color: "#0a0c12" }, formatter: (item) => `${label(item.data.point)}\n${metric.name} ${item.data.point.value.toFixed(2)}${unit} (${interval(item.data.point, "reported")})` } });
 
   function bars() {
     const shown = points.slice(0, 20).reverse();
     return { ...base(), grid: { left: Math.min(220, place.clientWidth * 0.4), right: 32, top: 12, bottom: 48 }, xAxis: axis(metric.name + unit, { type: "value" }), yAxis: axis("", { type: "category", data: shown.map(label), axisLabel: { ...text, width: Math.min(200, place.clientWidth * 0.36), overflow: "truncate" } }), series: [
       { type: "bar", barMaxWidth: 22, data: shown.map((point) => ({ value: point.value, point, itemStyle: { color: point.ours ? ours : other, borderRadius: 3 } })) },
-      { type: "scatter", silent: true, symbol: "rect", symbolSize: [2, 12], itemStyle: { color: colour("--ink") }, data: shown.flatMap((p, row) => [[p.low, row], [p.high, row]]) },
+      { type: "scatter", silent: true, symbol: "rect", symbolSize: [2, 12], itemStyle: { color: colour("--ink") }, data: shown.flatMap((p, row) => (p.low === undefined ? [] : [[p.low, row], [p.high, row]])) },
     ] };
   }
 
@@ -97,7 +98,7 @@ async function charts(place) {
 
   function fill(kind) {
     const table = place.querySelector("[data-chart-table]");
-    const columns = [["Model", label], [`${metric.name}${unit}`, (p) => p.value.toFixed(2)], ["Interval", (p) => `${p.low.toFixed(2)} to ${p.high.toFixed(2)}`], ["Parameters", (p) => p.parameters ?? "—"], ["Latency, ms", (p) => p.latency_ms ?? "—"], ["Submitted", (p) => p.on]];
+    const columns = [["Model", label], [`${metric.name}${unit}`, (p) => p.value.toFixed(2)], ["Interval", (p) => interval(p, "reported")], ["Parameters", (p) => p.parameters ?? "—"], ["Latency, ms", (p) => p.latency_ms ?? "—"], ["Submitted", (p) => p.on]];
     const head = table.createTHead();
     const body = table.tBodies[0] ?? table.createTBody();
     head.replaceChildren();

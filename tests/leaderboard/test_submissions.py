@@ -291,8 +291,9 @@ def test_a_new_version_is_scored_in_shadow_and_both_are_kept(send, split, monkey
         return found
 
     monkeypatch.setattr(scoring, "score", newer)
-    changes = services.rescore(benchmark=split.benchmark)
-    assert [(c.metric, c.old, c.new) for c in changes] == [("exact_match", 0.75, 0.5)]
+    found = services.rescore(benchmark=split.benchmark)
+    assert [(c.metric, c.old, c.new) for c in found.changes] == [("exact_match", 0.75, 0.5)]
+    assert found.moves == []
     assert Entry.objects.get().figures["exact_match"]["value"] == 0.75
     assert made.scores.filter(metric="exact_match").count() == 2
     services.rescore(benchmark=split.benchmark, publish=True)

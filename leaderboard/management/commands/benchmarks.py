@@ -98,14 +98,19 @@ class Command(BaseCommand):
         benchmark = Benchmark.objects.filter(slug=options["slug"]).first()
         if benchmark is None:
             raise CommandError(f"There is no benchmark {options['slug']!r}.")
-        changes = services.rescore(benchmark=benchmark, publish=options["publish"])
-        for change in changes:
+        found = services.rescore(benchmark=benchmark, publish=options["publish"])
+        for change in found.changes:
             old = "-" if change.old is None else f"{change.old:.6f}"
             self.stdout.write(
                 f"{change.submission.model_name}  {change.metric}  {old} -> {change.new:.6f}"
             )
+        for move in found.moves:
+            self.stdout.write(
+                f"{move.submission.model_name}  rank {move.old or '-'} -> {move.new or '-'}"
+            )
         self.stdout.write(
-            f"{len(changes)} figures differ; {'shown now' if options['publish'] else 'nothing shown has changed'}."
+            f"{len(found.changes)} figures and {len(found.moves)} ranks differ; "
+            f"{'shown now' if options['publish'] else 'nothing shown has changed'}."
         )
 
     def _import(self, options: dict[str, Any]) -> None:
@@ -123,6 +128,7 @@ class Command(BaseCommand):
             ranks=not options["public"], daily_limit=None if options["public"] else 5,
             total_limit=None if options["public"] else 100,
         )  # fmt: skip
+        services.entries_make(benchmark=benchmark)  # with what others report of it
         self.stdout.write(
             f"{benchmark.slug}/{split.name}: {split.item_count} items, data {split.data_hash[:12]}"
         )
