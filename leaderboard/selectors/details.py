@@ -192,6 +192,7 @@ def queue_of(submission: Submission) -> Queue | None:
     took = [
         (finished - started).total_seconds()
         for started, finished in lately.values_list("started_at", "finished_at")
+        if started and finished
     ]
     try:
         heard = max((w.seen_at for w in inference.workers_seen()), default=None)
