@@ -56,6 +56,16 @@ def leaderboards(request: HttpRequest) -> Any:
     return [_benchmark_out(b) for b in rows]
 
 
+@router.get("/export.jsonl", auth=None, response={200: Any, **ERRORS}, operation_id="leaderboards_export")  # fmt: skip
+def export(request: HttpRequest) -> Any:
+    """All public data of all leaderboards as JSON lines, each with its `kind`: benchmark, submission,
+    score (old ones too), row, log, reported."""
+    lines = (orjson.dumps(record) + b"\n" for record in selectors.export_all())
+    response = StreamingHttpResponse(lines, content_type="application/x-ndjson")
+    response["Content-Disposition"] = 'attachment; filename="leaderboards.jsonl"'
+    return response
+
+
 @router.get("/{slug}", auth=None, response={200: schemas.BenchmarkOut, **ERRORS}, operation_id="leaderboard")  # fmt: skip
 def leaderboard(request: HttpRequest, slug: str) -> Any:
     """One leaderboard: its metrics, its splits, and how a line of predictions looks."""

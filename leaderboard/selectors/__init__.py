@@ -11,7 +11,7 @@ from leaderboard.selectors.details import (
     submissions_of,
     teams_of,
 )
-from leaderboard.selectors.exports import export_csv, export_rows
+from leaderboard.selectors.exports import export_all, export_csv, export_rows
 from leaderboard.selectors.figures import Bar, Chart, mini_benchmark, reported
 from leaderboard.selectors.items import Comparison, compare, image_url, items_page
 from leaderboard.selectors.tables import (
@@ -28,7 +28,7 @@ from leaderboard.selectors.tables import (
 
 __all__ = [
     "Asked", "Bar", "Board", "Chart", "Comparison", "Detail", "Table", "benchmark_get",
-    "board_count", "boards", "comparable", "compare", "entry_detail", "export_csv", "export_rows", "image_url",
+    "board_count", "boards", "comparable", "compare", "entry_detail", "export_all", "export_csv", "export_rows", "image_url",
     "items_page", "log_lines", "mini_benchmark", "own_detail", "points", "public_page", "queue_of", "reported", "split_get",
     "submissions_of", "table", "teams_of",
 ]  # fmt: skip

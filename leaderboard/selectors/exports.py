@@ -1,10 +1,11 @@
-"""A whole table, for other programs."""
+"""A whole table, or all there is in public, for other programs."""
 
 import csv
 import io
+from collections.abc import Iterator
 from typing import Any
 
-from leaderboard.models import Benchmark, Entry
+from leaderboard.models import Benchmark, Entry, LogLine, ReportedFigure, Score, Submission
 from leaderboard.scoring import Metric
 
 _PLAIN = ("rank", "rank_first", "rank_last", "model", "team", "provenance", "parameters", "precision",
@@ -52,3 +53,53 @@ def export_csv(benchmark: Benchmark) -> str:
 
 def _plain(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
+
+
+def export_all() -> Iterator[dict[str, Any]]:
+    """All that the leaderboards know and may say, a record at a time: closing this site must not lose
+    it. Benchmarks with their splits, public submissions with every score they ever had, tables, what
+    others report, the log. No references, no predictions, nothing private."""
+    for benchmark in Benchmark.objects.filter(is_shown=True).prefetch_related("splits"):
+        yield {
+            "kind": "benchmark", "slug": benchmark.slug, "title": benchmark.title,
+            "summary": benchmark.summary, "task": benchmark.task, "licence": benchmark.licence,
+            "source": benchmark.source, "ranked_by": benchmark.ranked_by.slug,
+            "metrics": {m.slug: m.definition for m in benchmark.metrics},
+            "splits": [{"name": s.name, "is_public": s.is_public, "ranks": s.ranks,
+                        "items": s.item_count, "data_hash": s.data_hash} for s in benchmark.splits.all()],
+        }  # fmt: skip
+        public = Submission.objects.filter(
+            split__benchmark=benchmark, status=Submission.Status.SCORED, is_public=True
+        ).select_related("team", "split")
+        for s in public.order_by("created_at").iterator(500):
+            yield {
+                "kind": "submission", "benchmark": benchmark.slug, "id": str(s.pk),
+                "split": s.split.name, "team": s.team.name, "model": s.model_name,
+                "provenance": s.provenance, "parameters": s.parameters, "precision": s.precision,
+                "revision": s.revision, "link": s.link, "note": s.note,
+                "open_weights": s.open_weights, "latency_ms": s.latency_ms,
+                "hardware": s.hardware, "submitted_at": s.created_at.isoformat(),
+            }  # fmt: skip
+        scores = Score.objects.filter(submission__in=public).defer("per_item")
+        for score in scores.iterator(500):
+            yield {
+                "kind": "score", "submission": str(score.submission_id), "metric": score.metric,
+                "value": score.value, "low": score.low, "high": score.high,
+                "signature": score.signature, "by_category": score.by_category,
+                "is_current": score.is_current, "scored_at": score.created_at.isoformat(),
+            }  # fmt: skip
+        yield from (
+            {"kind": "row", "benchmark": benchmark.slug, **r} for r in export_rows(benchmark)
+        )
+        for line in LogLine.objects.filter(benchmark=benchmark, is_public=True).order_by("pk"):
+            yield {
+                "kind": "log", "benchmark": benchmark.slug, "at": line.created_at.isoformat(),
+                "actor": line.actor, "action": line.action, "text": line.text,
+            }  # fmt: skip
+    for figure in ReportedFigure.objects.filter(is_shown=True):
+        yield {
+            "kind": "reported", "benchmark": figure.benchmark, "metric": figure.metric,
+            "model": figure.model, "value": figure.value, "unit": figure.unit,
+            "source": figure.source, "source_url": figure.source_url,
+            "reported_on": figure.reported_on.isoformat(), "caveat": figure.caveat,
+        }  # fmt: skip

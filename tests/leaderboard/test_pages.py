@@ -82,6 +82,19 @@ def test_exports_hold_all_and_no_formula(client, split) -> None:
     assert "'=cmd()" in text
 
 
+def test_everything_public_can_be_taken_away(client, send, split) -> None:
+    made = send(20)
+    send(10, name="Private", is_public=False)
+    body = client.get("/api/leaderboards/export.jsonl").getvalue()
+    records = [json.loads(line) for line in body.splitlines()]
+    kinds = {r["kind"] for r in records}
+    assert kinds == {"benchmark", "submission", "score", "row", "log"}
+    assert [r["id"] for r in records if r["kind"] == "submission"] == [str(made.pk)]
+    assert all(r["submission"] == str(made.pk) for r in records if r["kind"] == "score")
+    assert b"secret" not in body
+    assert b"Private" not in body
+
+
 def test_nothing_there_yet_says_so(client, split) -> None:
     assert "No entry yet" in client.get("/leaderboards/colours/").content.decode()
     assert client.get("/leaderboards/none/").status_code == 404
