@@ -1,6 +1,7 @@
 """Reads for the playground's pages."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -8,9 +9,11 @@ from uuid import UUID
 from django.templatetags.static import static
 
 from inference import selectors as inference
+from inference.errors import NotFound
 from inference.images import ACCEPTED
 from inference.models import Job, Variant
 from inference.world.samples import SAMPLES, Sample
+from leaderboard import selectors as leaderboard
 
 SUGGESTIONS = {
     "query": ["How many shapes are there?", "What color is the star?", "What does the sign say?",
@@ -59,6 +62,8 @@ class Playground:
     accepted: str
     browser_json: str
     """Addresses of what the model in the browser is made of, by the names its worker knows."""
+    prompts: list[leaderboard.PromptGroup]
+    """What benchmarks ask, for the menu beside the box."""
 
 
 _BROWSER_FILES = {
@@ -74,7 +79,7 @@ _BROWSER_FILES = {
 
 
 def playground() -> Playground:
-    """Variants (one query) and the fixed parts."""
+    """Variants (one query), benchmarks' prompts (three), and the fixed parts."""
     variants = inference.variants_available()
     return Playground(
         variants,
@@ -83,7 +88,50 @@ def playground() -> Playground:
         variants[0].world if variants else "",
         ACCEPTED,
         json.dumps({name: static(file) for name, file in _BROWSER_FILES.items()}),
+        leaderboard.prompt_menu(),
     )
+
+
+def chosen_prompt(query: Mapping[str, str]) -> leaderboard.Prompt | None:
+    """The prompt an address names: `from=<ref>` beside what was made of it, or `prompt=<ref>` alone.
+    With a skill, `prompt` is the text itself.
+
+    Raises:
+        NotFound: it names one that is not there.
+    """
+    ref = query.get("from") or ("" if "skill" in query else query.get("prompt", ""))
+    if not (ref.isdigit() or ref.count("/") >= 2):
+        return None
+    return leaderboard.prompt_get(ref)
+
+
+def entered(prompt: leaderboard.Prompt) -> dict[str, str]:
+    """A prompt as fields of the form."""
+    tab = next(tab for tab in SKILLS if tab.slug == prompt.skill)
+    return {"skill": prompt.skill, tab.field: prompt.text}
+
+
+def compared(prompt: leaderboard.Prompt, job_id: UUID | None) -> leaderboard.Compared:
+    """An item's reference, beside a finished job's answer where one is named.
+
+    Raises:
+        NotFound: no item, no such job, no answer, or an answer to something else.
+    """
+    if job_id is None:
+        return leaderboard.reference_of(prompt)
+    job = inference.job_get(job_id)
+    if job.status != Job.Status.SUCCEEDED:
+        raise NotFound("There is no answer to compare.", code="not_comparable")
+    return leaderboard.reference_beside(
+        prompt, skill=job.skill, asked=_asked(job), image_sha256=job.image_sha256,
+        result=job.result or {},
+    )  # fmt: skip
+
+
+def _asked(job: Job) -> str:
+    params = job.params
+    asked: str = params.get("question") or params.get("object") or params.get("length", "")
+    return asked
 
 
 def answer(job_id: UUID) -> dict[str, Any]:
@@ -94,10 +142,9 @@ def answer(job_id: UUID) -> dict[str, Any]:
     """
     job = inference.job_get(job_id)
     result = job.result or {}
-    asked = job.params.get("question") or job.params.get("object") or job.params.get("length", "")
     return {
         "job": job,
-        "asked": asked,
+        "asked": _asked(job),
         "text": result.get("answer") or result.get("caption") or "",
         "regions": result.get("objects") or result.get("points") or [],
         "running": not job.is_finished,

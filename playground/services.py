@@ -9,6 +9,9 @@ from inference import services as inference
 from inference.errors import InvalidInput
 from inference.models import Job, Skill
 from inference.world.samples import InvalidSample, sample_bytes
+from leaderboard import selectors as leaderboard
+
+FIELDS = {"query": "question", "detect": "object", "point": "object"}
 
 
 def ask(*, fields: Mapping[str, str], file: UploadedFile | None) -> Job:
@@ -23,9 +26,14 @@ def ask(*, fields: Mapping[str, str], file: UploadedFile | None) -> Job:
     length = fields.get("length") or "normal"
     if length not in ("short", "normal", "long"):
         raise InvalidInput("Choose a caption length.", code="bad_length")
+    if skill != "caption" and leaderboard.PLACE.search(fields.get(FIELDS[skill], "")):
+        raise InvalidInput("The prompt still holds a placeholder.", code="bad_prompt",
+                           hint="Write what you ask in its place.")  # fmt: skip
     if file is not None:
         images.check_size(file.size or 0)
         data = file.read()
+    elif fields.get("item"):
+        data = leaderboard.image_bytes(leaderboard.prompt_get(fields["item"]))
     else:
         try:
             data = sample_bytes(fields.get("sample", ""))

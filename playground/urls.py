@@ -7,4 +7,9 @@ urlpatterns = [
     path("", views.index, name="index"),
     path("panel/", views.panel, name="panel"),
     path("jobs/<uuid:job_id>/", views.job, name="job"),
+    path("prompts/", views.prompts, name="prompts"),
+    path("prompts/line/", views.prompt_line, name="prompt_line"),
+    path("prompts/image/", views.prompt_image, name="prompt_image"),
+    path("prompts/reference/", views.prompt_reference, name="prompt_reference"),
+    path("prompts/propose/", views.propose, name="propose"),
 ]

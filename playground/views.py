@@ -1,14 +1,24 @@
-"""The playground, as a page, as a bare panel for the dialog, and without JavaScript."""
+"""The playground, as a page, as a bare panel for the dialog, and without JavaScript; the list of
+benchmarks' prompts, and the form that proposes one."""
 
+import contextlib
+import mimetypes
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
-from inference.errors import DomainError
+from inference.errors import DomainError, NotFound
+from leaderboard import selectors as leaderboard
+from leaderboard import services as leaderboards
 from playground import selectors, services
+from playground.forms import ProposeForm
 from pricing.throttling import AddressThrottle, too_many
 
 
@@ -17,14 +27,31 @@ def index(request: HttpRequest) -> HttpResponse:
     """The page; its form works without JavaScript by posting here."""
     context: dict[str, Any] = {"playground": selectors.playground()}
     if request.method != "POST":
-        return render(request, "playground/index.html", context)
+        return _opened(request, context)
+    ref = request.POST.get("item", "")
     try:
         _throttle(request)
         job = services.ask(fields=request.POST, file=request.FILES.get("image"))
     except DomainError as error:
         context |= {"error": error, "entered": request.POST}
+        if ref:
+            with contextlib.suppress(NotFound):
+                context["chosen"] = leaderboard.prompt_get(ref)
         return render(request, "playground/index.html", context, status=error.status)
-    return redirect("playground:job", job_id=job.id)
+    address = reverse("playground:job", args=[job.id])
+    return redirect(f"{address}?{urlencode({'prompt': ref})}" if ref else address)
+
+
+def _opened(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """The page with the prompt its address names, if it names one."""
+    try:
+        chosen = selectors.chosen_prompt(request.GET.dict())
+    except NotFound as error:
+        context["error"] = error
+        return render(request, "playground/index.html", context, status=error.status)
+    if chosen is not None:
+        context |= {"chosen": chosen, "entered": selectors.entered(chosen)}
+    return render(request, "playground/index.html", context)
 
 
 def _throttle(request: HttpRequest) -> None:
@@ -42,4 +69,90 @@ def panel(request: HttpRequest) -> HttpResponse:
 @require_GET
 def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """One answer as a page, for readers without JavaScript; it reloads until there is one."""
-    return render(request, "playground/job.html", {"answer": selectors.answer(job_id)})
+    context: dict[str, Any] = {"answer": selectors.answer(job_id)}
+    ref = request.GET.get("prompt", "")
+    if ref:
+        with contextlib.suppress(DomainError):  # then the answer stands alone
+            context["compared"] = selectors.compared(leaderboard.prompt_get(ref), job_id)
+    return render(request, "playground/job.html", context)
+
+
+@require_safe
+def prompts(request: HttpRequest) -> HttpResponse:
+    """All prompts to try: of a benchmark, of a skill, or with a word in them."""
+    asked = leaderboard.PromptsAsked.read(request.GET.dict())
+    own, names = leaderboard.prompt_benchmarks()
+    context = {
+        "asked": asked, "page": leaderboard.prompts_page(asked), "own": own, "names": names,
+        "skills": selectors.SKILLS,
+        "kept": f"{urlencode(asked.filters)}&" if asked.filters else "",
+    }  # fmt: skip
+    return render(request, "playground/prompts.html", context)
+
+
+def _named(request: HttpRequest) -> leaderboard.Prompt:
+    return leaderboard.prompt_get(request.GET.get("prompt", ""))
+
+
+@require_safe
+def prompt_line(request: HttpRequest) -> HttpResponse:
+    """What the panel shows of a prompt that was chosen from its menu, with what fills the box."""
+    return render(request, "playground/_prompt_line.html", {"chosen": _named(request)})
+
+
+@require_safe
+def prompt_image(request: HttpRequest) -> HttpResponse:
+    """The image of a public item, from our own address wherever the storage is."""
+    prompt = _named(request)
+    data = leaderboard.image_bytes(prompt)
+    assert prompt.item is not None
+    kind = mimetypes.guess_type(prompt.item.image)[0] or ""
+    if not kind.startswith("image/") or kind == "image/svg+xml":
+        kind = "application/octet-stream"
+    response = HttpResponse(data, content_type=kind)
+    response["Cache-Control"] = "public, max-age=86400"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+@require_safe
+def prompt_reference(request: HttpRequest) -> HttpResponse:
+    """The reference of a public item, beside the answer of a job where one is named."""
+    named = request.GET.get("job", "")
+    try:
+        job_id = UUID(named) if named else None
+    except ValueError as error:
+        raise Http404 from error
+    try:
+        compared = selectors.compared(_named(request), job_id)
+    except DomainError as error:  # the panel shows the message in the reference's place
+        return HttpResponse(error.message, status=error.status, content_type="text/plain")
+    return render(request, "playground/_reference.html", {"compared": compared})
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def propose(request: HttpRequest) -> HttpResponse:
+    """Propose a prompt; see what became of those proposed before."""
+    form = ProposeForm(request.POST or None)
+    context: dict[str, Any] = {"form": form}
+    if request.method == "POST":
+        if not request.user.is_authenticated:
+            return redirect(f"/account/login/?next={request.path}")
+        status = 422
+        if form.is_valid():
+            try:
+                _throttle(request)
+                leaderboards.prompt_propose(user=request.user, **form.proposal())
+            except DomainError as error:
+                status = error.status
+                name = error.extra.get("field")
+                form.add_error(name if name in form.fields else None, error.message)
+                context["existing"] = error.extra.get("existing")
+            else:
+                messages.success(request, "Thank you. An editor will read it; its state is below.")
+                return redirect("playground:propose")
+        context["status"] = status
+    if request.user.is_authenticated:
+        context["proposals"] = leaderboard.prompts_proposed_by(request.user)
+    return render(request, "playground/propose.html", context, status=context.get("status", 200))

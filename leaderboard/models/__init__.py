@@ -1,6 +1,7 @@
 """Benchmarks, what is submitted to them, and what came of it."""
 
 from leaderboard.models.benchmarks import Benchmark, BenchmarkItem, Split
+from leaderboard.models.prompts import BenchmarkPrompt
 from leaderboard.models.reported import ReportedFigure
 from leaderboard.models.runs import Run, RunAnswer
 from leaderboard.models.submissions import (
@@ -13,6 +14,6 @@ from leaderboard.models.submissions import (
 )
 
 __all__ = [
-    "Benchmark", "BenchmarkItem", "Entry", "LogLine", "QuotaLine", "ReportedFigure", "Run",
-    "RunAnswer", "Score", "Split", "Submission", "Team",
+    "Benchmark", "BenchmarkItem", "BenchmarkPrompt", "Entry", "LogLine", "QuotaLine",
+    "ReportedFigure", "Run", "RunAnswer", "Score", "Split", "Submission", "Team",
 ]  # fmt: skip

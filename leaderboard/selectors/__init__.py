@@ -14,6 +14,22 @@ from leaderboard.selectors.details import (
 from leaderboard.selectors.exports import export_all, export_csv, export_rows
 from leaderboard.selectors.figures import Bar, Chart, mini_benchmark, reported
 from leaderboard.selectors.items import Comparison, compare, image_url, items_page
+from leaderboard.selectors.prompts import (
+    ANSWERS,
+    PLACE,
+    Compared,
+    Prompt,
+    PromptGroup,
+    PromptsAsked,
+    image_bytes,
+    prompt_benchmarks,
+    prompt_get,
+    prompt_menu,
+    prompts_page,
+    prompts_proposed_by,
+    reference_beside,
+    reference_of,
+)
 from leaderboard.selectors.tables import (
     Asked,
     Board,
@@ -27,8 +43,11 @@ from leaderboard.selectors.tables import (
 )
 
 __all__ = [
-    "Asked", "Bar", "Board", "Chart", "Comparison", "Detail", "Table", "benchmark_get",
-    "board_count", "boards", "comparable", "compare", "entry_detail", "export_all", "export_csv", "export_rows", "image_url",
-    "items_page", "log_lines", "mini_benchmark", "own_detail", "points", "public_page", "queue_of", "reported", "split_get",
-    "submissions_of", "table", "teams_of",
+    "ANSWERS", "PLACE", "Asked", "Bar", "Board", "Chart", "Compared", "Comparison", "Detail",
+    "Prompt", "PromptGroup", "PromptsAsked", "Table", "benchmark_get", "board_count", "boards",
+    "comparable", "compare", "entry_detail", "export_all", "export_csv", "export_rows",
+    "image_bytes", "image_url", "items_page", "log_lines", "mini_benchmark", "own_detail",
+    "points", "prompt_benchmarks", "prompt_get", "prompt_menu", "prompts_page",
+    "prompts_proposed_by", "public_page", "queue_of", "reference_beside", "reference_of",
+    "reported", "split_get", "submissions_of", "table", "teams_of",
 ]  # fmt: skip

@@ -27,6 +27,8 @@ class ItemView:
     predicted: list[str]
     scores: list[float | None]
     reference: str
+    ref: str
+    """Its name in addresses: leaderboard/split/key."""
 
 
 def image_url(item: BenchmarkItem) -> str:
@@ -41,7 +43,8 @@ def _said(value: Any) -> str:
     return str(value)
 
 
-def _right(reference: Mapping[str, Any]) -> str:
+def right(reference: Mapping[str, Any]) -> str:
+    """A reference in words."""
     if "captions" in reference:
         return " / ".join(reference["captions"])
     if "answers" in reference:
@@ -70,7 +73,7 @@ def items_page(
         ItemView(
             item, image_url(item), [_said(p.get(item.key, "—")) for p in said],
             [float(s[item.position]) if s is not None else None for s in scores],
-            _right(references[item.key]),
+            right(references[item.key]), f"{split.benchmark.slug}/{split.name}/{item.key}",
         )
         for item in page.object_list
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from leaderboard.services.benchmarks import NewItem, benchmark_make, split_fill
 from leaderboard.services.entries import board_stream, entries_check, entries_make
+from leaderboard.services.prompts import prompt_decide, prompt_propose, prompts_load
 from leaderboard.services.reported import reported_load
 from leaderboard.services.runs import (
     job_ended,
@@ -37,10 +38,11 @@ from leaderboard.services.teams import (
 from leaderboard.services.world import world_load
 
 __all__ = [
-    "Card", "NewItem", "benchmark_make", "board_stream", "card_read", "entries_check", "entries_make",
-    "invite_end", "job_ended", "member_remove", "our_team", "predictions_check", "quota_left", "refuse_problems", "reported_load", "rescore",
-    "run_advance", "run_start", "runs_advance", "runs_start", "split_fill", "submission_make",
-    "submission_own", "submission_publish", "submission_score", "submission_take",
-    "submission_withdraw", "submissions_rescue", "team_invite", "team_invited", "team_join",
-    "team_of", "team_own", "team_rename", "world_load",
+    "Card", "NewItem", "benchmark_make", "board_stream", "card_read", "entries_check",
+    "entries_make", "invite_end", "job_ended", "member_remove", "our_team", "predictions_check",
+    "prompt_decide", "prompt_propose", "prompts_load", "quota_left", "refuse_problems",
+    "reported_load", "rescore", "run_advance", "run_start", "runs_advance", "runs_start",
+    "split_fill", "submission_make", "submission_own", "submission_publish", "submission_score",
+    "submission_take", "submission_withdraw", "submissions_rescue", "team_invite", "team_invited",
+    "team_join", "team_of", "team_own", "team_rename", "world_load",
 ]  # fmt: skip

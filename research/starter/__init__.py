@@ -164,6 +164,7 @@ def starter_load(*, base_url: str, dev_scenes: int = 120) -> list[str]:
         home.save()
     load.publish()
     leaderboard.reported_load()
+    leaderboard.prompts_load()
     leaderboard.world_load(dev=min(10, dev_scenes), test=min(25, 2 * dev_scenes))
     _navigation(Site.objects.get(is_default_site=True))
     _editors()
@@ -395,7 +396,9 @@ def _navigation(of: Site) -> None:
 
 def _editors() -> None:
     """Wagtail brings the groups Editors and Moderators and a workflow of approval; ours may edit
-    the navigation too."""
-    permission = Permission.objects.get(codename="change_navigation")
+    the navigation and decide on prompts too."""
+    theirs = ("change_navigation", "add_benchmarkprompt", "change_benchmarkprompt",
+              "delete_benchmarkprompt", "view_benchmarkprompt")  # fmt: skip
+    permissions = Permission.objects.filter(codename__in=theirs)
     for group in Group.objects.filter(name__in=("Editors", "Moderators")):
-        group.permissions.add(permission)
+        group.permissions.add(*permissions)

@@ -357,7 +357,9 @@ def test_error_catalogue_holds_every_code_that_is_raised() -> None:
     known = {e.code for e in CATALOGUE}
     # Of admins' commands, and of forms that show the message itself.
     elsewhere = {"bad_checkpoint", "hub_unreachable", "bad_items", "split_in_use",
-                 "bad_key", "too_many_keys", "key_not_found", "bad_team", "team_taken"}  # fmt: skip
+                 "bad_key", "too_many_keys", "key_not_found", "bad_team", "team_taken",
+                 "bad_prompt", "no_image", "no_reference", "prompt_exists", "prompt_not_found",
+                 "reason_required", "too_many_proposals"}  # fmt: skip
     raised: set[str] = set()
     for room in ("inference", "pricing", "moondream_site", "playground", "leaderboard"):
         for file in Path(room).rglob("*.py"):

@@ -14,7 +14,7 @@ export class ImageInput {
     this.root = root;
     this.onChange = onChange;
     this.onProblem = onProblem;
-    this.current = null; // {file} | {sample, url} , plus url for the preview
+    this.current = null; // {file, item?} | {sample, url}, plus url for the preview
     this.preview = root.querySelector("[data-preview]");
     this.file = root.querySelector("[data-file]");
     this.samples = [...root.querySelectorAll('[name="sample"]')];
@@ -75,7 +75,7 @@ export class ImageInput {
     });
   }
 
-  take(file) {
+  take(file, more = {}) {
     const problem = imageProblem(file);
     if (problem) {
       this.file.value = "";
@@ -83,7 +83,7 @@ export class ImageInput {
       return;
     }
     for (const radio of this.samples) radio.checked = false;
-    this.show({ file, url: URL.createObjectURL(file), name: file.name || "pasted image" });
+    this.show({ file, url: URL.createObjectURL(file), name: file.name || "pasted image", ...more });
   }
 
   takeSample(slug) {
@@ -100,6 +100,13 @@ export class ImageInput {
     this.preview.alt = `Your image: ${image.name}`;
     this.toggle(true);
     if (!quiet) this.onChange(image);
+  }
+
+  // What was there before, without what a new choice sets going.
+  putBack(image) {
+    if (image) this.show(image, { quiet: true });
+    else this.clear();
+    for (const radio of this.samples) radio.checked = radio.value === image?.sample;
   }
 
   clear() {

@@ -5,6 +5,7 @@ import { ImageInput } from "./image-input.js";
 import { JobError, cancel, follow, submit } from "./job-client.js";
 import { Overlay } from "./overlay.js";
 import { Moon, showTimings } from "./progress.js";
+import { PLACE, Prompts } from "./prompts.js";
 import { snippets } from "./snippets.js";
 import { markTab, tabAfter } from "../tabs.js";
 
@@ -23,6 +24,7 @@ class Playground {
     this.image = new ImageInput(root, { onChange: (image) => this.imageChanged(image), onProblem: (problem) => this.fail(problem) });
     this.local = new BrowserModel(JSON.parse(root.dataset.browserModel));
     if (BrowserModel.isSupported) this.$("variant").append(new Option("In your browser · FP32 · caption and query", "browser"));
+    this.prompts = new Prompts(root, this);
     this.tabs = [...root.querySelectorAll("[data-skill]")];
     this.bind();
     this.restore();
@@ -30,7 +32,7 @@ class Playground {
   }
 
   bind() {
-    this.$("nojs").remove();
+    for (const node of this.root.querySelectorAll("[data-nojs]")) node.remove();
     for (const tab of this.tabs) {
       tab.addEventListener("click", () => this.choose(tab.dataset.skill));
       tab.addEventListener("keydown", (event) => this.tabKey(event));
@@ -147,7 +149,13 @@ class Playground {
       this.promptError(this.skill === "query" ? "Write a question." : "Say what to look for.");
       return;
     }
+    const place = this.prompt.match(PLACE)?.[0];
+    if (place) {
+      this.promptError(`Write what you ask in the place of ${place}.`);
+      return;
+    }
     const run = { skill: this.skill, prompt: this.prompt, variant: this.$("variant").value, image: this.image.current, sample: this.image.current.sample };
+    run.about = this.prompts.about(run);
     this.begin();
     const abort = new AbortController();
     this.job = { abort };
@@ -159,6 +167,7 @@ class Playground {
       const job = await submit(this.payload(run), crypto.randomUUID?.() ?? String(Math.random()), abort.signal);
       this.job = { ...job, abort };
       run.image.id = job.image_id;
+      run.job = job.id;
       const end = await follow(job, (type, data) => this.event(type, data, run), (notice) => this.log(notice));
       if (end.type === "result") this.finish(run, end.data);
       else this.cancelled();
@@ -209,6 +218,7 @@ class Playground {
     this.text = "";
     this.count = 0;
     this.overlay.clear();
+    this.prompts.compare({});
     this.$("output").textContent = "";
     this.$("output").setAttribute("data-streaming", "");
     this.$("figures").hidden = true;
@@ -253,6 +263,7 @@ class Playground {
     this.showCode(run);
     const answer = this.$("output").textContent;
     this.say(`Answer: ${answer || "empty"}. ${Math.round(data.timings.total_ms)} milliseconds.`);
+    this.prompts.compare(run);
     this.history.unshift({ run, data, answer });
     this.history.length = Math.min(this.history.length, 10);
     this.showHistory();
@@ -319,8 +330,7 @@ class Playground {
 
   reopen({ run, data, answer }) {
     if (this.job) return;
-    this.image.show(run.image, { quiet: true });
-    for (const radio of this.image.samples) radio.checked = radio.value === run.sample;
+    this.image.putBack(run.image);
     this.choose(run.skill);
     this.$("variant").value = run.variant;
     this.explainVariant();
@@ -331,6 +341,7 @@ class Playground {
     this.$("output").textContent = answer;
     this.showFigures(data);
     this.showCode(run);
+    this.prompts.compare(run);
     this.say(`Shown again: ${answer}`);
   }
 
@@ -407,12 +418,14 @@ class Playground {
 
   // The address carries what a stranger needs to ask the same again.
   remember() {
+    this.prompts.check();
     if (this.embedded || !this.ready) return;
     const query = new URLSearchParams();
     query.set("skill", this.skill);
     if (this.prompt) query.set("prompt", this.prompt.slice(0, 500));
     if (this.image.current?.sample) query.set("sample", this.image.current.sample);
     query.set("variant", this.$("variant").value);
+    if (this.prompts.ref) query.set("from", this.prompts.ref);
     history.replaceState(null, "", `?${query}`);
   }
 
@@ -420,7 +433,9 @@ class Playground {
     const query = new URLSearchParams(this.embedded ? "" : location.search);
     const asked = query.get("skill");
     this.choose(PROMPT_FIELD[asked] ? asked : "caption");
-    this.image.takeSample(query.get("sample") ?? this.image.samples[0]?.value);
+    const line = this.prompts.given;
+    const itsImage = line?.hasAttribute("data-has-image") && !query.has("sample");
+    if (!itsImage) this.image.takeSample(query.get("sample") ?? this.image.samples[0]?.value);
     const prompt = query.get("prompt");
     const field = this.field(this.skill);
     if (prompt && (field.tagName !== "SELECT" || [...field.options].some((o) => o.value === prompt))) field.value = prompt;
@@ -428,6 +443,21 @@ class Playground {
     if ([...variant.options].some((o) => o.value === query.get("variant"))) variant.value = query.get("variant");
     this.explainVariant();
     this.ready = true;
+    if (line) this.prompts.use(line, { fill: !query.has("skill"), image: itsImage });
+  }
+
+  // What is entered, to come back to.
+  get entered() {
+    const fields = [...new Set(Object.values(PROMPT_FIELD))].map((name) => [name, this.form.elements.namedItem(name).value]);
+    return { skill: this.skill, fields, image: this.image.current };
+  }
+
+  set entered({ skill, fields, image }) {
+    this.image.putBack(image);
+    this.overlay.clear();
+    this.choose(skill);
+    for (const [name, value] of fields) this.form.elements.namedItem(name).value = value;
+    this.remember();
   }
 }
 

@@ -43,6 +43,13 @@ export class Overlay {
     this.svg.setAttribute("aria-label", `${number} ${what}${number > 1 ? (kind === "point" ? "s" : "es") : ""} found for ${name}`);
   }
 
+  // Where a benchmark says the things are: dashed, beneath what was found.
+  reference(regions) {
+    const group = shape("g", { class: "pg-reference-boxes" });
+    for (const region of regions) for (const style of ["pg-halo", "pg-mark"]) group.append(...this.marks("object", region, style));
+    this.svg.prepend(group);
+  }
+
   marks(kind, region, style) {
     if (kind === "object") {
       return [shape("rect", { class: style, x: region.x_min * 1000, y: region.y_min * 1000, width: Math.max(1, (region.x_max - region.x_min) * 1000), height: Math.max(1, (region.y_max - region.y_min) * 1000), rx: 4 })];

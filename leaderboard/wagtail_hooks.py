@@ -1,0 +1,83 @@
+"""The editors' side: prompts that people propose."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_http_methods
+from wagtail import hooks
+from wagtail.admin.panels import FieldPanel, MultiFieldPanel
+from wagtail.admin.widgets.button import BaseButton, ListingButton
+from wagtail.snippets.models import register_snippet
+from wagtail.snippets.views.snippets import SnippetViewSet
+
+from inference.errors import DomainError
+from leaderboard import services
+from leaderboard.models import BenchmarkPrompt
+
+
+class PromptViewSet(SnippetViewSet):
+    """Curated prompts; those that wait can be found by their state."""
+
+    model = BenchmarkPrompt
+    menu_label = "Prompts"
+    icon = "clipboard-list"
+    add_to_admin_menu = True
+    menu_order = 350
+    list_display = ("__str__", "skill", "state", "proposed_by", "created_at")
+    list_filter = ("state", "skill", "benchmark")
+    search_fields = ("text", "name", "source")
+    ordering = ("-created_at",)
+    panels = (
+        MultiFieldPanel([FieldPanel("benchmark"), FieldPanel("name")], heading="Benchmark"),
+        FieldPanel("skill"),
+        FieldPanel("text"),
+        FieldPanel("note"),
+        MultiFieldPanel([FieldPanel("source"), FieldPanel("source_url")], heading="Source"),
+        FieldPanel("figure"),
+    )
+
+
+register_snippet(PromptViewSet)
+
+
+@hooks.register("register_snippet_listing_buttons")
+def decide_button(snippet: Any, user: Any, next_url: str | None = None) -> list[BaseButton]:
+    """To approve or decline, on each row of the list."""
+    if not isinstance(snippet, BenchmarkPrompt):
+        return []
+    if not user.has_perm("leaderboard.change_benchmarkprompt"):
+        return []
+    waits = snippet.state == BenchmarkPrompt.State.PROPOSED
+    label = "Decide" if waits else "Decide again"
+    return [ListingButton(label, reverse("decide_prompt", args=[snippet.pk]), priority=5)]
+
+
+@permission_required("leaderboard.change_benchmarkprompt", raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def decide(request: HttpRequest, prompt_id: int) -> HttpResponse:
+    """A proposal as its proposer wrote it, to approve or decline."""
+    prompt = get_object_or_404(
+        BenchmarkPrompt.objects.select_related("benchmark", "figure", "proposed_by"), pk=prompt_id
+    )
+    context: dict[str, Any] = {"prompt": prompt, "reason": request.POST.get("reason", "")}
+    if request.method == "POST":
+        try:
+            decided = services.prompt_decide(
+                prompt_id=prompt_id, by=request.user, approve="approve" in request.POST,
+                reason=context["reason"],
+            )  # fmt: skip
+        except DomainError as error:
+            context["error"] = error
+            return render(request, "leaderboard/admin/decide.html", context, status=error.status)
+        messages.success(request, f"{decided.title}: {decided.get_state_display().lower()}.")
+        return redirect(BenchmarkPrompt.snippet_viewset.get_url_name("list"))  # type: ignore[attr-defined]
+    return render(request, "leaderboard/admin/decide.html", context)
+
+
+@hooks.register("register_admin_urls")
+def decide_urls() -> list[URLPattern]:
+    return [path("prompts/<int:prompt_id>/decide/", decide, name="decide_prompt")]
