@@ -12,7 +12,7 @@ from leaderboard.selectors.details import (
     teams_of,
 )
 from leaderboard.selectors.exports import export_all, export_csv, export_rows
-from leaderboard.selectors.figures import Bar, Chart, mini_benchmark, reported
+from leaderboard.selectors.figures import Bar, Chart, mini_benchmark, reported, reported_names
 from leaderboard.selectors.items import Comparison, compare, image_url, items_page
 from leaderboard.selectors.prompts import (
     ANSWERS,
@@ -49,5 +49,5 @@ __all__ = [
     "image_bytes", "image_url", "items_page", "log_lines", "mini_benchmark", "own_detail",
     "points", "prompt_benchmarks", "prompt_get", "prompt_menu", "prompts_page",
     "prompts_proposed_by", "public_page", "queue_of", "reference_beside", "reference_of",
-    "reported", "split_get", "submissions_of", "table", "teams_of",
+    "reported", "reported_names", "split_get", "submissions_of", "table", "teams_of",
 ]  # fmt: skip

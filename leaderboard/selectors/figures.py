@@ -1,5 +1,6 @@
 """Figures as charts: what others publish, and what was scored here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -16,6 +17,8 @@ class Bar:
     """The value with as many digits as its source gives."""
     width: float
     """0..100, of the longest bar."""
+    source: tuple[str, str] = ("", "")
+    """Name and address of who publishes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,17 @@ def mini_benchmark() -> list[Chart]:
     return [*reported(), *scored()]
 
 
-def reported() -> list[Chart]:
-    """What others publish, the fullest chart first; one query."""
+def reported_names() -> list[str]:
+    """What others publish figures of; one query."""
+    rows = ReportedFigure.objects.filter(is_shown=True).order_by("benchmark")
+    return list(rows.values_list("benchmark", flat=True).distinct())
+
+
+def reported(benchmarks: Sequence[str] | None = None) -> list[Chart]:
+    """What others publish, of everything or of those named, the fullest chart first; one query."""
     rows = ReportedFigure.objects.filter(is_shown=True).order_by("benchmark", "pk")
+    if benchmarks is not None:
+        rows = rows.filter(benchmark__in=benchmarks)
     charts = []
     for benchmark, group in groupby(rows, key=lambda f: f.benchmark):
         figures = list(group)
@@ -54,7 +65,8 @@ def reported() -> list[Chart]:
             Chart(
                 f"chart-{first.pk}", benchmark, first.metric, first.unit, first.higher_is_better,
                 [
-                    Bar(f.model, f.is_ours, f"{f.value:g}", round(100 * f.value / longest, 2))
+                    Bar(f.model, f.is_ours, f"{f.value:g}", round(100 * f.value / longest, 2),
+                        (f.source, f.source_url))
                     for f in figures
                 ],
                 "reported", first.caveat, list(sources),

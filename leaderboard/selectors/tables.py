@@ -275,15 +275,16 @@ class Board:
         return cell(metric, self.first.figures.get(metric.slug))
 
 
-def boards() -> list[Board]:
-    """Every leaderboard with who leads it; two queries."""
+def boards(pks: Sequence[int] | None = None) -> list[Board]:
+    """Every leaderboard, or those named, with who leads it; two queries."""
     best = Entry.objects.filter(
         benchmark=OuterRef("pk"), score__isnull=False, submission__isnull=False
     )
+    shown = Benchmark.objects.filter(is_shown=True)
+    if pks is not None:
+        shown = shown.filter(pk__in=pks)
     rows = list(
-        Benchmark.objects.filter(is_shown=True).annotate(
-            entry_count=Count("entries"), first_id=Subquery(best.values("pk")[:1])
-        )
+        shown.annotate(entry_count=Count("entries"), first_id=Subquery(best.values("pk")[:1]))
     )
     first = Entry.objects.in_bulk([row.first_id for row in rows if row.first_id])
     return [Board(row, row.entry_count, first.get(row.first_id)) for row in rows]

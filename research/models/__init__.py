@@ -12,6 +12,7 @@ from research.models.gallery import (
 )
 from research.models.library import (
     Author,
+    PaperBoard,
     PaperPage,
     PaperSection,
     PapersPage,
@@ -39,7 +40,7 @@ __all__ = [
     "DatasetPage", "DatasetTag", "DatasetsPage", "DocsArticlePage", "DocsPage", "DocsSectionPage",
     "HomePage", "LegalPage", "Navigation", "NavigationLink", "NotebookPage", "NotebookRun",
     "NotebookTag",
-    "NotebooksPage", "PaperPage", "PaperSection", "PaperTag", "PaperVersion", "PapersPage",
+    "NotebooksPage", "PaperBoard", "PaperPage", "PaperSection", "PaperTag", "PaperVersion", "PapersPage",
     "ReleasePage", "ReleaseTag", "ReleasesPage", "ResearchPage", "RoadmapItemPage", "RoadmapPage",
     "ShelfPage", "StandardPage",
 ]  # fmt: skip

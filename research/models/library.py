@@ -17,6 +17,7 @@ from wagtail.fields import RichTextField
 from wagtail.models import Orderable
 from wagtail.search import index
 
+from leaderboard import selectors as leaderboard
 from research import citation, page_cache, selectors, structured
 from research.models.base import (
     PAGE_SECONDS,
@@ -145,6 +146,7 @@ class PaperPage(RoutablePageMixin, SampleMixin, BasePage):  # type: ignore[djang
         FieldPanel("tags"),
         FieldPanel("notebooks"),
         FieldPanel("datasets"),
+        InlinePanel("boards", label="Leaderboard", heading="Leaderboards"),
     ]
     search_fields: ClassVar[list[Any]] = [
         *BasePage.search_fields,
@@ -302,3 +304,33 @@ class PaperVersion(Orderable):
         FieldPanel("url"),
         FieldPanel("note"),
     ]
+
+
+class PaperBoard(Orderable):
+    """A leaderboard that a paper belongs to: one here, or figures that others report."""
+
+    paper = ParentalKey(PaperPage, related_name="boards", on_delete=models.CASCADE)
+    benchmark = models.ForeignKey(
+        "leaderboard.Benchmark", null=True, blank=True, on_delete=models.CASCADE, related_name="+",
+        help_text="A leaderboard here.",
+    )  # fmt: skip
+    reported = models.CharField(
+        max_length=60, blank=True, help_text="Or the name of reported figures, as in TextVQA."
+    )
+    note = models.CharField(
+        max_length=160, blank=True, help_text="What joins them, as in “Its metric ranks it.”"
+    )
+
+    panels: ClassVar[list[Any]] = [
+        FieldPanel("benchmark"),
+        FieldPanel("reported"),
+        FieldPanel("note"),
+    ]
+
+    def clean(self) -> None:
+        super().clean()
+        if bool(self.benchmark_id) == bool(self.reported):
+            raise ValidationError("Choose a leaderboard, or name reported figures: one of them.")
+        known = leaderboard.reported_names()
+        if self.reported and self.reported not in known:
+            raise ValidationError({"reported": f"There is: {', '.join(known)}."})

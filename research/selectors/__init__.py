@@ -9,6 +9,7 @@ from research.selectors.library import (
     latest,
     notebook,
     paper,
+    papers_of,
     plain,
     research_hub,
     roadmap,
@@ -20,6 +21,6 @@ from research.selectors.reference import api_reference, register_schema
 
 __all__ = [
     "AnswerFigure", "Chrome", "answer_figure", "api_reference", "chrome", "docs_neighbours",
-    "docs_tree", "latest", "notebook", "paper", "plain", "register_schema", "research_hub",
+    "docs_tree", "latest", "notebook", "paper", "papers_of", "plain", "register_schema", "research_hub",
     "roadmap", "search", "shelf", "words",
 ]  # fmt: skip

@@ -219,6 +219,62 @@ def roadmap() -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
+class RelatedBoard:
+    """A leaderboard on a paper's page: who leads it, with which figure, and where that is from."""
+
+    title: str
+    url: str
+    note: str
+    leader: str = ""
+    figure: str = ""
+    """Empty while nobody leads."""
+    metric: str = ""
+    provenance: str = ""
+    source: str = ""
+    source_url: str = ""
+
+
+def _related_boards(rows: list[Any]) -> list[RelatedBoard]:
+    """A paper's leaderboards in the editors' order; no query where there is none, else three."""
+    own = [row.benchmark_id for row in rows if row.benchmark_id]
+    names = [row.reported for row in rows if row.reported]
+    boards = {b.benchmark.pk: b for b in leaderboard.boards(own)} if own else {}
+    charts = {c.benchmark: c for c in leaderboard.reported(names)} if names else {}
+    found = []
+    for row in rows:
+        if row.benchmark_id in boards:
+            found.append(_own_board(boards[row.benchmark_id], row.note))
+        elif row.reported in charts:
+            found.append(_reported_board(charts[row.reported], row.note))
+    return found
+
+
+def _own_board(board: leaderboard.Board, note: str) -> RelatedBoard:
+    title, url = board.benchmark.title, board.benchmark.get_absolute_url()
+    if board.first is None or board.cell is None:
+        return RelatedBoard(title, url, note)
+    metric = board.cell.metric
+    return RelatedBoard(
+        title, url, note, " ".join(filter(None, (board.first.model_name, board.first.precision))),
+        f"{board.cell.text} {metric.unit}".strip(), metric.name, board.first.provenance,
+    )  # fmt: skip
+
+
+def _reported_board(chart: leaderboard.Chart, note: str) -> RelatedBoard:
+    best = chart.bars[0]
+    return RelatedBoard(
+        chart.benchmark, "/leaderboards/#reported", note, best.model,
+        f"{best.text} {chart.unit}".strip(), chart.metric, chart.provenance, *best.source,
+    )  # fmt: skip
+
+
+def papers_of(benchmark: Any) -> list[Any]:
+    """The published papers that a leaderboard belongs to; one query."""
+    papers = _model("PaperPage").objects.live().filter(boards__benchmark=benchmark)
+    return list(papers.order_by("-published_on", "title").distinct())
+
+
+@dataclass(frozen=True, slots=True)
 class PaperView:
     """A paper's page: everything beside its own fields, fetched once."""
 
@@ -230,6 +286,7 @@ class PaperView:
     datasets: list[Any]
     tags: list[str]
     pdf: str
+    boards: list["RelatedBoard"]
 
     @property
     def anchors(self) -> list[tuple[Any, str]]:
@@ -253,6 +310,7 @@ def paper(page: "PaperPage") -> PaperView:
         [d for d in page.datasets.all() if d.live],
         sorted(tag.name for tag in page.tags.all()),
         page.pdf_link,
+        _related_boards(list(page.boards.all())),
     )
 
 

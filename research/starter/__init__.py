@@ -22,6 +22,7 @@ from wagtail.models import Page, Site
 from inference.world.samples import SAMPLE_DIR, SAMPLES
 from inference.world.shelf import GLYPH_LICENCE
 from leaderboard import services as leaderboard
+from leaderboard.models import Benchmark
 from research.models import (
     Author,
     BasePage,
@@ -38,6 +39,7 @@ from research.models import (
     NavigationLink,
     NotebookPage,
     NotebooksPage,
+    PaperBoard,
     PaperPage,
     PaperSection,
     PapersPage,
@@ -162,10 +164,11 @@ def starter_load(*, base_url: str, dev_scenes: int = 120) -> list[str]:
         home.refresh_from_db()  # its count of children was read before it had any
         home.body = _home_body(papers, notebooks)
         home.save()
-    load.publish()
     leaderboard.reported_load()
     leaderboard.prompts_load()
     leaderboard.world_load(dev=min(10, dev_scenes), test=min(25, 2 * dev_scenes))
+    _paper_boards(load, papers)
+    load.publish()
     _navigation(Site.objects.get(is_default_site=True))
     _editors()
     return load.made
@@ -212,6 +215,22 @@ def _report(load: _Loader, shelf: Page) -> PaperPage | None:
     people = [Author(name="Moondream hub", is_group=True)]
     _fill(page, people, about["sections"], ["this project", "vision encoder", "localisation"])
     return page
+
+
+def _paper_boards(load: _Loader, papers: dict[str, PaperPage]) -> None:
+    """Papers and their leaderboards; not where a person has saved the paper's page."""
+    own = {b.slug: b for b in Benchmark.objects.all()}
+    for slug, rows in site.PAPER_BOARDS.items():
+        page = papers.get(slug)
+        if page is None or page.boards.exists() or _touched(page):
+            continue
+        page.boards.set([
+            PaperBoard(sort_order=n, benchmark=own.get(of), reported="" if of in own else of, note=note)
+            for n, (of, note) in enumerate(rows)
+        ])  # fmt: skip
+        page.save()
+        if not load.is_new(page):
+            page.save_revision().publish()
 
 
 def _fill(

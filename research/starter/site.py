@@ -225,3 +225,15 @@ PRIVACY = (
     "<h2>Others</h2><p>The pages load nothing from anybody else: no fonts, no scripts, no counters. A variant that is named as "
     "a cloud variant sends your image to its maker's service; its name says so.</p>"
 )
+
+PAPER_BOARDS: dict[str, list[tuple[str, str]]] = {
+    "embedded-model": [
+        ("world-vqa", ""), ("world-captions", ""), ("world-detection", ""),
+        ("world-counting", ""), ("world-existence", ""),
+    ],
+    "vqa-v2": [("TextVQA", "Scored as this data set is: VQA accuracy.")],
+    "coco-captions": [("world-captions", "Scored as its evaluation server does.")],
+    "cider": [("world-captions", "Its metric ranks the table.")],
+    "pope": [("world-existence", "Asked and read as it does: yes or no.")],
+}  # fmt: skip
+"""By paper: leaderboards here by their slugs, reported figures by their names, and what joins them."""

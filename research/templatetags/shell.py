@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 from wagtail.models import Page, Site
 
+from leaderboard.models import Benchmark
 from research import citation, selectors
 from research.models import BasePage, NotebookPage, PaperPage
 
@@ -61,6 +62,12 @@ def citation_tags(context: template.Context, page: PaperPage) -> SafeString:
     request = context["request"]
     tags = citation.meta_tags(page, request.build_absolute_uri)
     return format_html_join("\n  ", '<meta name="{}" content="{}">', tags)
+
+
+@register.simple_tag
+def papers_of(benchmark: Benchmark) -> list[PaperPage]:
+    """The papers a leaderboard belongs to: its page is of a lower room and cannot ask."""
+    return selectors.papers_of(benchmark)
 
 
 @register.simple_tag(takes_context=True)
