@@ -17,7 +17,7 @@ class ProposeForm(forms.Form):
         required=False, max_length=60, label="Another benchmark",
         help_text="Its name, if it is not in the list above.",
     )  # fmt: skip
-    skill = forms.ChoiceField(choices=[(s.value, s.label) for s in Skill])
+    skill = forms.ChoiceField(choices=[(s.value, s.label) for s in Skill], initial=Skill.QUERY)
     text = forms.CharField(
         max_length=500, label="Prompt", widget=forms.Textarea({"rows": 4}),
         help_text="Word for word as it is published. {question} or {object} stands for what each "

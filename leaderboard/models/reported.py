@@ -30,4 +30,9 @@ class ReportedFigure(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.model} · {self.benchmark}: {self.value:g}"
+        return f"{self.model} · {self.benchmark}: {self.text}"
+
+    @property
+    def text(self) -> str:
+        """The value with as many digits as its source gives."""
+        return f"{self.value:g}"

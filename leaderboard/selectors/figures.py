@@ -65,7 +65,7 @@ def reported(benchmarks: Sequence[str] | None = None) -> list[Chart]:
             Chart(
                 f"chart-{first.pk}", benchmark, first.metric, first.unit, first.higher_is_better,
                 [
-                    Bar(f.model, f.is_ours, f"{f.value:g}", round(100 * f.value / longest, 2),
+                    Bar(f.model, f.is_ours, f.text, round(100 * f.value / longest, 2),
                         (f.source, f.source_url))
                     for f in figures
                 ],

@@ -155,7 +155,7 @@ def test_the_list_and_the_form(signed_in: Page) -> None:  # noqa: F811
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert axe(page) == [], (path, width)
             shoot(page, f"{path.strip('/').replace('/', '-')}-{width}")
-    page.get_by_label("Benchmark", exact=True).select_option("TextVQA")
+    page.get_by_label("Benchmark (optional)", exact=True).select_option("TextVQA")
     page.get_by_label("Skill").select_option("query")
     page.get_by_label("Prompt", exact=True).fill("{question} Answer in one word.")
     page.get_by_label("Source", exact=True).fill("A paper")

@@ -15,7 +15,7 @@ async function fragment(url) {
 export class Prompts {
   constructor(root, playground) {
     this.playground = playground;
-    this.box = root.querySelector("[data-prompts]");
+    this.box = root.querySelector("[data-prompt-box]");
     this.place = this.box.querySelector("[data-prompt-place]");
     this.menu = this.box.querySelector("[data-prompt-menu]");
     this.reference = root.querySelector("[data-reference]");
