@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("leaderboard", "0003_prompts"),
+        ("leaderboard", "0002_benchmarks"),
         ("research", "0003_library"),
     ]
 
