@@ -162,12 +162,6 @@ def test_the_list_and_the_form(signed_in: Page) -> None:  # noqa: F811
     page.get_by_label("Prompt", exact=True).fill("{question} Answer in one word.")
     page.get_by_label("Source", exact=True).fill("A paper")
     page.get_by_label("Address of the source").fill("https://example.org/paper")
-    page.get_by_label("Another benchmark (optional)").fill("Mine")
-    page.get_by_role("button", name="Propose").click()
-    expect(page.get_by_text("not both")).to_be_visible()
-    assert axe(page) == []
-    expect(page.get_by_label("Prompt", exact=True)).to_have_value("{question} Answer in one word.")
-    page.get_by_label("Another benchmark (optional)").fill("")
     page.get_by_role("button", name="Propose").click()
     expect(page.get_by_role("table")).to_contain_text("Waiting for an editor")
     assert axe(page) == []

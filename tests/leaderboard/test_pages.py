@@ -35,7 +35,7 @@ def _rows(split: Any, count: int) -> None:
 def test_a_table_is_few_queries_however_long(client, split, django_assert_max_num_queries) -> None:
     _rows(split, 200)
     client.get("/leaderboards/colours/")
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         page = client.get("/leaderboards/colours/").content.decode()
     assert "Model 199" in page
     assert "Page 1 of 8" in page
