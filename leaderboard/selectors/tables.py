@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, F, FloatField, OuterRef, QuerySet, Subquery
+from django.db.models import Count, F, FloatField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
@@ -233,30 +234,35 @@ def _ordered(entries: QuerySet[Entry], asked: Asked) -> QuerySet[Entry]:
     return entries.order_by(order, "scored_at", "pk")
 
 
-def _filtered(entries: QuerySet[Entry], asked: Asked) -> QuerySet[Entry]:
+def _wanted(asked: Asked) -> Q:
+    wanted = Q()
     if asked.q:
-        entries = entries.filter(model_name__icontains=asked.q) | entries.filter(
-            team_name__icontains=asked.q
-        )
+        wanted &= Q(model_name__icontains=asked.q) | Q(team_name__icontains=asked.q)
     if asked.size:
         low, high = SIZES[asked.size]
-        entries = entries.filter(parameters__gt=low, parameters__lte=high)
+        wanted &= Q(parameters__gt=low, parameters__lte=high)
     if asked.precision:
-        entries = entries.filter(precision=asked.precision)
+        wanted &= Q(precision=asked.precision)
     if asked.provenance:
-        entries = entries.filter(provenance=asked.provenance)
-    return entries.filter(open_weights=True) if asked.is_open else entries
+        wanted &= Q(provenance=asked.provenance)
+    return wanted & Q(open_weights=True) if asked.is_open else wanted
 
 
 def table(benchmark: Benchmark, asked: Asked) -> Table:
-    """A page of a table: three queries."""
-    entries = Entry.objects.filter(benchmark=benchmark)
-    page = Paginator(_ordered(_filtered(entries, asked), asked), PAGE).get_page(asked.page)
-    precisions = entries.exclude(precision="").order_by("precision")
-    told = precisions.values_list("precision", flat=True).distinct()
+    """A page of a table: two queries."""
+    entries, wanted = Entry.objects.filter(benchmark=benchmark), _wanted(asked)
+    told = entries.aggregate(
+        count=Count("pk", filter=wanted or None),
+        precisions=ArrayAgg("precision", distinct=True, filter=~Q(precision=""), default=[]),
+    )
+    paginator = Paginator(_ordered(entries.filter(wanted), asked), PAGE)
+    paginator.count = told["count"]  # type: ignore[misc]  # known already
+    page = paginator.get_page(asked.page)
     held = {slug for entry in page.object_list for slug in entry.figures}
     metrics = [m for m in benchmark.metrics if not held or m.slug in held]
-    return Table(benchmark, asked, page, metrics or [benchmark.ranked_by], list(told))
+    return Table(
+        benchmark, asked, page, metrics or [benchmark.ranked_by], sorted(told["precisions"])
+    )
 
 
 @dataclass(frozen=True, slots=True)

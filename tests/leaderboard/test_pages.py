@@ -35,7 +35,7 @@ def _rows(split: Any, count: int) -> None:
 def test_a_table_is_few_queries_however_long(client, split, django_assert_max_num_queries) -> None:
     _rows(split, 200)
     client.get("/leaderboards/colours/")
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(8):
         page = client.get("/leaderboards/colours/").content.decode()
     assert "Model 199" in page
     assert "Page 1 of 8" in page
@@ -88,7 +88,7 @@ def test_everything_public_can_be_taken_away(client, send, split) -> None:
     body = client.get("/api/leaderboards/export.jsonl").getvalue()
     records = [json.loads(line) for line in body.splitlines()]
     kinds = {r["kind"] for r in records}
-    assert kinds == {"benchmark", "submission", "score", "row", "log"}
+    assert kinds >= {"benchmark", "submission", "score", "row", "log"}
     assert [r["id"] for r in records if r["kind"] == "submission"] == [str(made.pk)]
     assert all(r["submission"] == str(made.pk) for r in records if r["kind"] == "score")
     assert b"secret" not in body
