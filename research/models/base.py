@@ -3,10 +3,11 @@
 from typing import Any, ClassVar
 
 from django.db import models
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from wagtail.admin.panels import FieldPanel, MultiFieldPanel
-from wagtail.models import Page
+from wagtail.models import Page, PageViewRestriction
 
 from research import page_cache, structured
 
@@ -53,6 +54,15 @@ class BasePage(Page):
         response: HttpResponseBase = super().serve(request, *args, **kwargs)
         page_cache.keep(response, PAGE_SECONDS)
         return response
+
+    def get_view_restrictions(self) -> QuerySet[PageViewRestriction]:
+        """Wagtail's own, of the page and of those above it, without reading these first: their paths
+        begin this page's. An alias has the restrictions of its source."""
+        paths = [self.path[:end] for end in range(self.steplen, len(self.path) + 1, self.steplen)]
+        here = models.Q(page__path__in=paths, page__alias_of=None)
+        for alias in ("page__aliases", "page__aliases__aliases"):
+            here |= models.Q(**{f"{alias}__path__in": paths})
+        return PageViewRestriction.objects.filter(here).distinct()
 
     def structured_data(self, request: HttpRequest) -> dict[str, Any]:
         """schema.org description of the page, for its JSON-LD."""
