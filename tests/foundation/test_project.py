@@ -48,6 +48,16 @@ def test_vendored_assets_keep_their_licences() -> None:
             assert [f for f in package.rglob("*") if "LICENSE" in f.name.upper()], package
 
 
+def test_static_files_can_be_collected(settings, tmp_path: Path) -> None:
+    """Every file that a stylesheet or script names is there; production hashes them all."""
+    settings.STATIC_ROOT = tmp_path
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"}
+    }
+    call_command("collectstatic", interactive=False, verbosity=0)
+    assert (tmp_path / "staticfiles.json").exists()
+
+
 def test_no_page_loads_anything_from_elsewhere() -> None:
     pattern = re.compile(
         r"""(?:src|href)=["']https?://[^"']+\.(?:js|css|woff2?)["']|@import\s+url\(["']?http"""
