@@ -1,11 +1,14 @@
 """Reads for the playground's pages."""
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from django.contrib.staticfiles import finders
 from django.templatetags.static import static
 
 from inference import selectors as inference
@@ -61,7 +64,8 @@ class Playground:
     world: str
     accepted: str
     browser_json: str
-    """Addresses of what the model in the browser is made of, by the names its worker knows."""
+    """Addresses of what the model in the browser is made of, by the names its worker knows, and
+    how many bytes that is on each backend."""
     prompts: list[leaderboard.PromptGroup]
     """What benchmarks ask, for the menu beside the box."""
 
@@ -71,11 +75,35 @@ _BROWSER_FILES = {
     "ort": "vendor/onnxruntime-web-1.30.0/ort.wasm.min.mjs",
     "ortLoader": "vendor/onnxruntime-web-1.30.0/ort-wasm-simd-threaded.mjs",
     "ortWasm": "vendor/onnxruntime-web-1.30.0/ort-wasm-simd-threaded.wasm",
+    "ortGpu": "vendor/onnxruntime-web-1.30.0/ort.jspi.min.mjs",
+    "ortGpuLoader": "vendor/onnxruntime-web-1.30.0/ort-wasm-simd-threaded.jspi.mjs",
+    "ortGpuWasm": "vendor/onnxruntime-web-1.30.0/ort-wasm-simd-threaded.jspi.wasm",
     "encoder": "models/encoder.onnx",
     "decoder": "models/decoder.onnx",
     "tokenizer": "models/tokenizer.json",
     "facts": "models/browser.json",
 }
+_BACKENDS = {
+    "WebGPU": ("ortGpu", "ortGpuLoader", "ortGpuWasm"),
+    "WebAssembly": ("ort", "ortLoader", "ortWasm"),
+}
+"""The runtime's part of the files on each backend; the rest is the model, loaded on both."""
+
+
+@functools.cache
+def browser_bytes() -> dict[str, int]:
+    """How much a visitor's browser loads on each backend, before compression."""
+    sizes = {
+        part: Path(found).stat().st_size
+        for part, file in _BROWSER_FILES.items()
+        if (found := finders.find(file))
+    }
+    runtimes = {part for parts in _BACKENDS.values() for part in parts}
+    model = sum(size for part, size in sizes.items() if part not in runtimes)
+    return {
+        backend: model + sum(sizes.get(part, 0) for part in parts)
+        for backend, parts in _BACKENDS.items()
+    }
 
 
 def playground() -> Playground:
@@ -87,7 +115,10 @@ def playground() -> Playground:
         SKILLS,
         variants[0].world if variants else "",
         ACCEPTED,
-        json.dumps({name: static(file) for name, file in _BROWSER_FILES.items()}),
+        json.dumps(
+            {name: static(file) for name, file in _BROWSER_FILES.items()}
+            | {"bytes": browser_bytes()}
+        ),
         leaderboard.prompt_menu(),
     )
 

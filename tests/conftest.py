@@ -11,7 +11,7 @@ import pytest
 from tests.live import LiveStack
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Playwright
 
 CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -38,17 +38,42 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> "Iterator[Browser]":
-    """A real Chromium."""
+def browsers() -> "Iterator[Playwright]":
+    """What starts browsers."""
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+def _chromium(browsers: "Playwright", *flags: str) -> "Browser":
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _CHROMIUMS)), None)
     if not found:
         _absent("Chromium", "Install it (Debian: apt-get install chromium) or set CHROMIUM.")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM_FLAGS)
-        yield browser
+    return browsers.chromium.launch(executable_path=found, args=[*CHROMIUM_FLAGS, *flags])
+
+
+@pytest.fixture(scope="session")
+def chromium(browsers: "Playwright") -> "Iterator[Browser]":
+    """A real Chromium, without a GPU."""
+    browser = _chromium(browsers)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def chromium_webgpu(browsers: "Playwright", live_stack: LiveStack) -> "Iterator[Browser]":
+    """A real Chromium whose WebGPU is drawn by the processor: slow, and the same code path."""
+    browser = _chromium(browsers, "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+    page = browser.new_page()
+    page.goto(f"{live_stack.base_url}/healthz")  # only a secure origin has WebGPU
+    offered = page.evaluate("navigator.gpu?.requestAdapter().then((adapter) => Boolean(adapter))")
+    page.close()
+    if not offered:
         browser.close()
+        _absent("WebGPU adapter", "This Chromium has none, not even SwiftShader.")
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")

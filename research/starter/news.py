@@ -47,7 +47,7 @@ ROADMAP: list[dict[str, Any]] = [
      "lede": "Ask an image without signing up; see latency and confidence."},
     {"slug": "browser", "title": "The model in your browser", "stage": "alpha", "research_on": date(2026, 11, 23),
      "alpha_on": date(2026, 11, 24),
-     "lede": "The embedded model runs in the page by WebAssembly; WebGPU is next."},
+     "lede": "The embedded model runs in the page, by WebGPU or WebAssembly."},
     {"slug": "official-checkpoints", "title": "Official checkpoints", "stage": "alpha",
      "research_on": date(2026, 11, 23), "alpha_on": date(2026, 11, 24),
      "lede": "Moondream2 at 16, 8 and 4 bits on the same engine."},

@@ -99,7 +99,7 @@ STAGES: list[dict[str, Any]] = [
      "text": "<p>The same weights, quantised on load or before.</p>",
      "paper": "qlora", "anchor": "nf4", "notebook": "reproduce-a-figure"},
     {"name": "Ship", "claim": "To a server, or into a page.",
-     "text": "<p>Exported as three graphs that any WebAssembly runtime runs.</p>",
+     "text": "<p>Exported as two graphs that any ONNX runtime runs, a page's included.</p>",
      "paper": "", "anchor": "", "notebook": "deploy-to-the-edge"},
 ]  # fmt: skip
 DOMAINS: list[dict[str, Any]] = [

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from playwright.sync_api import expect
 from tests.live import LiveStack
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 # A machine that runs everything at once is slow at times.
 expect.set_options(timeout=30_000)
@@ -51,25 +52,39 @@ def axe(page: "Page") -> list[str]:
     ]
 
 
+# Chromium's own remark where a page asks for WebGPU and there is none: asking is the way to know.
+_REMARKS = ("No available adapters.",)
+
+
 def quiet(page: "Page") -> list[str]:
     """Collects what a page complains about."""
     complaints: list[str] = []
-    page.on(
-        "console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None
-    )
+
+    def hear(message: "ConsoleMessage") -> None:
+        if message.type in ("error", "warning") and message.text not in _REMARKS:
+            complaints.append(message.text)
+
+    page.on("console", hear)
     page.on("pageerror", lambda error: complaints.append(f"uncaught {error}"))
     return complaints
 
 
-@pytest.fixture
-def context(chromium: "Browser", live_stack: LiveStack) -> "Iterator[BrowserContext]":
-    context = chromium.new_context(
-        base_url=live_stack.base_url, viewport={"width": 1440, "height": 900},
+@contextmanager
+def visit(browser: "Browser", base_url: str) -> "Iterator[BrowserContext]":
+    """A visitor's profile of its own."""
+    context = browser.new_context(
+        base_url=base_url, viewport={"width": 1440, "height": 900},
         permissions=["clipboard-read", "clipboard-write"], reduced_motion="reduce",
     )  # fmt: skip
     context.set_default_timeout(30_000)
     yield context
     context.close()
+
+
+@pytest.fixture
+def context(chromium: "Browser", live_stack: LiveStack) -> "Iterator[BrowserContext]":
+    with visit(chromium, live_stack.base_url) as context:
+        yield context
 
 
 @pytest.fixture

@@ -1,40 +1,134 @@
 """The model in the visitor's own browser answers as the server does, and tells nobody."""
 
 import json
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from tokenizers import Tokenizer
 
-from inference.world.samples import SAMPLE_DIR, SAMPLES
-from tests.browser.conftest import axe
+from inference.world.samples import SAMPLE_DIR, SAMPLES, Sample
+from tests.browser.conftest import axe, quiet, shoot, visit
+from tests.live import LiveStack
 
-pytestmark = [pytest.mark.live, pytest.mark.browser, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.live, pytest.mark.browser, pytest.mark.timeout(600)]
 
 
 def _ask(page: Page) -> str:
     page.click("[data-run]")
-    expect(page.locator("[data-moon-label]")).to_have_text("Done", timeout=120_000)
+    expect(page.locator("[data-moon-label]")).to_have_text("Done", timeout=240_000)
     return page.inner_text("[data-output]")
 
 
+def _answers(page: Page, variant: str, samples: Sequence[Sample], *skills: str) -> dict[str, str]:
+    """What a variant says of samples."""
+    page.select_option("[data-variant]", variant)
+    said = {}
+    for sample in samples:
+        page.check(f"[name=sample][value={sample.slug}]", force=True)
+        for skill in skills:
+            page.click(f"#tab-{skill}")
+            said[f"{sample.slug} {skill}"] = _ask(page)
+    return said
+
+
 def test_it_answers_as_the_server_does(playground: Page) -> None:
-    answers: dict[str, dict[str, str]] = {"browser": {}, "moondream-embedded-fp16": {}}
-    for variant, said in answers.items():
-        playground.select_option("[data-variant]", variant)
-        for sample in SAMPLES:
-            playground.check(f"[name=sample][value={sample.slug}]", force=True)
-            for skill in ("caption", "query"):
-                playground.click(f"#tab-{skill}")
-                said[f"{sample.slug} {skill}"] = _ask(playground)
-    assert answers["browser"] == answers["moondream-embedded-fp16"]
-    assert len(set(answers["browser"].values())) > 8
+    mine, servers = (
+        _answers(playground, variant, SAMPLES, "caption", "query")
+        for variant in ("browser", "moondream-embedded-fp16")
+    )
+    assert mine == servers
+    assert len(set(mine.values())) > 8
+
+
+@pytest.fixture
+def software_gpu(chromium_webgpu: Browser, live_stack: LiveStack) -> Iterator[Page]:
+    """A page where WebGPU is drawn by the processor."""
+    with visit(chromium_webgpu, live_stack.base_url) as context:
+        page = context.new_page()
+        complaints = quiet(page)
+        yield page
+        assert complaints == []
+
+
+_AS_HARDWARE = """
+    Object.defineProperty(GPUAdapterInfo.prototype, "isFallbackAdapter", { get: () => false });
+"""
+_FAULTS = {
+    # An adapter that gives no device.
+    "at loading": "GPUAdapter.prototype.requestDevice = () => Promise.reject(new Error('no device'));",
+    # A driver that is reset once the answer has begun.
+    "in the middle": """
+        const request = GPUAdapter.prototype.requestDevice;
+        let device;
+        GPUAdapter.prototype.requestDevice = async function (...args) {
+            device = await request.apply(this, args);
+            return device;
+        };
+        const post = self.postMessage.bind(self);
+        self.postMessage = (message) => {
+            post(message);
+            if (message.type === "token") device.destroy();
+        };
+    """,
+}
+
+
+def _open_with_gpu(page: Page, fault: str = "") -> None:
+    """The playground, told that the adapter is hardware, as it is with most visitors."""
+
+    def changed(route: Route) -> None:
+        whole = route.fetch()
+        route.fulfill(response=whole, body=f"{_AS_HARDWARE}{fault}\n{whole.text()}")
+
+    page.route("**/browser-model/worker.js", changed)
+    page.add_init_script(_AS_HARDWARE)
+    page.goto("/playground/")
+    page.select_option("[data-variant]", "browser")
+    expect(page.locator("[data-variant-help]")).to_contain_text("by WebGPU: up to 33 MB")
+
+
+def test_webgpu_answers_as_the_server_does(software_gpu: Page) -> None:
+    _open_with_gpu(software_gpu)
+    loaded: list[str] = []
+    software_gpu.on("request", lambda request: loaded.append(request.url))
+    some = SAMPLES[:3]
+    mine = _answers(software_gpu, "browser", some, "query")
+    assert json.loads(software_gpu.text_content("[data-json]") or "")["backend"] == "WebGPU"
+    assert "WebGPU" in software_gpu.inner_text("[data-timing-list]")
+    assert any(url.endswith(".jspi.wasm") for url in loaded)
+    assert not any(url.endswith("threaded.wasm") for url in loaded), "only the runtime it uses"
+    shoot(software_gpu, "browser-webgpu")
+    assert mine == _answers(software_gpu, "moondream-embedded-fp16", some, "query")
+
+
+@pytest.mark.parametrize("moment", _FAULTS)
+def test_a_gpu_that_fails_is_left_for_the_processor(software_gpu: Page, moment: str) -> None:
+    page = software_gpu
+    _open_with_gpu(page, _FAULTS[moment])
+    answer = _ask(page)
+    assert "WebGPU failed" in (page.text_content("[data-log]") or "")
+    assert json.loads(page.text_content("[data-json]") or "")["backend"] == "WebAssembly"
+    expect(page.locator("[data-variant-help]")).to_contain_text("by WebAssembly: up to 30 MB")
+    again = _ask(page)
+    assert "WebGPU failed" not in (page.text_content("[data-log]") or ""), "it is not tried again"
+    page.select_option("[data-variant]", "moondream-embedded-fp16")
+    assert answer == again == _ask(page)
+
+
+def test_a_gpu_drawn_by_the_processor_is_not_used(software_gpu: Page) -> None:
+    software_gpu.goto("/playground/")
+    software_gpu.select_option("[data-variant]", "browser")
+    expect(software_gpu.locator("[data-variant-help]")).to_contain_text("by WebAssembly")
+    _ask(software_gpu)
+    assert json.loads(software_gpu.text_content("[data-json]") or "")["backend"] == "WebAssembly"
 
 
 def test_nothing_leaves_the_machine(playground: Page) -> None:
     playground.select_option("[data-variant]", "browser")
+    expect(playground.locator("[data-variant-help]")).to_contain_text("by WebAssembly: up to 30 MB")
     expect(playground.locator("[data-variant-help]")).to_contain_text("neither the image")
     _ask(playground)
     sent: list[str] = []
@@ -57,6 +151,7 @@ def test_timings_confidence_and_log_are_there(playground: Page) -> None:
     playground.click("summary:has-text('Log')")
     expect(playground.locator("[data-log]")).to_contain_text("encoder: 9.2 MB")
     expect(playground.locator("[data-log]")).to_contain_text("WebAssembly")
+    assert "Load" in playground.inner_text("[data-timing-list]")
     assert _ask(playground)
     assert "reused" in playground.inner_text("[data-timing-list]")
     assert axe(playground) == []

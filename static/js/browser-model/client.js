@@ -1,13 +1,23 @@
 // The page's side of the model in the browser: one worker, one question at a time.
+import { chooseBackend } from "./backend.js";
+
 export class BrowserModel {
-  // `parts` names the worker and the files it loads, each with its address.
-  constructor(parts) {
+  // `parts` names the worker and the files it loads, each with its address; `bytes` says how much
+  // that is on each backend.
+  constructor({ bytes, ...parts }) {
+    this.bytes = bytes;
     this.urls = Object.fromEntries(Object.entries(parts).map(([part, address]) => [part, new URL(address, location.href).href]));
     this.worker = null;
   }
 
   static get isSupported() {
     return typeof WebAssembly === "object" && typeof Worker === "function" && typeof OffscreenCanvas === "function";
+  }
+
+  // Where an answer would run here, and how many megabytes that loads at most.
+  async cost() {
+    this.backend ??= await chooseBackend();
+    return { backend: this.backend, megabytes: Math.round(this.bytes[this.backend] / 1e6) };
   }
 
   // Calls onEvent(type, data) as the server's stream would; resolves at the end.
@@ -17,7 +27,10 @@ export class BrowserModel {
       this.worker.onmessage = ({ data }) => {
         if (data.type === "result" || data.type === "cancelled") resolve({ type: data.type, data: data.data });
         else if (data.type === "error") reject(new Error(data.message));
-        else onEvent(data.type, data);
+        else {
+          if (data.type === "restart") this.backend = "WebAssembly";
+          onEvent(data.type, data);
+        }
       };
       this.worker.onerror = (event) => {
         this.worker.terminate();

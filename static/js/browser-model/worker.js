@@ -1,42 +1,12 @@
 // Runs the embedded model in the visitor's browser: no image and no question leaves the machine.
+import { chooseBackend } from "./backend.js";
 import { resize } from "./resample.js";
-import { Tokenizer } from "./tokenizer.js";
+import { BackendError, load, release } from "./runtime.js";
 
 const LONGEST = 2048; // the server reduces larger images alike
-let ready = null;
+let model = null;
+let gpuFailed = false;
 let stop = false;
-
-async function fetchBytes(url, name) {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${name} could not be loaded (${response.status}).`);
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  postMessage({ type: "log", message: `${name}: ${(bytes.length / 1e6).toFixed(1)} MB` });
-  return bytes;
-}
-
-async function load(urls) {
-  const started = performance.now();
-  const ort = await import(urls.ort);
-  ort.env.wasm.numThreads = 1; // more needs a cross-origin isolated page
-  ort.env.wasm.wasmPaths = { mjs: urls.ortLoader, wasm: urls.ortWasm };
-  const [facts, tokenizer, encoder, decoder] = await Promise.all([
-    fetch(urls.facts).then((r) => r.json()),
-    fetch(urls.tokenizer).then((r) => r.json()),
-    fetchBytes(urls.encoder, "encoder"),
-    fetchBytes(urls.decoder, "decoder"),
-  ]);
-  const options = { executionProviders: ["wasm"], graphOptimizationLevel: "all" };
-  const model = {
-    ort,
-    facts,
-    tokenizer: new Tokenizer(tokenizer),
-    encoder: await ort.InferenceSession.create(encoder, options),
-    decoder: await ort.InferenceSession.create(decoder, options),
-    cache: { key: null },
-  };
-  postMessage({ type: "log", message: `loaded in ${Math.round(performance.now() - started)} ms, WebAssembly` });
-  return model;
-}
 
 // An image file → RGB on white, upright.
 async function pixels(blob) {
@@ -55,19 +25,21 @@ async function pixels(blob) {
   return image;
 }
 
-async function encode(model, blob, key) {
+async function encode(blob, key) {
   if (key && model.cache.key === key) return { ...model.cache, ms: 0, cached: true };
   const started = performance.now();
   const side = model.facts.crop_size;
   const { data } = resize(await pixels(blob), side, side);
   const input = new Float32Array(3 * side * side);
   for (let at = 0; at < side * side; at += 1) for (let c = 0; c < 3; c += 1) input[c * side * side + at] = (data[at * 3 + c] / 255 - 0.5) / 0.5;
-  const out = await model.encoder.run({ pixels: new model.ort.Tensor("float32", input, [1, 3, side, side]) });
+  const out = await model.encode({ pixels: model.tensor("float32", input, [1, 3, side, side]) });
+  release(model.cache);
   model.cache = { key, keys: out.keys, values: out.values };
   return { ...model.cache, ms: performance.now() - started, cached: false };
 }
 
-function prompt({ facts, tokenizer }, { skill, text }) {
+function prompt(skill, text) {
+  const { facts, tokenizer } = model;
   if (skill === "caption") return facts.templates.caption[text];
   const { prefix, suffix } = facts.templates.query;
   return [...prefix, ...tokenizer.encode((facts.question_space ? " " : "") + text), ...suffix];
@@ -82,37 +54,47 @@ function pick(logits, masked) {
   return { token: best, probability: 1 / sum };
 }
 
-async function answer({ skill, text, blob, key }) {
-  const started = performance.now();
-  const model = await ready;
-  const loaded = performance.now() - started;
-  postMessage({ type: "stage", stage: "encoding" });
-  const image = await encode(model, blob, key);
-  postMessage({ type: "stage", stage: "decoding" });
-  const { ort, facts, tokenizer } = model;
-  let ids = prompt(model, { skill, text });
+// The greedy choices after a prompt, one by one.
+async function* choices(image, prompted) {
+  const { facts } = model;
   let { keys, values } = image;
+  try {
+    for (let ids = prompted, masked = null; ; masked = facts.answer_id) {
+      const out = await model.decode({
+        ids: model.tensor("int64", BigInt64Array.from(ids, BigInt), [1, ids.length]),
+        past_keys: keys,
+        past_values: values,
+      });
+      if (keys !== image.keys) release({ keys, values });
+      ({ keys, values } = out);
+      const choice = pick(out.logits.data, masked);
+      yield choice;
+      ids = [choice.token];
+    }
+  } finally {
+    if (keys !== image.keys) release({ keys, values });
+  }
+}
+
+async function answer({ skill, text, blob, key }, loadMs) {
+  const started = performance.now();
+  postMessage({ type: "stage", stage: "encoding" });
+  const image = await encode(blob, key);
+  postMessage({ type: "stage", stage: "decoding" });
+  const { facts, tokenizer } = model;
+  const ids = prompt(skill, text);
   let room = facts.max_context - facts.prefix - ids.length;
   if (room < 1) throw new Error("The question is too long for this model.");
-  const asked = ids.length + facts.prefix;
   const said = [];
   let shown = "";
   let log = 0;
-  let choices = 0;
+  let made = 0;
   let first = 0;
   let reason = "stop";
-  for (;;) {
-    if (stop) return postMessage({ type: "cancelled" });
-    const out = await model.decoder.run({
-      ids: new ort.Tensor("int64", BigInt64Array.from(ids, BigInt), [1, ids.length]),
-      past_keys: keys,
-      past_values: values,
-    });
-    ({ keys, values } = out);
-    const { token, probability } = pick(out.logits.data, said.length ? facts.answer_id : null);
-    first ||= performance.now() - started - loaded;
+  for await (const { token, probability } of choices(image, ids)) {
+    first ||= performance.now() - started;
     log += Math.log(probability);
-    choices += 1;
+    made += 1;
     if (token === facts.eos_id) break;
     said.push(token);
     const whole = tokenizer.decode(said);
@@ -125,21 +107,40 @@ async function answer({ skill, text, blob, key }) {
       reason = "length";
       break;
     }
-    ids = [token];
+    if (stop) return postMessage({ type: "cancelled" });
   }
-  const total = performance.now() - started - loaded;
+  const total = performance.now() - started;
   postMessage({
     type: "result",
     data: {
       skill,
       result: { [skill === "caption" ? "caption" : "answer"]: tokenizer.decode(said) },
-      timings: { queue_ms: 0, load_ms: loaded, encode_ms: image.ms, encode_cached: image.cached, first_token_ms: first, decode_ms: total - first, total_ms: total },
-      confidence: Math.exp(log / choices),
-      tokens: { prompt: asked, completion: choices },
+      timings: { queue_ms: 0, load_ms: loadMs, encode_ms: image.ms, encode_cached: image.cached, first_token_ms: first, decode_ms: total - first, total_ms: loadMs + total },
+      confidence: Math.exp(log / made),
+      tokens: { prompt: ids.length + facts.prefix, completion: made },
       finish_reason: reason,
       variant: "browser",
+      backend: model.backend,
     },
   });
+}
+
+// A GPU that fails, at loading or in the middle (its driver reset), is left for the processor;
+// an answer under way begins again.
+async function serve(data, started = performance.now()) {
+  try {
+    if (!model) {
+      postMessage({ type: "stage", stage: "loading" });
+      model = await load(data.urls, gpuFailed ? "WebAssembly" : await chooseBackend());
+    }
+    await answer(data, performance.now() - started);
+  } catch (error) {
+    if (!(error instanceof BackendError) || error.backend !== "WebGPU") throw error;
+    gpuFailed = true;
+    model = null;
+    postMessage({ type: "restart", reason: error.message });
+    await serve(data, started);
+  }
 }
 
 addEventListener("message", async ({ data }) => {
@@ -149,12 +150,7 @@ addEventListener("message", async ({ data }) => {
   }
   stop = false;
   try {
-    if (!ready) {
-      postMessage({ type: "stage", stage: "loading" });
-      ready = load(data.urls);
-      ready.catch(() => { ready = null; });
-    }
-    await answer(data);
+    await serve(data);
   } catch (error) {
     postMessage({ type: "error", message: error.message });
   }

@@ -118,10 +118,14 @@ class Playground {
     }
   }
 
-  explainVariant() {
+  async explainVariant() {
     const help = this.$("variant-help");
     this.serverHelp ??= help.textContent;
-    help.textContent = this.$("variant").value === "browser" ? "Runs on this device by WebAssembly: about 30 MB are loaded once, and neither the image nor the question is sent anywhere." : this.serverHelp;
+    const here = () => this.$("variant").value === "browser";
+    if (here()) {
+      const { backend, megabytes } = await this.local.cost();
+      if (here()) help.textContent = `Runs on this device by ${backend}: up to ${megabytes} MB are loaded once, and neither the image nor the question is sent anywhere.`;
+    } else help.textContent = this.serverHelp;
   }
 
   promptError(text) {
@@ -238,6 +242,11 @@ class Playground {
     else if (type === "stage") {
       this.moon.set(data.stage);
       this.log(data.stage);
+    } else if (type === "restart") {
+      this.log(`WebGPU failed (${data.reason}); WebAssembly begins again`);
+      this.text = "";
+      this.$("output").textContent = "";
+      this.explainVariant();
     } else if (type === "log") this.log(data.message, data.at_ms);
     else if (type === "token") {
       this.text += data.text;
@@ -271,7 +280,7 @@ class Playground {
 
   showFigures(data) {
     this.$("figures").hidden = false;
-    showTimings(this.root, data.timings);
+    showTimings(this.root, data.timings, data.backend);
     this.$("confidence").textContent = data.confidence === null ? "–" : data.confidence.toFixed(2);
     this.$("json-box").hidden = false;
     this.$("json").textContent = JSON.stringify(data, null, 2);

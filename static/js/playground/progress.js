@@ -26,14 +26,16 @@ export class Moon {
 const NS = "http://www.w3.org/2000/svg";
 const ms = (value) => (value >= 1000 ? `${(value / 1000).toFixed(2)} s` : `${value.toFixed(value < 10 ? 1 : 0)} ms`);
 
-export function showTimings(root, timings) {
+// `backend` is what ran it in the browser; a server's answer names its variant instead.
+export function showTimings(root, timings, backend = "") {
   const first = Math.max(0, timings.first_token_ms - timings.encode_ms);
   const parts = [
     ["queue", "Queue", timings.queue_ms, ms(timings.queue_ms)],
+    ["load", "Load", timings.load_ms ?? 0, ms(timings.load_ms ?? 0)],
     ["encode", "Encode", timings.encode_ms, timings.encode_cached ? "reused" : ms(timings.encode_ms)],
     ["first", "First token", first, ms(timings.first_token_ms)],
     ["decode", "Decode", timings.decode_ms, ms(timings.decode_ms)],
-  ];
+  ].filter(([kind, , value]) => kind !== "load" || value >= 1);
   const whole = parts.reduce((sum, part) => sum + part[2], 0) || 1;
   const svg = document.createElementNS(NS, "svg");
   svg.setAttribute("viewBox", "0 0 1000 8");
@@ -49,6 +51,7 @@ export function showTimings(root, timings) {
     list.push(row(`part-${kind}`, label, text));
   }
   list.push(row("", "Total", ms(timings.total_ms)));
+  if (backend) list.push(row("", "By", backend));
   root.querySelector("[data-timing-bar]").replaceChildren(svg);
   root.querySelector("[data-timing-list]").replaceChildren(...list);
 }
