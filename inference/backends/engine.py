@@ -67,6 +67,7 @@ class EngineBackend:
             quantization=self.quantization or None,  # type: ignore[arg-type]  # checked by the model's choices
             device=settings.INFERENCE_DEVICE,
             dtype=self.dtype,
+            compile=settings.INFERENCE_COMPILE,
         )
         model.warm_up()
         self._model, self._key = model, model.key

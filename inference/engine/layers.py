@@ -218,6 +218,27 @@ class KVCache:
         return other
 
 
+class SlotCache:
+    """All slots of a `KVCache` as they are, of which those up to `position` are filled: one shape
+    for every length, so that a compiled step is compiled once.
+
+    Args:
+        position: (1,), the slot of the token that is being read.
+    """
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor, position: torch.Tensor) -> None:
+        self.keys, self.values, self.position = keys, values, position
+        self.length = 0  # the KVCache counts
+
+    def extend(
+        self, layer: int, keys: torch.Tensor, values: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write one layer's new entry into its slot; all slots come back."""
+        self.keys[layer].index_copy_(2, self.position, keys)
+        self.values[layer].index_copy_(2, self.position, values)
+        return self.keys[layer], self.values[layer]
+
+
 class Text(nn.Module):
     """The decoder and its head."""
 

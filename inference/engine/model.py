@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from inference.engine.config import MoondreamConfig
 from inference.engine.crops import Crops, Tiling, normalise, reconstruct
-from inference.engine.layers import KVCache, Region, Text, Vision
+from inference.engine.layers import KVCache, Region, SlotCache, Text, Vision
 
 HIGH_PRECISION = (
     "model.vision.patch_emb",
@@ -121,6 +121,18 @@ class MoondreamForVision(PreTrainedModel):  # type: ignore[misc]  # untyped upst
             keys = torch.arange(start + length, device=embeds.device)
             mask = keys[None, :] <= positions[:, None]
         return self.text(embeds, positions, mask, cache)[:, -1]
+
+    def step(
+        self,
+        embeds: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        position: torch.Tensor,
+    ) -> torch.Tensor:
+        """As `prefill` for one token, (B, 1, dim), over all slots of a cache: its shapes are the
+        same at every length. Slots after `position`, (1,), must hold finite numbers."""
+        seen = torch.arange(keys.shape[3], device=keys.device)[None, :] <= position
+        return self.text(embeds, position, seen, SlotCache(keys, values, position))[:, -1]
 
     def forward(
         self,

@@ -4,7 +4,7 @@ import functools
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import torch
@@ -55,6 +55,7 @@ class Moondream:
         self.sections = model.config.sections
         reference = model.vision.pos_emb
         self.device, self.dtype = reference.device, reference.dtype
+        self._compiled_step: Callable[..., torch.Tensor] | None = None
 
     @classmethod
     def from_pretrained(
@@ -63,6 +64,7 @@ class Moondream:
         quantization: Quantization | None = None,
         device: str = "auto",
         dtype: str | torch.dtype = "auto",
+        compile: Literal["auto", "on", "off"] = "off",  # noqa: A002  # torch's word
     ) -> Self:
         """Load a model folder.
 
@@ -72,6 +74,8 @@ class Moondream:
                 quantisation), by bitsandbytes while loading.
             device: "auto", "cpu", "cuda", "cuda:1" …
             dtype: of what is not quantised; "auto" is bf16 where the hardware has it.
+            compile: "auto" compiles at full precision on a GPU (bitsandbytes' layers break the
+                graph); "on" always. See `compile`.
 
         Raises:
             CheckpointError: not a model folder, or other tensors than the architecture's.
@@ -80,7 +84,22 @@ class Moondream:
         model, tokenizer = load(
             folder, quantization=quantization, device=where, dtype=choose_dtype(dtype, where)
         )
-        return cls(model, tokenizer, quantization or saved_quantization(folder))
+        made = cls(model, tokenizer, quantization or saved_quantization(folder))
+        if compile == "on" or (
+            compile == "auto" and where.type == "cuda" and made.quantization is None
+        ):
+            made.compile()
+        return made
+
+    def compile(self, backend: str = "inductor") -> None:
+        """Compile the decoding step of one answer, and the vision encoder; the first questions pay.
+
+        The step has one shape at every length (its cache takes `max_context` slots), the encoder
+        any number of tiles: neither is compiled again. Prompts and batches run as they are.
+        """
+        self._compiled_step = torch.compile(self.model.step, backend=backend, dynamic=False)
+        vision = self.model.vision
+        vision.forward = torch.compile(vision.forward, backend=backend, dynamic=True)  # type: ignore[method-assign]
 
     @functools.cached_property
     def key(self) -> str:
@@ -267,12 +286,17 @@ class Moondream:
             encoded = self.encode_image(image)
             run.encode_cached = encoded is image
             run.encode_ms = 0.0 if run.encode_cached else encoded.encode_ms
-            cache = encoded.prefix.fork(len(prompt) + room)
+            cache = encoded.prefix.fork(self._slots(len(prompt) + room, encoded.prefix.length))
             ids = prompt
         else:
             ids = [self.sections.tokenizer.bos_id, *prompt]
             regions = {at + 1: value for at, value in regions.items()}
-            cache = KVCache(text, len(ids) + room, batch=1, dtype=self.dtype, device=self.device)
+            slots = self._slots(len(ids) + room, 0)
+            cache = KVCache(text, slots, batch=1, dtype=self.dtype, device=self.device)
+        if self._compiled_step is not None:
+            # Slots not yet written weigh nothing, but nothing times not-a-number is not nothing.
+            for part in (cache.keys, cache.values):
+                part[:, :, :, cache.length :] = 0
         began = time.perf_counter()
         embeds = self.model.text.embed(torch.tensor([ids], device=self.device))
         for at, value in regions.items():
@@ -282,6 +306,10 @@ class Moondream:
         run.prompt_tokens = cache.length
         return hidden, cache, room
 
+    def _slots(self, needed: int, held: int) -> int:
+        """Room for a cache beyond what it holds: as much as is needed, or all for a compiled step."""
+        return needed if self._compiled_step is None else self.sections.text.max_context - held
+
     def _region_embedding(self, value: tuple[float, ...]) -> torch.Tensor:
         tensor = torch.tensor(value, device=self.device, dtype=self.dtype)
         region = self.model.region
@@ -289,7 +317,14 @@ class Moondream:
 
     def _step(self, embed: torch.Tensor, cache: KVCache) -> torch.Tensor:
         """Feed one embedding, (dim,) → hidden (1, dim)."""
-        return self.model.prefill(embed.view(1, 1, -1), cache)
+        embeds = embed.view(1, 1, -1)
+        if self._compiled_step is None:
+            return self.model.prefill(embeds, cache)
+        position = torch.tensor([cache.length], device=self.device)
+        hidden = self._compiled_step(embeds, cache.keys, cache.values, position)
+        cache.length += 1
+        # What a CUDA graph returns is written over by its next run.
+        return hidden.clone()
 
     @torch.inference_mode()
     def _text(

@@ -241,6 +241,8 @@ CONTENT_SECURITY_POLICY = {
 # more. 0 is torch's own choice.
 INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=max(1, (os.cpu_count() or 2) // 2))
 INFERENCE_DEVICE = env.str("INFERENCE_DEVICE", default="auto")
+# torch.compile: auto (on a GPU at full precision), on, off.
+INFERENCE_COMPILE = env.str("INFERENCE_COMPILE", default="auto")
 INFERENCE_MODEL_DIR = Path(
     env.str("INFERENCE_MODEL_DIR", default=str(BASE_DIR / "inference" / "weights" / "embedded"))
 )
