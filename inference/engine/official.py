@@ -172,9 +172,9 @@ def _unpack(
     packed: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor, shape: tuple[int, ...]
 ) -> torch.Tensor:
     """The vendor's 4-bit form: groups of 128 of the flattened weight, the high nibbles the first
-    half of the groups, the low ones the second; w = (q - zero) · scale."""
-    levels = torch.cat((packed >> 4, packed & 0x0F)).to(scale.dtype)
-    return ((levels - zero) * scale).reshape(shape).to(torch.bfloat16)
+    half of the groups, the low ones the second; w = (q - zero) · scale, each step rounded to bf16."""
+    levels = torch.cat((packed >> 4, packed & 0x0F)).to(torch.bfloat16)
+    return levels.sub_(zero).mul_(scale).reshape(shape)
 
 
 def config_for(
@@ -348,6 +348,7 @@ def _write(checkpoint: OfficialCheckpoint, names: list[str], folder: Path) -> st
         total += sum(t.nbytes for t in tensors.values())
         where |= dict.fromkeys(tensors, file)
         save_file(tensors, folder / file, metadata={"format": "pt"})
+        del tensors  # before the next part is read
         with (folder / file).open("rb") as written:
             while block := written.read(1 << 22):
                 digest.update(block)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,6 +128,27 @@ def test_parts_are_read_and_written(tiny_folder: Path, tmp_path: Path, monkeypat
         convert(source, tmp_path / "other", name="m", revision="1")
 
 
+def test_one_part_is_held_at_a_time(tiny_folder: Path, tmp_path: Path, monkeypatch) -> None:
+    source = _published(tiny_folder, tmp_path / "source", _today)
+    monkeypatch.setattr(official, "SHARD_BYTES", 40_000)
+    read = official.OfficialCheckpoint.tensor
+    given: list[weakref.ref[torch.Tensor]] = []
+    held: list[int] = []
+
+    def counted(self: official.OfficialCheckpoint, name: str) -> torch.Tensor:
+        value = read(self, name)
+        given.append(weakref.ref(value))
+        held.append(sum(t.nbytes for ref in given if (t := ref()) is not None))
+        return value
+
+    monkeypatch.setattr(official.OfficialCheckpoint, "tensor", counted)
+    convert(source, tmp_path / "model", name="m", revision="1")
+    largest = max(t.nbytes for t in load_file(source / "model.safetensors").values())
+    # Parts are counted at two bytes a number; these weights have four.
+    assert max(held) <= max(2 * official.SHARD_BYTES, largest)
+    assert not any(ref() is not None for ref in given)
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
@@ -208,6 +230,16 @@ def test_the_vendors_four_bits_are_unpacked(tiny_folder: Path, tmp_path: Path) -
     assert len(meant) > 8
     for name, value in meant.items():
         assert torch.equal(mine[name], value), name
+
+
+def test_unpacking_rounds_each_step_to_bf16() -> None:
+    random = torch.Generator().manual_seed(1)
+    q = torch.randint(0, 16, (4, 128), generator=random, dtype=torch.uint8)
+    scale, zero = torch.rand(4, 1, generator=random), 15 * torch.rand(4, 1, generator=random)
+    less = (q.float() - zero).to(torch.bfloat16)
+    expected = (less.float() * scale).to(torch.bfloat16).reshape(8, 64)
+    mine = official._unpack((q[:2] << 4) | q[2:], scale, zero, (8, 64))
+    assert torch.equal(mine, expected)
 
 
 def _shapes_of_the_release(dim: int, enc: int, enc_ff: int) -> dict[str, tuple[int, ...]]:

@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from inference.engine import CheckpointError, Moondream, Settings, UnsupportedSkill
-from inference.engine.checkpoint import Quantization, save_quantised
+from inference.engine.checkpoint import Quantization, choose_device, choose_dtype, save_quantised
 from inference.engine.decoding import choose, flush_point
 from inference.engine.moondream import pick_bin
 
@@ -200,6 +200,37 @@ def test_weights_can_be_saved_quantised(
         Moondream.from_pretrained(saved, quantization=other)
     with pytest.raises(CheckpointError, match="quantised already"):
         save_quantised(saved, tmp_path / "twice", quantization)
+
+
+@pytest.mark.parametrize(
+    ("asked", "has_gpu", "device"),
+    [
+        ("auto", True, "cuda"),
+        ("auto", False, "cpu"),
+        ("cpu", True, "cpu"),
+        ("cuda:1", True, "cuda:1"),
+    ],
+)
+def test_a_gpu_is_found_by_itself(
+    monkeypatch: pytest.MonkeyPatch, asked: str, has_gpu: bool, device: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    assert choose_device(asked) == torch.device(device)
+
+
+def test_precision_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    for has_bf16, on_gpu, on_cpu in (
+        (True, torch.bfloat16, torch.bfloat16),
+        (False, torch.float16, torch.float32),
+    ):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda has=has_bf16: has)
+        monkeypatch.setattr("inference.engine.checkpoint.cpu_has_bf16", lambda has=has_bf16: has)
+        assert choose_dtype("auto", gpu) == on_gpu
+        assert choose_dtype("auto", cpu) == on_cpu
+    assert choose_dtype("float32", gpu) == torch.float32
+    with pytest.raises(ValueError, match="Unknown dtype"):
+        choose_dtype("float17", cpu)
 
 
 def test_unknown_quantisation_is_refused(tiny_folder: Path) -> None:
