@@ -94,7 +94,11 @@ def test_a_pulled_checkpoint_says_where_it_came_from(published: Path, monkeypatc
 def test_the_report_measures_and_keeps(published: Path, monkeypatch) -> None:
     _run("add", str(published), "--revision", "2025-06-21")
     out = _run("report", "moondream2-2025-06-21-fp16", "--scenes", "0")
-    assert "tokens/s" in out
+    for figure in (
+        "weights, MB", "peak memory, MB", "load, ms", "encode, ms", "first token, ms", "tokens/s",
+        "VQA", "detect F1", "point error",
+    ):  # fmt: skip
+        assert figure in out
     assert "Measured on" in out
     (row,) = selectors.latest_measurements()
     assert row.weight_bytes > 100_000
@@ -105,6 +109,18 @@ def test_the_report_measures_and_keeps(published: Path, monkeypatch) -> None:
     monkeypatch.setattr("os.nice", lambda step: step)
     _run("report", "moondream2-2025-06-21-fp16", "--scenes", "0", "--missing")
     assert VariantMeasurement.objects.count() == 1
+
+
+def test_what_runs_elsewhere_is_not_measured_here(published: Path, settings) -> None:
+    settings.MOONDREAM_API_KEY = "key"
+    settings.INFERENCE_MODEL_DIR = published
+    services.variants_sync()
+    Variant.objects.exclude(slug__in=["moondream-cloud", "moondream-embedded-fp16"]).delete()
+    _run("report", "--scenes", "0")
+    (row,) = selectors.latest_measurements()
+    assert row.variant.slug == "moondream-embedded-fp16"
+    with pytest.raises(CommandError, match="has no weights here"):
+        _run("report", "moondream-cloud")
 
 
 def test_the_number_of_threads_is_measured(published: Path) -> None:

@@ -135,6 +135,20 @@ def test_a_busy_caller_lets_others_pass(submit, settings) -> None:
     assert selectors.queue_depth() == 6
 
 
+def test_a_variant_names_the_queue_its_jobs_wait_in(variants, image, settings) -> None:
+    variants[1].queue = "gpu"
+    variants[1].save()
+    for variant in variants[:2]:
+        services.job_submit(
+            skill="caption", variant_slug=variant.slug, image=image, params={}, caller="t"
+        )
+    client = stream.client()
+    waiting = {
+        queue: client.llen(f"{settings.REDIS_PREFIX}celery:{queue}") for queue in ("cpu", "gpu")
+    }
+    assert waiting == {"cpu": 1, "gpu": 1}
+
+
 def test_one_caller_cannot_fill_the_queue(submit, settings) -> None:
     settings.INFERENCE_MAX_WAITING_PER_CALLER = 2
     submit(owner_key="a")

@@ -102,12 +102,15 @@ class Command(BaseCommand):
 
         chosen = (
             [selectors.variant_get(slug) for slug in options["slugs"]]
-            or selectors.variants_available()
+            or [v for v in selectors.variants_available() if v.folder]
         )  # fmt: skip
+        elsewhere = [v.slug for v in chosen if not v.folder]
+        if elsewhere:
+            raise CommandError(f"{', '.join(elsewhere)} has no weights here to measure.")
         if options["missing"]:
             os.nice(15)  # the worker that answers visitors comes first
             measured = {m.variant_id for m in selectors.latest_measurements()}
-            chosen = [v for v in chosen if v.folder and v.pk not in measured]
+            chosen = [v for v in chosen if v.pk not in measured]
         rows = [
             services.variant_measure(
                 variant=variant,
