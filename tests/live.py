@@ -93,24 +93,33 @@ class LiveStack:
             raise RuntimeError(f"manage.py {args[0]} failed:\n{done.stdout}\n{done.stderr}")
         return done.stdout
 
-    def _spawn(self, name: str, *args: str) -> None:
+    def _spawn(self, name: str, *args: str, **env: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self._children[name] = subprocess.Popen(
-                [sys.executable, *args], cwd=ROOT, env=self.env, stdout=log, stderr=log,
+                [sys.executable, *args], cwd=ROOT, env=self.env | env, stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
 
-    def start_worker(self) -> None:
-        """Start the worker; it answers once its model is warm."""
+    def start_worker(self, **env: str) -> None:
+        """Start the worker, with settings of its own; it answers once its model is warm."""
         self._spawn(
             "worker", "-m", "celery", "-A", "moondream_site", "worker", "-Q", "cpu,default",
-            "-c", "1", "--prefetch-multiplier", "1", "-l", "WARNING",
+            "-c", "1", "--prefetch-multiplier", "1", "-l", "WARNING", **env,
         )  # fmt: skip
 
     def bring_back_worker(self) -> None:
         """Start the worker and wait until it answers: the next test finds it warm."""
         self.start_worker()
         self._wait_for("the worker", self._worker_answers)
+
+    def worker_processes(self) -> set[int]:
+        """Ids of the worker's child processes, in one of which the model is."""
+        parent = str(self._children["worker"].pid)
+        listed = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+        ).stdout
+        rows = (line.split() for line in listed.splitlines())
+        return {int(pid) for pid, of in rows if of == parent}
 
     def kill_worker(self, name: str = "worker") -> None:
         """SIGKILL the worker and its children, as a lost machine would."""

@@ -1,5 +1,6 @@
 """What only a running stack can show: lost workers, cancelled readers, and staying alive."""
 
+import itertools
 import json
 import time
 import urllib.request
@@ -76,6 +77,32 @@ def test_a_worker_that_is_stopped_finishes_what_it_has(live_stack: LiveStack) ->
     live_stack.bring_back_worker()
     assert events[-1]["type"] == "result"
     assert events[-1]["data"]["attempt"] == 1
+
+
+def test_a_worker_above_its_memory_limit_is_replaced(live_stack: LiveStack) -> None:
+    live_stack.end_worker()
+    # Any process that holds the model is above it. A fresh one has to load it within the job's time.
+    live_stack.start_worker(
+        INFERENCE_WORKER_MEMORY_MB="100",
+        INFERENCE_JOB_TIME_LIMIT_S="60",
+        INFERENCE_VISIBILITY_TIMEOUT_S="70",
+    )
+    try:
+        processes = []
+        for _ in range(3):
+            job = _submit(live_stack)
+            _follow(live_stack, job, until="token")
+            processes.append(live_stack.worker_processes())
+            events = _follow(live_stack, job)
+            assert [e["type"] for e in events].count("result") == 1
+            assert events[-1]["data"]["attempt"] == 1
+            assert live_stack.get(f"/v1/jobs/{job['id']}")["status"] == "succeeded"
+        for before, after in itertools.pairwise(processes):
+            assert before - after, "the one that answered is gone"
+            assert after - before, "another took its place"
+    finally:
+        live_stack.end_worker()
+        live_stack.bring_back_worker()
 
 
 def test_a_running_job_can_be_cancelled(live_stack: LiveStack) -> None:
