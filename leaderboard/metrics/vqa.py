@@ -7,19 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+from inference.engine.metrics.counts import COUNTS, read_count
+
+__all__ = [
+    "PopeScore", "anls", "normalise_answer", "pope", "pope_parse", "read_count", "vqa_accuracy",
+]  # fmt: skip
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _DIGITS_COMMA = re.compile(r"\d,\d")
 # The original writes a lookbehind with a typo, so that it has no effect, and limits the removals to
 # 32 by passing a flag as a count. Both are kept: scores must agree.
 _PERIOD = re.compile(r"\.(?!\d)")
 _MOST_PERIODS = 32
-_COUNTS = {
-    word: number
-    for number, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
-    )
-} | {"none": 0}  # fmt: skip
-_NUMBERS = {word: str(number) for word, number in _COUNTS.items() if number <= 10}
+_NUMBERS = {word: str(number) for word, number in COUNTS.items() if number <= 10}
 """The official VQA evaluation knows them to ten."""
 _ARTICLES = frozenset(("a", "an", "the"))
 _ONE_APOSTROPHE = [
@@ -213,14 +212,3 @@ def pope(said_yes: np.ndarray, is_yes: np.ndarray) -> PopeScore:
         2 * precision * recall / both if both else 0.0,
         said / count if count else 0.0,
     )
-
-
-def read_count(answer: str) -> int | None:
-    """The number an answer is, as a numeral or one of the words to twenty; None if it is none.
-
-    As in the field's evaluation nothing is picked out of a sentence: "10 cups" is no number.
-    """
-    text = answer.strip().lower()
-    if text in _COUNTS:
-        return _COUNTS[text]
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
