@@ -1,11 +1,13 @@
 from django.urls import path
 
 from playground import views
+from playground.rewards.views import builder
 
 app_name = "playground"
 urlpatterns = [
     path("", views.index, name="index"),
     path("panel/", views.panel, name="panel"),
+    path("rewards/", builder, name="rewards"),
     path("jobs/<uuid:job_id>/", views.job, name="job"),
     path("prompts/", views.prompts, name="prompts"),
     path("prompts/line/", views.prompt_line, name="prompt_line"),

@@ -25,13 +25,18 @@ class AddressThrottle(SimpleRateThrottle):
     # of its own, which would connect anew.
     cache: Any = SimpleLazyObject(_cache)
 
-    def __init__(self) -> None:
-        super().__init__(settings.ANON_RATE)
+    def __init__(self, rate: str = "", counted_as: str = "") -> None:
+        """
+        Args:
+            rate: another than `ANON_RATE`, for what costs little; counted by itself, under a name.
+        """
+        super().__init__(rate or settings.ANON_RATE)
+        self.counted_as = counted_as
 
     def get_cache_key(self, request: HttpRequest) -> str | None:
         if request.method in ("GET", "HEAD", "OPTIONS"):
             return None
-        return f"throttle:{self.get_ident(request)}"
+        return f"throttle:{self.counted_as}{self.get_ident(request)}"
 
 
 def too_many(wait_s: float | None) -> Busy:

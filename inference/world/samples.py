@@ -7,7 +7,9 @@ its model card.
 import json
 import random
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from inference.world.domains import DOMAINS
 from inference.world.render import render
@@ -109,6 +111,14 @@ def sample_bytes(slug: str) -> bytes:
         if sample.slug == slug:
             return (SAMPLE_DIR / sample.file_name).read_bytes()
     raise InvalidSample(slug)
+
+
+@cache
+def sample_answers() -> dict[str, Any]:
+    """What the model really said of each: `manage.py sample_answers` ran it and wrote the file."""
+    file = SAMPLE_DIR / "answers.json"
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"samples": {}}
+    return found
 
 
 def draw_samples() -> None:

@@ -11,6 +11,7 @@ from leaderboard.selectors.details import (
     submissions_of,
     teams_of,
 )
+from leaderboard.selectors.examples import Example, examples, public_benchmarks
 from leaderboard.selectors.exports import export_all, export_csv, export_rows
 from leaderboard.selectors.figures import Bar, Chart, mini_benchmark, reported, reported_names
 from leaderboard.selectors.items import Comparison, compare, image_url, items_page
@@ -44,10 +45,10 @@ from leaderboard.selectors.tables import (
 
 __all__ = [
     "ANSWERS", "PLACE", "Asked", "Bar", "Board", "Chart", "Compared", "Comparison", "Detail",
-    "Prompt", "PromptGroup", "PromptsAsked", "Table", "benchmark_get", "board_count", "boards",
-    "comparable", "compare", "entry_detail", "export_all", "export_csv", "export_rows",
+    "Example", "Prompt", "PromptGroup", "PromptsAsked", "Table", "benchmark_get", "board_count", "boards",
+    "comparable", "compare", "entry_detail", "examples", "export_all", "export_csv", "export_rows",
     "image_bytes", "image_url", "items_page", "log_lines", "mini_benchmark", "own_detail",
     "points", "prompt_benchmarks", "prompt_get", "prompt_menu", "prompts_page",
-    "prompts_proposed_by", "public_page", "queue_of", "reference_beside", "reference_of",
+    "prompts_proposed_by", "public_benchmarks", "public_page", "queue_of", "reference_beside", "reference_of",
     "reported", "reported_names", "split_get", "submissions_of", "table", "teams_of",
 ]  # fmt: skip

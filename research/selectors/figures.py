@@ -1,13 +1,11 @@
 """Figures of the model's own answers."""
 
-import functools
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.templatetags.static import static
 
-from inference.world.samples import SAMPLE_DIR, SAMPLES
+from inference.world.samples import SAMPLES, sample_answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +23,10 @@ class AnswerFigure:
     prompt: str = ""
 
 
-@functools.cache
-def _answers() -> dict[str, Any]:
-    """The file that `manage.py sample_answers` wrote by running the model."""
-    file = SAMPLE_DIR / "answers.json"
-    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"samples": {}}
-    return found
-
-
 def answer_figure(slug: str, skill: str) -> AnswerFigure | None:
     """The figure of a sample and a skill; None where the model was not run on it."""
     sample = next((s for s in SAMPLES if s.slug == slug), None)
-    record = _answers()["samples"].get(slug)
+    record = sample_answers()["samples"].get(slug)
     if sample is None or record is None or skill not in record["answers"]:
         return None
     given = record["answers"][skill]
@@ -50,7 +40,7 @@ def answer_figure(slug: str, skill: str) -> AnswerFigure | None:
         width=record["width"],
         height=record["height"],
         alt=sample.alt,
-        caption=f"{_answers()['model']}, computed on {_answers()['computed_on']}. The scene is drawn, and chosen.",
+        caption=f"{sample_answers()['model']}, computed on {sample_answers()['computed_on']}. The scene is drawn, and chosen.",
         question=f"{skill.capitalize()}: {given['prompt']}"
         if given["prompt"]
         else skill.capitalize(),

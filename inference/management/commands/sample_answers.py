@@ -33,7 +33,10 @@ class Command(BaseCommand):
                 }
                 for skill, prompt in prompts.items()
             }
-            samples[sample.slug] = {"width": width, "height": height, "answers": answers}
+            captions = {n: model.caption(encoded, n)["caption"] for n in ("short", "long")}
+            samples[sample.slug] = {
+                "width": width, "height": height, "answers": answers, "captions": captions,
+            }  # fmt: skip
         info = model.info
         record = {
             "model": f"{info['name']} {info['revision']}",

@@ -10,6 +10,8 @@ register = template.Library()
 
 _PATHS = {
     "arrow": '<path d="M4 10h12M11 5l5 5-5 5"/>',
+    "up": '<path d="M10 16V4M5 9l5-5 5 5"/>',
+    "down": '<path d="M10 4v12M5 11l5 5 5-5"/>',
     "play": '<path d="M6 4.5v11l9-5.5z"/>',
     "menu": '<path d="M3 6h14M3 10h14M3 14h14"/>',
     "close": '<path d="M5 5l10 10M15 5L5 15"/>',

@@ -1,0 +1,1 @@
+"""The reward builder: compose a reward, see what it gives real answers, take it away."""
