@@ -56,7 +56,7 @@ def _check(request: HttpRequest) -> None:
 def _loaded(state: str) -> Work:
     try:
         if len(state) > MAX_STATE:
-            raise ValueError("it is too long")  # noqa: TRY301  # told like any other fault of it
+            raise ValueError("it is too long")  # told like any other fault of it
         return Work.of_state(state)
     except (ValueError, RecursionError) as error:
         work = Work.start()

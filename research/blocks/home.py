@@ -68,6 +68,9 @@ class StageBlock(blocks.StructBlock):
         required=False, max_length=60, validators=[validate_anchor],
         help_text="Section of the paper: its anchor, without “sec-”.",
     )  # fmt: skip
+    preview = blocks.CharBlock(
+        required=False, max_length=40, help_text="Shown on hover and focus: “Click to configure”."
+    )
 
 
 class PipelineBlock(HeadedBlock):
@@ -87,6 +90,12 @@ class PipelineBlock(HeadedBlock):
             "title": "How it learns.",
             "stages": [{"name": "See", "claim": "Patches first.", "text": "<p>Then words.</p>"}],
         }
+
+    def get_context(self, value: Any, parent_context: Context | None = None) -> Context:
+        context: Context = super().get_context(value, parent_context=parent_context)
+        stages = value["stages"]
+        context["stages"] = list(zip(stages, selectors.stage_links(stages), strict=True))
+        return context
 
 
 class SdkBlock(IntroducedBlock):

@@ -18,9 +18,10 @@ from research.selectors.library import (
     words,
 )
 from research.selectors.reference import api_reference, register_schema
+from research.selectors.stages import StageLinks, stage_links
 
 __all__ = [
-    "AnswerFigure", "Chrome", "answer_figure", "api_reference", "chrome", "docs_neighbours",
-    "docs_tree", "latest", "notebook", "paper", "papers_of", "plain", "register_schema", "research_hub",
-    "roadmap", "search", "shelf", "words",
+    "AnswerFigure", "Chrome", "StageLinks", "answer_figure", "api_reference", "chrome",
+    "docs_neighbours", "docs_tree", "latest", "notebook", "paper", "papers_of", "plain",
+    "register_schema", "research_hub", "roadmap", "search", "shelf", "stage_links", "words",
 ]  # fmt: skip

@@ -1,7 +1,6 @@
 """Figures of the model's own answers."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.templatetags.static import static
 

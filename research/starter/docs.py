@@ -190,6 +190,40 @@ CHAPTERS: list[dict[str, Any]] = [
                 _p("<p>It goes on where it stopped, after a kill too. The scores by category are in the "
                    "<code>README.md</code> beside the weights.</p>"),
              ]},
+            {"slug": "rewards", "title": "Rewards", "lede": "What a good answer is, as a number that anybody can check.",
+             "body": [
+                _p("<p>A reward gives a completion a number. Here it is a weighted sum of terms; each term is 0 to 1, and one that measures "
+                   "something unwanted has a negative weight. The sum is divided by that of the weights' sizes, so that it lies in −1 to 1. "
+                   'The <a href="/playground/rewards/">builder</a> scores real answers with it, best first, and gives it away as JSON or Python.</p>'
+                   "<p>A term that needs a reference adds nothing where there is none of its kind. Nothing is trained by building a reward. "
+                   'A tuning step with <a href="/research/papers/grpo/#sec-grpo">GRPO</a> would compare several answers to one question by their totals.</p>'),
+                _code("", ("python", "from inference.engine.rewards import Reward\n\nreward = Reward.from_json(open(\"short-captions.json\").read())\n"
+                           "score = reward.score(\"A red circle.\", \"A red circle on white.\")\nprint(score.total, score.values)"),
+                      ("json", '{"format": "moondream-reward/1", "name": "Short captions", "normalise": "weights", "terms": [\n'
+                               '  {"type": "cider", "weight": 1.0, "parameters": {"corpus": ""}},\n'
+                               '  {"type": "brevity", "weight": 0.6, "parameters": {"wish": 10, "limit": 40}}\n]}')),
+                _p("<p>The format is strict: an unknown field, a term that is not known, a figure out of its range or a pattern that never ends is "
+                   "refused, with its path (<code>terms[1].parameters.limit</code>). Python that is imported is read, not run.</p>"
+                   "<h2>Terms</h2><h3>BLEU</h3><p>Of one sentence, with the tokens of COCO's evaluation. One sentence has few n-grams, so one is added "
+                   'to hits and n-grams from bigrams on: <a href="/research/papers/sentence-bleu/#sec-smoothing">smoothing 2 of Chen and Cherry</a>. It favours '
+                   "short answers a little; a length term makes up for it.</p>"
+                   "<h3>CIDEr-D</h3><p>A tenth of the usual figure. N-grams that are rare in a corpus weigh more, and one sentence has no corpus of its own: "
+                   "the document frequencies are those of the forty captions of the public development split of World captions, always the same. For another "
+                   "field paste captions of yours, one a line.</p>"
+                   "<h3>Exact answer</h3><p>1 if the answer is one of the references but for case, blanks around it and a last full stop.</p>"
+                   "<h3>Length</h3><p>1 within a range of words, then down to 0 in a line.</p>"
+                   "<h3>Brevity</h3><p>1 up to the wished number of words, 0 at the limit and in between in a line: never more for more words. "
+                   "Saying nothing is 0.</p>"
+                   "<h3>Valid JSON</h3><p>The whole answer is JSON, without NaN and without words around it; then the share of wanted keys.</p>"
+                   "<h3>Keywords</h3><p>The share of the words that occur, as whole words.</p>"
+                   "<h3>Pattern</h3><p>1 if a regular expression matches. It may have 200 characters and 50 ms a text; one that is still searching then is 0.</p>"
+                   "<h3>Boxes</h3><p>Pairs are made greedily by overlap, each box once. F1 of the pairs at a threshold, or their mean overlap where a box "
+                   "without a partner counts as 0. The order of boxes changes nothing.</p>"
+                   "<h3>Count</h3><p>1 for the right number, less by 1 / (tolerance + 1) for each one off. The number of boxes or points; in a text a numeral, "
+                   "or a word to twenty.</p>"
+                   "<h3>Repetition</h3><p>The share of n-grams said before. Its weight is negative.</p>"),
+                _note("<p>A model that is tuned finds what a reward forgot. Rank answers you would never want, and see that none of them comes first.</p>", "warn"),
+             ]},
         ],
     },
 ]  # fmt: skip

@@ -43,8 +43,9 @@ HOME_BODY: list[tuple[str, Any]] = [
     }),
     ("pipeline", {
         "eyebrow": "Training", "title": "How a model of five million weights learns to see.",
-        "text": "<p>The embedded model is trained in this project, in stages. Each rests on published work.</p>",
-        "stages": [],
+        "text": "<p>The embedded model is trained in this project, in stages. Each rests on published work. The last "
+                "is open: say what a good answer is, and see which real answers that would prefer.</p>",
+        "stages": [], "call_label": "Configure reward", "call_url": "/playground/rewards/",
     }),
     ("variants", {
         "eyebrow": "Variants", "title": "One set of weights, three precisions.",
@@ -88,19 +89,23 @@ STAGES: list[dict[str, Any]] = [
      "paper": "embedded-model", "anchor": "world", "notebook": "ask-caption-detect-point"},
     {"name": "See", "claim": "The encoder names what lies under each patch.",
      "text": "<p>Whitened patches, heads that look at their neighbours, and one class a patch: without that start, shapes are not learnt on a small budget.</p>",
-     "paper": "vision-transformer", "anchor": "patches", "notebook": ""},
+     "paper": "vision-transformer", "anchor": "patches", "notebook": "deploy-to-the-edge"},
     {"name": "Speak", "claim": "The whole network learns to answer.",
      "text": "<p>Nine tasks an image are packed behind one prefix: captions, questions, points and boxes in one pass.</p>",
-     "paper": "phi-1-5", "anchor": "architecture", "notebook": ""},
+     "paper": "phi-1-5", "anchor": "architecture", "notebook": "ask-caption-detect-point"},
     {"name": "Place", "claim": "Coordinates have heads of their own.",
      "text": "<p>Points and boxes are not text: Fourier features in, 1,024 bins out.</p>",
-     "paper": "fourier-features", "anchor": "mapping", "notebook": ""},
+     "paper": "fourier-features", "anchor": "mapping", "notebook": "ask-caption-detect-point"},
     {"name": "Shrink", "claim": "Eight bits, then four.",
      "text": "<p>The same weights, quantised on load or before.</p>",
      "paper": "qlora", "anchor": "nf4", "notebook": "reproduce-a-figure"},
     {"name": "Ship", "claim": "To a server, or into a page.",
      "text": "<p>Exported as two graphs that any ONNX runtime runs, a page's included.</p>",
-     "paper": "", "anchor": "", "notebook": "deploy-to-the-edge"},
+     "paper": "embedded-model", "anchor": "architecture", "notebook": "deploy-to-the-edge"},
+    {"name": "Prefer", "claim": "Say what a good answer is.",
+     "text": "<p>A reward is a weighted sum of terms that anybody can check: agreement with a reference, length, valid JSON, "
+             "overlap of boxes, the right count. The builder scores real answers with it. The embedded model was not tuned with one.</p>",
+     "paper": "grpo", "anchor": "grpo", "notebook": "", "preview": "Click to configure"},
 ]  # fmt: skip
 DOMAINS: list[dict[str, Any]] = [
     {"name": "Retail inventory", "text": "Count products, find the gaps, say which shelf.",

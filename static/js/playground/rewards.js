@@ -8,6 +8,8 @@ const live = $("live");
 const form = () => $("bench");
 const results = () => document.querySelector("[data-part=results]");
 const WAIT_MS = 350;
+const SCORES = ["results", "take"];
+const ALL = ["terms", ...SCORES, "answers"];
 
 // Steps: every bench the server has drawn, and where in them we are.
 const steps = [];
@@ -89,7 +91,7 @@ function say(now) {
 
 function schedule() {
   clearTimeout(timer);
-  timer = setTimeout(() => send(["results"]), WAIT_MS);
+  timer = setTimeout(() => send(SCORES), WAIT_MS);
 }
 
 async function send(parts, extra = {}, focus = "") {
@@ -118,11 +120,20 @@ async function send(parts, extra = {}, focus = "") {
   step(results().dataset.state);
   ready();
   say(reweigh());
-  if (focus) (document.getElementById(focus) ?? document.querySelector(focus))?.focus({ preventScroll: parts.length === 1 });
+  if (focus) (document.getElementById(focus) ?? document.querySelector(focus))?.focus({ preventScroll: !parts.includes("terms") });
+}
+
+const kept = () => [...document.querySelectorAll("[data-keep]")];
+
+function showAll(button) {
+  button.dataset.all = "yes";
+  button.removeAttribute("data-js");
+  button.hidden = true;
 }
 
 function swap(drawn, parts) {
-  const open = results().querySelector("[data-keep]")?.open;
+  const open = new Map(kept().map((one) => [one.dataset.keep, one.open]));
+  const all = $("more")?.dataset.all;
   for (const name of parts) {
     const old = document.querySelector(`[data-part="${name}"]`);
     const made = document.importNode(drawn.querySelector(`[data-part="${name}"]`), true);
@@ -132,8 +143,8 @@ function swap(drawn, parts) {
     made.scrollTop = scroll;
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
-  const take = results().querySelector("[data-keep]");
-  if (take && open) take.open = true;
+  for (const one of kept()) one.open ||= open.get(one.dataset.keep) ?? false;
+  if (all && $("more")) showAll($("more"));
   if (!parts.includes("terms")) mark(drawn);
 }
 
@@ -149,7 +160,6 @@ function mark(drawn) {
   }
 }
 
-const ALL = ["terms", "results", "answers"];
 const load = (state, focus) => send(ALL, { do: "load", state }, focus);
 
 document.addEventListener("input", (event) => {
@@ -158,7 +168,7 @@ document.addEventListener("input", (event) => {
   if (target.dataset.slider !== undefined) document.querySelector(`[data-weight="${target.dataset.slider}"]`).value = target.value;
   else if (target.dataset.weight !== undefined) document.querySelector(`[data-slider="${target.dataset.weight}"]`).value = target.value;
   if (target.dataset.slider !== undefined || target.dataset.weight !== undefined) say(reweigh());
-  if (target.id === "rb-set") send(["results", "answers"]);
+  if (target.id === "rb-set") send([...SCORES, "answers"]);
   else if (!["rb-new", "rb-import", "rb-file"].includes(target.id)) schedule();
 });
 
@@ -174,7 +184,7 @@ document.addEventListener("submit", (event) => {
     add: `t${last}-weight`, remove: "rb-terms-title", drop: "rb-own-title", import: "rb-terms-title", reset: "rb-reset", preset: button?.id, own: "rb-mine-title",
     up: `rb-up-${Math.max(0, number - 1)}`, down: `rb-down-${Math.min(last - 1, Number(number) + 1)}`,
   }[name];
-  if (action === "score") send(["results"]);
+  if (action === "score") send(SCORES);
   else send(ALL, { do: action }, focus).then(() => {
     // A button at the end of the row is off: the other one of the pair is next to it.
     if (document.activeElement === document.body && (name === "up" || name === "down")) document.querySelector(`#rb-${name === "up" ? "down" : "up"}-${name === "up" ? 0 : last - 1}`)?.focus();
@@ -196,8 +206,9 @@ document.addEventListener("click", async (event) => {
   else if (button.matches("[data-link]")) {
     await note(results().dataset.state);
     copyText(location.href, button);
-  } else if (button.matches("[data-copies]")) copyText(results().querySelector(`[data-code-${button.dataset.copies}]`).textContent, button);
+  } else if (button.matches("[data-copies]")) copyText(document.querySelector(`[data-code-${button.dataset.copies}]`).textContent, button);
   else if (button.matches("[data-ask]")) ask(button);
+  else if (button.matches("[data-more]")) showAll(button);
 });
 
 document.addEventListener("keydown", (event) => {
