@@ -207,10 +207,11 @@ def test_a_pattern_that_is_slow_on_one_text_only_is_given_up() -> None:
     started = time.monotonic()
     scores = reward.score_all([("x" * 3000 + "z", None)] * 40 + [("xx", None)])
     assert time.monotonic() - started < 2
-    assert scores[0].values == (0, 1)
-    assert scores[0].notes[0] == "no answer within 50 ms"
-    assert scores[40].values == (None, 1)
-    assert scores[40].notes[0] == "not asked: too slow"
+    assert [list(scores[n].values) for n in (0, 40)] == [[0, 1], [None, 1]]
+    assert [scores[n].notes[0] for n in (0, 40)] == [
+        "no answer within 50 ms",
+        "not asked: too slow",
+    ]
     assert reward.score("xx").values[0] == 1
 
 

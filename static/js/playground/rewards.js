@@ -116,7 +116,7 @@ async function send(parts, extra = {}, focus = "") {
     return tell(`${drawn?.querySelector("[role=alert] p")?.textContent ?? `The server answered with ${response.status}.`} ${wait ? `Try again in ${wait} s.` : ""} What you wrote is kept.`);
   }
   tell();
-  swap(drawn, parts);
+  swap(drawn, parts, focus);
   step(results().dataset.state);
   ready();
   say(reweigh());
@@ -131,13 +131,13 @@ function showAll(button) {
   button.hidden = true;
 }
 
-function swap(drawn, parts) {
+function swap(drawn, parts, focus) {
   const open = new Map(kept().map((one) => [one.dataset.keep, one.open]));
   const all = $("more")?.dataset.all;
   for (const name of parts) {
     const old = document.querySelector(`[data-part="${name}"]`);
     const made = document.importNode(drawn.querySelector(`[data-part="${name}"]`), true);
-    const focused = old.contains(document.activeElement) && document.activeElement.id;
+    const focused = !focus && old.contains(document.activeElement) && document.activeElement.id;
     const scroll = old.scrollTop;
     old.replaceWith(made);
     made.scrollTop = scroll;
