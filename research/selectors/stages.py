@@ -23,20 +23,21 @@ class StageLinks:
 def stage_links(stages: Iterable[Any]) -> list[StageLinks]:
     """Of each stage of a pipeline, in order; three queries."""
     stages = list(stages)
-    ids = {page.pk for stage in stages for page in stage["sources"] or () if page is not None}
+    ids = {page.pk for stage in stages for page in stage.get("sources") or () if page is not None}
     papers, notebooks = _live("PaperPage", ids), _live("NotebookPage", ids)
     sections = apps.get_model("research", "PaperSection").objects.filter(paper__in=papers)
     numbers = {(s.paper_id, s.anchor): s.page for s in sections}
 
     def links(stage: Any) -> StageLinks:
-        found = StageLinks([], [])
-        for page in stage["sources"] or ():
+        found, wanted = StageLinks([], []), stage.get("anchor") or ""
+        for page in stage.get("sources") or ():
             key = page.pk if page is not None else 0
             if key in papers:
-                anchor = stage["anchor"] if (key, stage["anchor"]) in numbers else ""
+                anchor = wanted if (key, wanted) in numbers else ""
                 number = numbers.get((key, anchor))
                 pdf = papers[key].pdf_link
-                found.papers.append((papers[key], anchor, f"{pdf}#page={number}" if pdf and number else pdf))  # fmt: skip
+                at = f"#page={number}" if pdf and number else ""
+                found.papers.append((papers[key], anchor, f"{pdf}{at}"))
             elif key in notebooks:
                 found.notebooks.append(notebooks[key])
         return found
