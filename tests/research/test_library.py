@@ -200,7 +200,10 @@ def test_shelf_searches_filters_and_pages(client, starter, monkeypatch) -> None:
         "QLoRA: Efficient Finetuning of Quantized LLMs",
         "LLM.int8(): 8-bit Matrix Multiplication for Transformers at Scale",
     ]
-    assert titles("?year=2014") == ["CIDEr: Consensus-based Image Description Evaluation"]
+    assert titles("?year=2014") == [
+        "CIDEr: Consensus-based Image Description Evaluation",
+        "A Systematic Comparison of Smoothing Techniques for Sentence-Level BLEU",
+    ]
     assert titles("?q=hallucination") == [
         "Evaluating Object Hallucination in Large Vision-Language Models"
     ]
