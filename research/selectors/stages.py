@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef
+from django.db.models.functions import JSONArray
+from wagtail.models import Page
 
 if TYPE_CHECKING:
     from research.models import NotebookPage, PaperPage
@@ -21,32 +25,34 @@ class StageLinks:
 
 
 def stage_links(stages: Iterable[Any]) -> list[StageLinks]:
-    """Of each stage of a pipeline, in order; three queries."""
+    """Of each stage of a pipeline, in order; one query."""
     stages = list(stages)
-    ids = {page.pk for stage in stages for page in stage.get("sources") or () if page is not None}
-    papers, notebooks = _live("PaperPage", ids), _live("NotebookPage", ids)
-    sections = apps.get_model("research", "PaperSection").objects.filter(paper__in=papers)
-    numbers = {(s.paper_id, s.anchor): s.page for s in sections}
+    ids = {page.pk for stage in stages for page in stage["sources"] or () if page is not None}
+    pages = _live(ids) if ids else {}
 
     def links(stage: Any) -> StageLinks:
-        found, wanted = StageLinks([], []), stage.get("anchor") or ""
-        for page in stage.get("sources") or ():
-            key = page.pk if page is not None else 0
-            if key in papers:
-                anchor = wanted if (key, wanted) in numbers else ""
-                number = numbers.get((key, anchor))
-                pdf = papers[key].pdf_link
-                at = f"#page={number}" if pdf and number else ""
-                found.papers.append((papers[key], anchor, f"{pdf}{at}"))
-            elif key in notebooks:
-                found.notebooks.append(notebooks[key])
+        found = StageLinks([], [])
+        for source in stage["sources"] or ():
+            page = pages.get(source.pk) if source is not None else None
+            if hasattr(page, "paperpage"):
+                numbers = dict(page.sections_known)
+                anchor = stage["anchor"] if stage["anchor"] in numbers else ""
+                number, pdf = numbers.get(anchor), page.paperpage.pdf_link
+                found.papers.append((page.paperpage, anchor, f"{pdf}#page={number}" if pdf and number else pdf))  # fmt: skip
+            elif hasattr(page, "notebookpage"):
+                found.notebooks.append(page.notebookpage)
         return found
 
     return [links(stage) for stage in stages]
 
 
-def _live(model: str, ids: set[int]) -> dict[int, Any]:
-    pages = apps.get_model("research", model).objects.live().filter(pk__in=ids)
-    return {
-        page.pk: page for page in (pages.select_related("pdf") if model == "PaperPage" else pages)
-    }
+def _live(ids: set[int]) -> dict[int, Any]:
+    """Papers, with the anchors and PDF pages of their sections, and notebooks."""
+    sections = apps.get_model("research", "PaperSection").objects.filter(paper=OuterRef("pk"))
+    pages = (
+        Page.objects.live()
+        .filter(pk__in=ids)
+        .select_related("paperpage__pdf", "notebookpage")
+        .annotate(sections_known=ArraySubquery(sections.values(pair=JSONArray("anchor", "page"))))
+    )
+    return {page.pk: page for page in pages}
