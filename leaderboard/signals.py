@@ -10,3 +10,6 @@ entries_changed = Signal()
 
 top_entry_changed = Signal()
 """Another entry leads a table. Arguments: entry."""
+
+standings_changed = Signal()
+"""A challenge's standings were made anew, and differ. Arguments: challenge."""

@@ -1,6 +1,14 @@
 """Benchmarks, what is submitted to them, and what came of it."""
 
 from leaderboard.models.benchmarks import Benchmark, BenchmarkItem, Split
+from leaderboard.models.challenges import (
+    Challenge,
+    Participation,
+    Phase,
+    Standing,
+    dates_state,
+    told,
+)
 from leaderboard.models.prompts import BenchmarkPrompt
 from leaderboard.models.reported import ReportedFigure
 from leaderboard.models.runs import Run, RunAnswer
@@ -14,6 +22,7 @@ from leaderboard.models.submissions import (
 )
 
 __all__ = [
-    "Benchmark", "BenchmarkItem", "BenchmarkPrompt", "Entry", "LogLine", "QuotaLine",
-    "ReportedFigure", "Run", "RunAnswer", "Score", "Split", "Submission", "Team",
+    "Benchmark", "BenchmarkItem", "BenchmarkPrompt", "Challenge", "Entry", "LogLine",
+    "Participation", "Phase", "QuotaLine", "ReportedFigure", "Run", "RunAnswer", "Score", "Split",
+    "Standing", "Submission", "Team", "dates_state", "told",
 ]  # fmt: skip

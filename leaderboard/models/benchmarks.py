@@ -13,7 +13,7 @@ def task_choices() -> list[tuple[str, str]]:
     return [(task.slug, task.title) for task in TASKS.values()]
 
 
-class Benchmark(models.Model):
+class Benchmark(models.Model):  # type: ignore[django-manager-missing]
     """One leaderboard: a task on a set of images."""
 
     class EntryRule(models.TextChoices):

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from leaderboard.models.benchmarks import Benchmark, Split
 
@@ -43,6 +44,10 @@ class Submission(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     split = models.ForeignKey(Split, on_delete=models.CASCADE, related_name="submissions")
+    phase = models.ForeignKey(
+        "leaderboard.Phase", null=True, blank=True, on_delete=models.PROTECT,
+        related_name="submissions", help_text="Of the challenge it was submitted to, if to one.",
+    )  # fmt: skip
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="submissions")
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL,
@@ -73,7 +78,9 @@ class Submission(models.Model):
     attempt = models.PositiveSmallIntegerField(default=0)
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(
+        default=timezone.now, editable=False, help_text="When the request reached the server."
+    )
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -137,7 +144,37 @@ class Score(models.Model):
         return np.frombuffer(self.per_item, dtype=np.float32).astype(float)
 
 
-class Entry(models.Model):
+class Ranked(models.Model):
+    """A row with a rank: what it stands for, its figures, and where paired tests leave it."""
+
+    model_name = models.CharField(max_length=80)
+    team_name = models.CharField(max_length=60, blank=True)
+    figures = models.JSONField(default=dict, help_text="Metric → {value, low, high}.")
+    score = models.FloatField(
+        null=True, help_text="Of the ranking metric, turned so that more is better."
+    )
+    rank = models.PositiveIntegerField(null=True)
+    rank_first = models.PositiveIntegerField(null=True)
+    rank_last = models.PositiveIntegerField(null=True)
+    scored_at = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.model_name
+
+    @property
+    def ranks(self) -> str:
+        """ "2", or "1–3" where paired tests leave it open."""
+        if self.rank is None:
+            return "—"
+        if self.rank_first is None or self.rank_first == self.rank_last:
+            return str(self.rank)
+        return f"{self.rank_first}–{self.rank_last}"
+
+
+class Entry(Ranked):
     """A row of a table, made anew from what it stands for: a submission that is shown, or a figure
     somebody reported. One table with the same columns, so that a page of it is one query."""
 
@@ -146,8 +183,6 @@ class Entry(models.Model):
         Submission, null=True, blank=True, on_delete=models.CASCADE, related_name="entry"
     )
     provenance = models.CharField(max_length=12)
-    model_name = models.CharField(max_length=80)
-    team_name = models.CharField(max_length=60, blank=True)
     is_ours = models.BooleanField(default=False)
     parameters = models.BigIntegerField(null=True, blank=True)
     precision = models.CharField(max_length=20, blank=True)
@@ -162,14 +197,6 @@ class Entry(models.Model):
         blank=True,
         help_text="Why its figures are of the past; empty while they hold.",
     )
-    figures = models.JSONField(default=dict, help_text="Metric → {value, low, high}.")
-    score = models.FloatField(
-        null=True, help_text="Of the ranking metric, turned so that more is better."
-    )
-    rank = models.PositiveIntegerField(null=True)
-    rank_first = models.PositiveIntegerField(null=True)
-    rank_last = models.PositiveIntegerField(null=True)
-    scored_at = models.DateTimeField()
 
     class Meta:
         ordering: ClassVar[list[Any]] = [models.F("score").desc(nulls_last=True), "scored_at", "pk"]
@@ -179,9 +206,6 @@ class Entry(models.Model):
                 name="entry_order",
             )
         ]  # fmt: skip
-
-    def __str__(self) -> str:
-        return self.model_name
 
     def get_absolute_url(self) -> str:
         return f"/leaderboards/entries/{self.submission_id}/" if self.submission_id else self.link
@@ -197,6 +221,10 @@ class QuotaLine(models.Model):
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="quota_lines")
     split = models.ForeignKey(Split, on_delete=models.CASCADE, related_name="+")
+    phase = models.ForeignKey(
+        "leaderboard.Phase", null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
+        help_text="Counted there, and not among the split's own.",
+    )  # fmt: skip
     submission = models.ForeignKey(
         Submission, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )

@@ -1,5 +1,14 @@
 """Reads: published figures, tables, submissions, items."""
 
+from leaderboard.selectors.challenges import (
+    Own,
+    Standings,
+    challenge_get,
+    challenges,
+    leaders,
+    own,
+    standings,
+)
 from leaderboard.selectors.details import (
     Detail,
     comparable,
@@ -45,10 +54,12 @@ from leaderboard.selectors.tables import (
 
 __all__ = [
     "ANSWERS", "PLACE", "Asked", "Bar", "Board", "Chart", "Compared", "Comparison", "Detail",
-    "Example", "Prompt", "PromptGroup", "PromptsAsked", "Table", "benchmark_get", "board_count", "boards",
-    "comparable", "compare", "entry_detail", "examples", "export_all", "export_csv", "export_rows",
-    "image_bytes", "image_url", "items_page", "log_lines", "mini_benchmark", "own_detail",
-    "points", "prompt_benchmarks", "prompt_get", "prompt_menu", "prompts_page",
-    "prompts_proposed_by", "public_benchmarks", "public_page", "queue_of", "reference_beside", "reference_of",
-    "reported", "reported_names", "split_get", "submissions_of", "table", "teams_of",
+    "Example", "Own", "Prompt", "PromptGroup", "PromptsAsked", "Standings", "Table",
+    "benchmark_get", "board_count", "boards", "challenge_get", "challenges", "comparable",
+    "compare", "entry_detail", "examples", "export_all", "export_csv", "export_rows",
+    "image_bytes", "image_url", "items_page", "leaders", "log_lines", "mini_benchmark", "own",
+    "own_detail", "points", "prompt_benchmarks", "prompt_get", "prompt_menu", "prompts_page",
+    "prompts_proposed_by", "public_benchmarks", "public_page", "queue_of", "reference_beside",
+    "reference_of", "reported", "reported_names", "split_get", "standings", "submissions_of",
+    "table", "teams_of",
 ]  # fmt: skip

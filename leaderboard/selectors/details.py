@@ -12,7 +12,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 
 from inference import selectors as inference
 from inference.errors import NotFound
-from leaderboard.models import Benchmark, Entry, LogLine, Score, Submission, Team
+from leaderboard.models import Benchmark, Entry, LogLine, Score, Submission, Team, told
 from leaderboard.selectors.tables import Cell
 
 
@@ -25,6 +25,8 @@ class Detail:
     earlier: list[Submission]
     public: Submission | None = None
     """The same model on the public split, where its own is hidden."""
+    is_sealed: bool = False
+    """Its phase of a challenge tells nothing before the final ranking."""
 
     @property
     def by_category(self) -> list[tuple[str, list[str]]]:
@@ -44,9 +46,13 @@ class Detail:
 
 def _detail(submission: Submission, *, is_own: bool) -> Detail:
     benchmark = submission.split.benchmark
+    phase = submission.phase
+    is_sealed = phase is not None and not phase.is_live and not phase.challenge.published_at
     order = {m.slug: (n, m) for n, m in enumerate(benchmark.metrics)}
     scores = sorted(
-        submission.scores.filter(is_current=True, metric__in=order).defer("per_item"),
+        submission.scores.filter(is_current=True, metric__in=[] if is_sealed else order).defer(
+            "per_item"
+        ),
         key=lambda s: order[s.metric][0],
     )
     pairs = [(Cell(order[s.metric][1], s.value, s.low, s.high), s) for s in scores]
@@ -55,9 +61,10 @@ def _detail(submission: Submission, *, is_own: bool) -> Detail:
         model_name=submission.model_name,
     ).exclude(pk=submission.pk)  # fmt: skip
     if is_own:
-        return Detail(submission, pairs, list(earlier.order_by("-created_at")[:10]))
-    told = list(earlier.filter(is_public=True).order_by("-created_at")[:10])
-    return Detail(submission, pairs, told, _on_public(submission))
+        mine = list(earlier.order_by("-created_at")[:10])
+        return Detail(submission, pairs, mine, is_sealed=is_sealed)
+    shown = list(earlier.filter(told(), is_public=True).order_by("-created_at")[:10])
+    return Detail(submission, pairs, shown, _on_public(submission))
 
 
 def _on_public(submission: Submission) -> Submission | None:
@@ -77,7 +84,7 @@ def _on_public(submission: Submission) -> Submission | None:
 def _public(benchmark: Benchmark) -> QuerySet[Submission]:
     """What everybody may see of the public split."""
     return Submission.objects.filter(
-        split__benchmark=benchmark, split__is_public=True, status=Submission.Status.SCORED,
+        told(), split__benchmark=benchmark, split__is_public=True, status=Submission.Status.SCORED,
         is_public=True,
     )  # fmt: skip
 
@@ -128,9 +135,9 @@ def entry_detail(submission_id: UUID) -> Detail:
         NotFound: there is none, or it is not public.
     """
     found = (
-        Submission.objects.select_related("split__benchmark", "team", "entry")
+        Submission.objects.select_related("split__benchmark", "team", "entry", "phase__challenge")
         .filter(
-            pk=submission_id, status=Submission.Status.SCORED, is_public=True,
+            told(), pk=submission_id, status=Submission.Status.SCORED, is_public=True,
             split__benchmark__is_shown=True,
         )
         .first()

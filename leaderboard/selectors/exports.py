@@ -5,7 +5,15 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from leaderboard.models import Benchmark, Entry, LogLine, ReportedFigure, Score, Submission
+from leaderboard.models import (
+    Benchmark,
+    Entry,
+    LogLine,
+    ReportedFigure,
+    Score,
+    Submission,
+    told,
+)
 from leaderboard.scoring import Metric
 
 _PLAIN = ("rank", "rank_first", "rank_last", "model", "team", "provenance", "parameters", "precision",
@@ -69,7 +77,7 @@ def export_all() -> Iterator[dict[str, Any]]:
                         "items": s.item_count, "data_hash": s.data_hash} for s in benchmark.splits.all()],
         }  # fmt: skip
         public = Submission.objects.filter(
-            split__benchmark=benchmark, status=Submission.Status.SCORED, is_public=True
+            told(), split__benchmark=benchmark, status=Submission.Status.SCORED, is_public=True
         ).select_related("team", "split")
         for s in public.order_by("created_at").iterator(500):
             yield {

@@ -39,6 +39,11 @@ class Cell:
         return self._text(self.value)
 
     @property
+    def scaled(self) -> float | None:
+        """In the metric's unit."""
+        return None if self.value is None else self.value * self.metric.scale
+
+    @property
     def interval(self) -> str:
         """ "61.2 to 67.9"; empty where there is none."""
         return f"{self._text(self.low)} to {self._text(self.high)}" if self.low is not None else ""
@@ -60,16 +65,6 @@ class Row:
 
     entry: Entry
     cells: list[Cell]
-
-    @property
-    def ranks(self) -> str:
-        """ "2", or "1–3" where paired tests leave it open."""
-        entry = self.entry
-        if entry.rank is None:
-            return "—"
-        if entry.rank_first is None or entry.rank_first == entry.rank_last:
-            return str(entry.rank)
-        return f"{entry.rank_first}–{entry.rank_last}"
 
     @property
     def size(self) -> str:

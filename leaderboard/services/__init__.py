@@ -1,6 +1,22 @@
 """Writes: benchmarks, submissions and their scores, the rows of tables, runs of our own."""
 
 from leaderboard.services.benchmarks import NewItem, benchmark_make, split_fill
+from leaderboard.services.challenges import (
+    DECISIONS,
+    challenge_announced,
+    challenge_changed,
+    challenge_freeze,
+    challenge_join,
+    challenge_leave,
+    challenge_make,
+    challenge_sample,
+    challenge_submit,
+    entry_choose,
+    final_publish,
+    participation_decide,
+    phase_for,
+    team_in,
+)
 from leaderboard.services.entries import board_stream, entries_check, entries_make
 from leaderboard.services.prompts import prompt_decide, prompt_propose, prompts_load
 from leaderboard.services.reported import reported_load
@@ -13,6 +29,7 @@ from leaderboard.services.runs import (
     runs_start,
 )
 from leaderboard.services.scoring import rescore, submission_score, submissions_rescue
+from leaderboard.services.standings import challenge_stream, standings_make
 from leaderboard.services.submitting import (
     Card,
     card_read,
@@ -34,15 +51,20 @@ from leaderboard.services.teams import (
     team_of,
     team_own,
     team_rename,
+    team_size_check,
 )
 from leaderboard.services.world import world_load
 
 __all__ = [
-    "Card", "NewItem", "benchmark_make", "board_stream", "card_read", "entries_check",
-    "entries_make", "invite_end", "job_ended", "member_remove", "our_team", "predictions_check",
+    "DECISIONS", "Card", "NewItem", "benchmark_make", "board_stream", "card_read",
+    "challenge_announced", "challenge_changed", "challenge_freeze", "challenge_join",
+    "challenge_leave", "challenge_make", "challenge_sample", "challenge_stream", "challenge_submit",
+    "entries_check", "entries_make", "entry_choose", "final_publish", "invite_end", "job_ended",
+    "member_remove", "our_team", "participation_decide", "phase_for", "predictions_check",
     "prompt_decide", "prompt_propose", "prompts_load", "quota_left", "refuse_problems",
     "reported_load", "rescore", "run_advance", "run_start", "runs_advance", "runs_start",
-    "split_fill", "submission_make", "submission_own", "submission_publish", "submission_score",
-    "submission_take", "submission_withdraw", "submissions_rescue", "team_invite", "team_invited",
-    "team_join", "team_of", "team_own", "team_rename", "world_load",
+    "split_fill", "standings_make", "submission_make", "submission_own", "submission_publish",
+    "submission_score", "submission_take", "submission_withdraw", "submissions_rescue", "team_in",
+    "team_invite", "team_invited", "team_join", "team_of", "team_own", "team_rename",
+    "team_size_check", "world_load",
 ]  # fmt: skip

@@ -1,23 +1,38 @@
 """The rows of a table, made anew whenever something they stand for changes."""
 
 import contextlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, time
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from inference import selectors as inference
 from inference import stream
 from leaderboard.metrics.statistics import rank_ranges, ranks, sums_by_unit
-from leaderboard.models import Benchmark, Entry, LogLine, ReportedFigure, Score, Submission
+from leaderboard.models import (
+    Benchmark,
+    Entry,
+    LogLine,
+    ReportedFigure,
+    Score,
+    Split,
+    Standing,
+    Submission,
+    told,
+)
 from leaderboard.signals import entries_changed, top_entry_changed
 
 TESTED = 40
 """Entries from the top between which every pair is tested: 780 tests."""
 BY_RELEASE = " by release"
 """What follows a benchmark's name where figures of one model's releases are reported."""
+
+Row = TypeVar("Row", Entry, Standing)
+Scored = tuple[Submission, dict[str, Score]]
 
 
 def board_stream(benchmark: Benchmark) -> str:
@@ -35,11 +50,11 @@ def entries_make(*, benchmark: Benchmark) -> int:
     with transaction.atomic():
         Benchmark.objects.select_for_update().get(pk=benchmark.pk)
         before = _first(benchmark)
-        shown = _shown(benchmark, scored_of(benchmark))
+        shown = chosen(benchmark, scored_of(benchmark), benchmark.entry_rule)
         revisions = inference.revisions()
         rows = [_row(benchmark, submission, scores, revisions) for submission, scores in shown]
-        rows.sort(key=lambda e: (e.score is None, -(e.score or 0.0), e.scored_at))
-        _rank(benchmark, rows, {s.pk: scores for s, scores in shown})
+        if rows:
+            rank(benchmark.splits.get(ranks=True), rows, shown)
         Entry.objects.filter(benchmark=benchmark).delete()
         Entry.objects.bulk_create([*rows, *_reported(benchmark)], batch_size=1000)
         after = rows[0] if rows else None
@@ -73,12 +88,10 @@ def entries_check() -> list[Benchmark]:
     return changed
 
 
-def standings(
-    benchmark: Benchmark, scored: list[tuple[Submission, dict[str, Score]]]
-) -> dict[Any, int]:
+def standings(benchmark: Benchmark, scored: list[Scored]) -> dict[Any, int]:
     """The rank of each submission that would be shown, by its id."""
-    shown = _shown(benchmark, scored)
-    found = ranks([_turned(benchmark, scores) for _, scores in shown])
+    shown = chosen(benchmark, scored, benchmark.entry_rule)
+    found = ranks([score_of(benchmark, scores) for _, scores in shown])
     return {s.pk: rank for (s, _), rank in zip(shown, found, strict=True)}
 
 
@@ -86,21 +99,28 @@ def _first(benchmark: Benchmark) -> Entry | None:
     return Entry.objects.filter(benchmark=benchmark, submission__isnull=False).first()
 
 
-def scored_of(benchmark: Benchmark) -> list[tuple[Submission, dict[str, Score]]]:
+def scored_of(benchmark: Benchmark) -> list[Scored]:
     """Public submissions to the split that ranks, oldest first, with their current scores."""
+    split = {"split__benchmark": benchmark, "split__ranks": True}
+    return scored(Submission.objects.filter(told(), is_public=True, **split))
+
+
+def scored(submissions: QuerySet[Submission]) -> list[Scored]:
+    """Those of some submissions that are scored, with what they scored, oldest first; two queries."""
+    found = submissions.filter(status=Submission.Status.SCORED)
     scores: dict[Any, dict[str, Score]] = {}
-    rows = Score.objects.filter(
-        submission__split__benchmark=benchmark, submission__split__ranks=True,
-        submission__status=Submission.Status.SCORED, submission__is_public=True, is_current=True,
-    ).defer("per_item")  # fmt: skip
+    rows = Score.objects.filter(submission__in=found, is_current=True).defer("per_item")
     for row in rows:
         scores.setdefault(row.submission_id, {})[row.metric] = row
-    submissions = Submission.objects.filter(pk__in=scores).select_related("team")
-    return [(s, scores[s.pk]) for s in submissions.order_by("created_at")]
+    return [
+        (s, scores[s.pk])
+        for s in found.select_related("team").order_by("created_at")
+        if s.pk in scores
+    ]
 
 
-def _turned(benchmark: Benchmark, scores: dict[str, Score]) -> float | None:
-    """The ranking figure, so that more is better."""
+def score_of(benchmark: Benchmark, scores: dict[str, Score]) -> float | None:
+    """The ranking figure, turned so that more is better."""
     metric = benchmark.ranked_by
     row = scores.get(metric.slug)
     if row is None:
@@ -108,25 +128,28 @@ def _turned(benchmark: Benchmark, scores: dict[str, Score]) -> float | None:
     return row.value if metric.higher_is_better else -row.value
 
 
-def _shown(
-    benchmark: Benchmark, scored: list[tuple[Submission, dict[str, Score]]]
-) -> list[tuple[Submission, dict[str, Score]]]:
+def figures_of(scores: dict[str, Score]) -> dict[str, dict[str, float]]:
+    """Scores as a row keeps them."""
+    return {m: {"value": s.value, "low": s.low, "high": s.high} for m, s in scores.items()}
+
+
+def chosen(benchmark: Benchmark, scored: Sequence[Scored], rule: str) -> list[Scored]:
     """By the rule: all, or one for each team and, with ours, for each variant."""
-    if benchmark.entry_rule == Benchmark.EntryRule.ALL:
-        return scored
-    chosen: dict[Any, tuple[Submission, dict[str, Score]]] = {}
+    if rule == Benchmark.EntryRule.ALL:
+        return list(scored)
+    kept: dict[Any, Scored] = {}
     for submission, scores in scored:  # oldest first
         ours = submission.team.is_ours
         key = (submission.team_id, submission.variant_slug if ours else "")
-        kept = chosen.get(key)
-        latest = ours or benchmark.entry_rule == Benchmark.EntryRule.LATEST
+        before = kept.get(key)
+        latest = ours or rule == Benchmark.EntryRule.LATEST
         if (
-            kept is None
+            before is None
             or latest
-            or _better(_turned(benchmark, scores), _turned(benchmark, kept[1]))
+            or _better(score_of(benchmark, scores), score_of(benchmark, before[1]))
         ):
-            chosen[key] = (submission, scores)
-    return list(chosen.values())
+            kept[key] = (submission, scores)
+    return list(kept.values())
 
 
 def _better(a: float | None, b: float | None) -> bool:
@@ -186,27 +209,29 @@ def _row(
         is_ours=submission.team.is_ours, parameters=submission.parameters,
         precision=submission.precision, open_weights=submission.open_weights,
         latency_ms=submission.latency_ms, hardware=submission.hardware, link=submission.link,
-        figures={m: {"value": s.value, "low": s.low, "high": s.high} for m, s in scores.items()},
-        score=_turned(benchmark, scores), scored_at=submission.created_at,
+        figures=figures_of(scores), score=score_of(benchmark, scores), scored_at=submission.created_at,
     )  # fmt: skip
 
 
-def _rank(benchmark: Benchmark, rows: list[Entry], scores: dict[Any, dict[str, Score]]) -> None:
-    """Ranks, and for the first of them the ranges that paired tests leave open."""
-    for row, rank in zip(rows, ranks([r.score for r in rows]), strict=True):
-        row.rank = rank if row.score is not None else None
-    slug = benchmark.ranked_by.slug
+def rank(split: Split, rows: list[Row], scored: Sequence[Scored]) -> None:
+    """Put rows in order, with ranks, and for the first of them the ranges that paired tests leave
+    open."""
+    rows.sort(key=lambda r: (r.score is None, -(r.score or 0.0), r.scored_at))
+    for row, place in zip(rows, ranks([r.score for r in rows]), strict=True):
+        row.rank = place if row.score is not None else None
+    metric = split.benchmark.ranked_by
     first = [r for r in rows[:TESTED] if r.score is not None]
     if len(first) < 2:
         return
-    wanted = [scores[r.submission_id][slug].pk for r in first]
+    scores: dict[Any, dict[str, Score]] = {submission.pk: of for submission, of in scored}
+    wanted = [scores[r.submission_id][metric.slug].pk for r in first]
     kept = {s.pk: s.items() for s in Score.objects.filter(pk__in=wanted)}
-    units = benchmark.splits.get(ranks=True).units()
+    units = split.units()
     arrays = [a for pk in wanted if (a := kept[pk]) is not None and len(a) == len(units)]
     if len(arrays) < len(first):
         return  # the ranking metric is no mean of items: nothing to pair
     sums = [sums_by_unit(a[:, None], units)[:, 0] for a in arrays]
-    ranges = rank_ranges(sums, higher_is_better=benchmark.ranked_by.higher_is_better)
+    ranges = rank_ranges(sums, higher_is_better=metric.higher_is_better)
     for row, found in zip(first, ranges, strict=True):
         row.rank_first, row.rank_last = found.first, found.last
 

@@ -22,6 +22,7 @@ from leaderboard.models import Benchmark, Score, Submission
 from leaderboard.scoring import Score as Scored
 from leaderboard.scoring import read_predictions, score
 from leaderboard.services.entries import entries_make, scored_of, standings
+from leaderboard.services.standings import standings_make, tables_make
 from leaderboard.services.submitting import log, quota_refund, refuse_problems, submission_queue
 from leaderboard.signals import submission_scored
 
@@ -47,7 +48,7 @@ def submission_score(*, submission_id: UUID | str) -> None:
 
 def _claim(submission_id: UUID | str) -> Submission | None:
     submission = (
-        Submission.objects.select_related("split__benchmark", "team")
+        Submission.objects.select_related("split__benchmark", "team", "phase__challenge")
         .filter(pk=submission_id)
         .first()
     )
@@ -102,7 +103,7 @@ def _settle(submission: Submission, scores: dict[str, Scored]) -> None:
             status=Submission.Status.SCORED, finished_at=timezone.now()
         )
         log(submission, "scored", actor="scorer")
-    entries_make(benchmark=submission.split.benchmark)
+    tables_make(submission)
     submission.refresh_from_db()
     _tell(submission, "result", {"status": submission.status})
     submission_scored.send(Submission, submission=submission)
@@ -216,6 +217,8 @@ def rescore(*, benchmark: Benchmark, publish: bool = False) -> Rescored:
     after = standings(benchmark, [(s, fresh.get(s.pk, scores)) for s, scores in table])
     if publish:
         entries_make(benchmark=benchmark)
+        for challenge in benchmark.challenges.all():
+            standings_make(challenge=challenge)
     moves = [
         Move(submission, before.get(submission.pk), after.get(submission.pk))
         for submission, _ in table

@@ -5,8 +5,9 @@ import hashlib
 import logging
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import IO, Any
 from uuid import UUID
 
@@ -22,9 +23,9 @@ from kombu.exceptions import OperationalError
 
 from inference import stream
 from inference.errors import Conflict, Forbidden, InvalidInput, NotFound, TooLarge
-from leaderboard.models import BenchmarkItem, LogLine, QuotaLine, Split, Submission, Team
+from leaderboard.models import BenchmarkItem, LogLine, Phase, QuotaLine, Split, Submission, Team
 from leaderboard.scoring import MAX_BYTES, Checked, read_predictions
-from leaderboard.services.entries import entries_make
+from leaderboard.services.standings import tables_make
 from leaderboard.services.teams import team_of
 
 logger = logging.getLogger(__name__)
@@ -166,28 +167,37 @@ def submission_make(
 
 def submission_take(
     *, split: Split, team: Team, user: Any, card: Card, file: IO[bytes], is_public: bool,
-    idempotency_key: str = "", **measured: Any,
+    idempotency_key: str = "", phase: Phase | None = None, received_at: datetime | None = None,
+    check: Callable[[], Any] = lambda: None, **measured: Any,
 ) -> Submission:  # fmt: skip
-    """`submission_make` in a team's name; ours may go without a user and costs no quota."""
-    if not split.benchmark.is_open and not team.is_ours:
+    """`submission_make` in a team's name; ours may go without a user and costs no quota.
+
+    Args:
+        phase: of a challenge it belongs to; its limits count then, and not the split's.
+        received_at: when the request reached the server, if that decides something.
+        check: called under the team's lock, just before it is counted; may refuse.
+    """
+    if phase is None and not split.benchmark.is_open and not team.is_ours:
         raise Forbidden("This benchmark takes no submissions now.", code="benchmark_closed")
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a binary file
-    earlier = _same(team, idempotency_key, split, digest)
+    same = (split.pk, phase.pk if phase else None, digest)
+    earlier = _same(team, idempotency_key, same)
     if earlier is not None:
         return earlier
     refuse_problems(predictions_check(split=split, file=file))
     submission = Submission(
-        split=split, team=team, created_by=user, file_sha256=digest, is_public=is_public,
-        idempotency_key=idempotency_key, **asdict(card), **measured,
+        split=split, phase=phase, team=team, created_by=user, file_sha256=digest,
+        is_public=is_public, idempotency_key=idempotency_key,
+        created_at=received_at or timezone.now(), **asdict(card), **measured,
     )  # fmt: skip
     submission.file = f"predictions/{submission.id.hex[:2]}/{submission.id}.jsonl.gz"
     try:
         with transaction.atomic():
-            quota_take(team=team, split=split, submission=submission)
+            quota_take(submission=submission, check=check)
             _keep(submission, file)
             log(submission, "submitted", actor=team.name)
     except IntegrityError:
-        earlier = _same(team, idempotency_key, split, digest)  # the twin request was quicker
+        earlier = _same(team, idempotency_key, same)  # the twin request was quicker
         if earlier is None:
             raise
         return earlier
@@ -195,11 +205,11 @@ def submission_take(
     return submission
 
 
-def _same(team: Team, key: str, split: Split, digest: str) -> Submission | None:
+def _same(team: Team, key: str, same: tuple[Any, ...]) -> Submission | None:
     if not key:
         return None
     earlier = Submission.objects.filter(team=team, idempotency_key=key).first()
-    if earlier and (earlier.split_id, earlier.file_sha256) != (split.pk, digest):
+    if earlier and (earlier.split_id, earlier.phase_id, earlier.file_sha256) != same:
         raise Conflict(
             "This Idempotency-Key was used for other predictions.", code="idempotency_conflict",
             hint="Use a new key for a new submission.",
@@ -215,41 +225,47 @@ def _keep(submission: Submission, file: IO[bytes]) -> None:
     storages["private"].save(submission.file, ContentFile(packed))
 
 
-def quota_take(*, team: Team, split: Split, submission: Submission) -> None:
+def quota_take(*, submission: Submission, check: Callable[[], Any] = lambda: None) -> None:
     """Save a submission and count it, one after the other for each team; expects a transaction.
 
     Raises:
         Forbidden: none left, with when there will be again.
     """
+    team, split, phase = submission.team, submission.split, submission.phase
     Team.objects.select_for_update().get(pk=team.pk)
-    left = quota_left(team=team, split=split)
+    check()
+    left = quota_left(team=team, split=split, phase=phase)
     if not team.is_ours and left["today"] == 0:
         raise Forbidden(
-            f"Your team has used its {split.daily_limit} submissions of today.",
+            f"Your team has used its {(phase or split).daily_limit} submissions of today.",
             code="quota_day", hint="The count starts anew at 00:00 UTC.", today=0, total=left["total"],
         )  # fmt: skip
     if not team.is_ours and left["total"] == 0:
         raise Forbidden(
-            f"Your team has used all {split.total_limit} submissions to this split.",
+            f"Your team has used all {(phase or split).total_limit} submissions to this {'phase' if phase else 'split'}.",
             code="quota_total", total=0,
         )  # fmt: skip
     submission.save(force_insert=True)
     QuotaLine.objects.create(
-        team=team, split=split, submission=submission, amount=1, reason="submitted",
+        team=team, split=split, phase=phase, submission=submission, amount=1, reason="submitted",
         day=timezone.now().date(),
     )  # fmt: skip
 
 
-def quota_left(*, team: Team | None, split: Split) -> dict[str, int | None]:
-    """Submissions a team has left today and in all; None is no limit."""
-    lines = QuotaLine.objects.filter(team=team, split=split) if team else QuotaLine.objects.none()
+def quota_left(
+    *, team: Team | None, split: Split, phase: Phase | None = None
+) -> dict[str, int | None]:
+    """Submissions a team has left today and in all, of a split or of a challenge's phase; None is
+    no limit."""
+    lines = QuotaLine.objects.filter(team=team, split=split, phase=phase) if team else QuotaLine.objects.none()  # fmt: skip
     used = lines.aggregate(n=Sum("amount"))["n"] or 0
     today = lines.filter(day=timezone.now().date()).aggregate(n=Sum("amount"))["n"] or 0
 
     def left(limit: int | None, spent: int) -> int | None:
         return None if limit is None else max(0, limit - spent)
 
-    return {"today": left(split.daily_limit, today), "total": left(split.total_limit, used)}
+    of = phase or split
+    return {"today": left(of.daily_limit, today), "total": left(of.total_limit, used)}
 
 
 def quota_refund(submission: Submission, reason: str) -> None:
@@ -258,7 +274,7 @@ def quota_refund(submission: Submission, reason: str) -> None:
     if taken is None:
         return
     QuotaLine.objects.bulk_create(
-        [QuotaLine(team=taken.team, split=taken.split, submission=submission, amount=-1,
+        [QuotaLine(team=taken.team, split=taken.split, phase=taken.phase, submission=submission, amount=-1,
                    reason=reason, day=taken.day)],
         ignore_conflicts=True,
     )  # fmt: skip
@@ -292,7 +308,7 @@ def submission_own(*, submission_id: UUID, user: Any) -> Submission:
         NotFound: there is none, or it is somebody else's.
     """
     found = (
-        Submission.objects.select_related("split__benchmark", "team")
+        Submission.objects.select_related("split__benchmark", "team", "phase__challenge")
         .filter(pk=submission_id, team__members=user)
         .first()
     )
@@ -310,7 +326,7 @@ def submission_withdraw(*, submission: Submission, actor: str) -> Submission:
     submission.save(update_fields=["status", "finished_at"])
     storages["private"].delete(submission.file)
     log(submission, "withdrawn", actor=actor)
-    entries_make(benchmark=submission.split.benchmark)
+    tables_make(submission)
     return submission
 
 
@@ -320,5 +336,5 @@ def submission_publish(*, submission: Submission, is_public: bool, actor: str) -
         submission.is_public = is_public
         submission.save(update_fields=["is_public"])
         log(submission, "made public" if is_public else "made private", actor=actor)
-        entries_make(benchmark=submission.split.benchmark)
+        tables_make(submission)
     return submission

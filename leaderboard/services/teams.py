@@ -1,6 +1,7 @@
 """Teams: who an entry belongs to. Every member may do what any other may."""
 
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -8,11 +9,12 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
 
-from inference.errors import Conflict, InvalidInput, NotFound
-from leaderboard.models import Team
+from inference.errors import Conflict, Forbidden, InvalidInput, NotFound
+from leaderboard.models import Challenge, Participation, Team
 
 MOST_MEMBERS = 20
 INVITE_FOR = timedelta(days=14)
+ACTIVE = (Participation.State.PENDING, Participation.State.ACCEPTED)
 
 
 def team_of(user: Any, name: str = "") -> Team:
@@ -104,13 +106,15 @@ def team_join(*, code: str, user: Any) -> Team:
 
     Raises:
         NotFound: the link has ended.
-        Conflict: the team is full.
+        Conflict: the team is full, or it and another of the user's are in one challenge.
+        Forbidden: it would be too large for a challenge it is in.
     """
     team = Team.objects.select_for_update().get(pk=team_invited(code).pk)
     if team.members.filter(pk=user.pk).exists():
         return team
     if team.members.count() >= MOST_MEMBERS:
         raise Conflict(f"A team has at most {MOST_MEMBERS} members.", code="team_full")
+    team_size_check(team, 1, [user])
     team.members.add(user)
     return team
 
@@ -129,3 +133,50 @@ def member_remove(*, team: Team, user_id: int) -> None:
             hint="Invite somebody first, or withdraw its entries.",
         )  # fmt: skip
     team.members.remove(user_id)
+
+
+def team_fits(challenge: Challenge, count: int) -> None:
+    """
+    Raises:
+        Forbidden: so many members are too many for the challenge.
+    """
+    if count > challenge.team_size:
+        raise Forbidden(
+            f"A team of “{challenge.title}” has at most {challenge.team_size} members.",
+            code="team_too_large", team_size=challenge.team_size,
+        )  # fmt: skip
+
+
+def in_one_team(challenge: Challenge, team: Team, members: Iterable[Any]) -> None:
+    """
+    Raises:
+        Conflict: one of the members is in the challenge with another team.
+    """
+    others = Participation.objects.filter(
+        challenge=challenge, team__members__in=list(members)
+    ).exclude(team=team)
+    if others.exclude(state=Participation.State.LEFT).exists():
+        raise Conflict(
+            f"A member of the team is in “{challenge.title}” with another team.",
+            code="challenge_member_twice",
+        )
+
+
+def team_size_check(team: Team, adding: int = 1, users: Iterable[Any] = ()) -> None:
+    """Whether a team may grow: every challenge it is in, and that is not over, has a cap. Call it in
+    the transaction that adds the members, under the team's lock.
+
+    Args:
+        users: who is added, if known: nobody may be in one challenge with two teams.
+
+    Raises:
+        Forbidden: it would be too large for one of its challenges.
+        Conflict: one of `users` is in such a challenge with another team.
+    """
+    running = Challenge.objects.filter(
+        closes_at__gt=timezone.now(), participations__team=team, participations__state__in=ACTIVE
+    )
+    count = team.members.count() + adding
+    for challenge in running:
+        team_fits(challenge, count)
+        in_one_team(challenge, team, users)

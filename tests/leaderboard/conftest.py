@@ -1,16 +1,23 @@
-"""A small benchmark, a team, and a way to submit."""
+"""A small benchmark, a challenge on it, a team, and ways to submit."""
 
 import io
 import json
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
+from django.utils import timezone
 
+from inference.errors import Forbidden
 from leaderboard import services
-from leaderboard.models import Split, Submission
+from leaderboard.models import Challenge, Participation, Phase, Split, Submission
 from leaderboard.services import Card, NewItem
 
+NOW = timezone.now
 COLOURS = ("red", "green", "blue", "yellow")
 
 
@@ -74,3 +81,90 @@ def send(split: Split, user: Any) -> Any:
         return made
 
     return submit
+
+
+@pytest.fixture
+def challenge(split: Split) -> Challenge:
+    """Open since a day, in its first phase (public); the second, hidden, begins in five days."""
+    start = NOW() - timedelta(days=1)
+    dev = split.benchmark.splits.get(name="dev")
+    return services.challenge_make(
+        slug="hues", title="Hues", summary="Name them.", benchmark=split.benchmark, opens_at=start,
+        closes_at=start + timedelta(days=10), team_size=2,
+        phases=[
+            {"name": "development", "split": dev, "starts_at": start,
+             "ends_at": start + timedelta(days=5)},
+            {"name": "final", "split": split, "starts_at": start + timedelta(days=5),
+             "ends_at": start + timedelta(days=10), "daily_limit": 2, "total_limit": 4},
+        ],
+    )  # fmt: skip
+
+
+def person(name: str) -> Any:
+    return get_user_model().objects.create_user(name, f"{name}@example.org", "pw")
+
+
+def join(challenge: Challenge, user: Any, when: datetime | None = None) -> Participation:
+    return services.challenge_join(
+        challenge=challenge, user=user, rules_accepted=True, received_at=when or NOW()
+    )
+
+
+def submit(
+    challenge: Challenge, user: Any, right: int = 3, *, when: datetime | None = None,
+    score: bool = True, name: str = "Model", **more: Any,
+) -> Submission:  # fmt: skip
+    """Submit to whatever phase it is then, and score at once."""
+    when = when or NOW()
+    phase = next((p for p in challenge.phases.all() if p.holds(when)), None)
+    total = phase.split.item_count if phase else 6
+    made = services.challenge_submit(
+        challenge=challenge, user=user, card=Card(name), file=predictions(right, total),
+        received_at=when, **more,
+    )  # fmt: skip
+    if score:
+        services.submission_score(submission_id=made.pk)
+        made.refresh_from_db()
+    return made
+
+
+def in_last_phase(challenge: Challenge) -> datetime:
+    """A moment in it, as if it were now: everything is moved into the past."""
+    shift = timedelta(days=6)
+    for phase in challenge.phases.all():
+        Phase.objects.filter(pk=phase.pk).update(
+            starts_at=phase.starts_at - shift, ends_at=phase.ends_at - shift
+        )
+    challenge.opens_at -= shift
+    challenge.closes_at -= shift
+    challenge.save()
+    return NOW()
+
+
+def over(challenge: Challenge) -> None:
+    """The end has passed."""
+    Challenge.objects.filter(pk=challenge.pk).update(closes_at=NOW() - timedelta(seconds=1))
+    challenge.refresh_from_db()
+
+
+def at_once(post: Callable[[], Any]) -> list[str]:
+    """What two requests at the same moment come to, sorted: "taken", or the code of a refusal."""
+    outcomes: list[str] = []
+    gate = threading.Barrier(2)
+
+    def one() -> None:
+        try:
+            gate.wait()
+            post()
+            outcomes.append("taken")
+        except Forbidden as error:
+            outcomes.append(error.code)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(outcomes)

@@ -1,0 +1,374 @@
+"""Challenges: joining and leaving, what may be submitted when, and what organisers decide."""
+
+import logging
+import smtplib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import IO, Any
+
+from django.contrib.auth import get_user_model
+from django.core.mail import get_connection, send_mass_mail
+from django.db import transaction
+from django.utils import timezone
+
+from inference.errors import Conflict, Forbidden, InvalidInput, NotFound
+from leaderboard.models import Benchmark, Challenge, LogLine, Participation, Phase, Submission, Team
+from leaderboard.services.entries import entries_make
+from leaderboard.services.standings import standings_make
+from leaderboard.services.submitting import Card, submission_take
+from leaderboard.services.teams import ACTIVE, in_one_team, team_fits, team_of
+
+logger = logging.getLogger(__name__)
+State = Participation.State
+MAIL_SECONDS = 10
+
+
+def challenge_join(
+    *, challenge: Challenge, user: Any, rules_accepted: bool, received_at: datetime, team: str = ""
+) -> Participation:
+    """Enter a user's team, by its name if there are several; who has joined already changes nothing
+    by it.
+
+    Raises:
+        InvalidInput: the rules were not accepted.
+        Forbidden: it is closed, or the team is too large.
+        Conflict: a member takes part in another team.
+    """
+    if not rules_accepted:
+        raise InvalidInput(
+            "Accept the rules to join.", code="rules_not_accepted", field="accept_rules"
+        )
+    if received_at >= challenge.closes_at:
+        raise Forbidden("This challenge is closed.", code="challenge_closed")
+    joining = team_in(challenge, user, team)
+    with transaction.atomic():
+        # Members before the team, everywhere: two teams with one member in common take turns.
+        members = list(get_user_model().objects.select_for_update().filter(teams=joining).order_by("pk"))  # fmt: skip
+        Team.objects.select_for_update().get(pk=joining.pk)
+        found = Participation.objects.filter(challenge=challenge, team=joining).first()
+        if found is not None and found.state != State.LEFT:
+            return found
+        team_fits(challenge, len(members))
+        in_one_team(challenge, joining, members)
+        state = State.PENDING if challenge.needs_approval else State.ACCEPTED
+        participation, _ = Participation.objects.update_or_create(
+            challenge=challenge, team=joining,
+            defaults={"state": state, "joined_by": user, "rules_accepted_at": received_at},
+        )  # fmt: skip
+        _log(challenge, "joined", joining.name, actor=joining.name, is_public=True)
+    standings_make(challenge=challenge)  # who left and comes back has its entries again
+    return participation
+
+
+def team_in(challenge: Challenge, user: Any, name: str = "") -> Team:
+    """The team a user acts for in a challenge: the named one, or the one that takes part, or the
+    first."""
+    taking = Participation.objects.filter(challenge=challenge, team__members=user)
+    found = taking.exclude(state=State.LEFT).select_related("team").first()
+    if found is not None and not name:
+        return found.team
+    return team_of(user, name)
+
+
+def challenge_leave(*, challenge: Challenge, user: Any, received_at: datetime) -> Participation:
+    """Take a team out before the end; its entries are ranked no more.
+
+    Raises:
+        Forbidden: the challenge is over, or the team is not in it.
+    """
+    if received_at >= challenge.closes_at:
+        raise Forbidden("This challenge is closed.", code="challenge_closed")
+    with transaction.atomic():
+        team = Team.objects.select_for_update().get(pk=team_in(challenge, user).pk)
+        participation = Participation.objects.filter(challenge=challenge, team=team).first()
+        if participation is None or participation.state not in ACTIVE:
+            raise _not_in(participation)
+        participation.state = State.LEFT
+        participation.save(update_fields=["state"])
+        _log(challenge, "left", team.name, actor=team.name, is_public=True)
+    standings_make(challenge=challenge)
+    return participation
+
+
+_NOT_IN = {
+    State.PENDING: ("challenge_pending", "Your team waits for the organisers' approval."),
+    State.DECLINED: ("challenge_declined", "The organisers declined your team."),
+    State.DISQUALIFIED: ("challenge_disqualified", "Your team is disqualified."),
+}
+
+
+def _not_in(participation: Participation | None) -> Forbidden:
+    """Why a team cannot take part; with the organisers' reason, which is the team's to see."""
+    state = participation.state if participation else State.LEFT
+    code, message = _NOT_IN.get(
+        State(state), ("challenge_not_joined", "Your team has not joined this challenge.")
+    )
+    return Forbidden(message, code=code, hint=participation.reason if participation else "")
+
+
+def phase_for(*, challenge: Challenge, team: Team, received_at: datetime, split: str = "") -> Phase:
+    """The phase that a team's submission counts in, judged by when the request was received.
+
+    Raises:
+        Forbidden: there is none then, or the team does not take part.
+        InvalidInput: `split` is not the phase's.
+    """
+    if received_at < challenge.opens_at:
+        raise Forbidden("This challenge is not open yet.", code="challenge_upcoming", opens_at=challenge.opens_at.isoformat())  # fmt: skip
+    if received_at >= challenge.closes_at or challenge.published_at:
+        raise Forbidden("This challenge is closed.", code="challenge_closed", closed_at=challenge.closes_at.isoformat())  # fmt: skip
+    phases = challenge.phases.select_related("split__benchmark")
+    phase = next((p for p in phases if p.holds(received_at)), None)
+    if phase is None:
+        raise Forbidden("No phase takes submissions now.", code="challenge_between_phases")
+    participation = Participation.objects.filter(challenge=challenge, team=team).first()
+    if participation is None or participation.state != State.ACCEPTED:
+        raise _not_in(participation)
+    if split and split != phase.split.name:
+        raise InvalidInput(
+            f"The phase “{phase.name}” takes predictions for {phase.split.name}.",
+            code="challenge_split", field="split",
+        )  # fmt: skip
+    return phase
+
+
+def challenge_submit(
+    *, challenge: Challenge, user: Any, card: Card, file: IO[bytes], received_at: datetime,
+    team: str = "", split: str = "", is_public: bool = True, idempotency_key: str = "",
+) -> Submission:  # fmt: skip
+    """Submit predictions to a challenge: as to its benchmark, counted in the phase of that moment. A
+    request repeated with its key is answered after the end too.
+
+    Raises:
+        InvalidInput: bad predictions, or another split than the phase's; nothing is counted.
+        Forbidden: it takes none now, or not of this team, or none are left.
+        Conflict: the key was used for other predictions.
+    """
+    of = team_in(challenge, user, team)
+
+    def phase_now() -> Phase:
+        return phase_for(challenge=challenge, team=of, received_at=received_at, split=split)
+
+    earlier = Submission.objects.filter(
+        team=of, phase__challenge=challenge, idempotency_key=idempotency_key or None
+    ).first()
+    phase = (earlier and earlier.phase) or phase_now()
+    return submission_take(
+        split=phase.split, phase=phase, team=of, user=user, card=card, file=file,
+        is_public=is_public, idempotency_key=idempotency_key, received_at=received_at,
+        check=phase_now,
+    )  # fmt: skip
+
+
+def entry_choose(*, challenge: Challenge, user: Any, submission: Submission | None) -> Participation:  # fmt: skip
+    """Let one submission of the last phase count at the end; None leaves it to the rule.
+
+    Raises:
+        Forbidden: the team does not take part, or the ranking is published.
+        NotFound: it is not a submission of this team to the last phase that can count.
+    """
+    team = team_in(challenge, user)
+    with transaction.atomic():
+        participation = (
+            Participation.objects.select_for_update().filter(challenge=challenge, team=team).first()
+        )
+        if participation is None or participation.state != State.ACCEPTED:
+            raise _not_in(participation)
+        if Challenge.objects.get(pk=challenge.pk).published_at:
+            raise Forbidden("The final ranking is published.", code="challenge_closed")
+        last = challenge.phases.last()
+        if submission is not None and (
+            submission.team_id != team.pk
+            or submission.phase_id != (last.pk if last else None)
+            or not submission.is_public
+            or submission.status in (Submission.Status.FAILED, Submission.Status.WITHDRAWN)
+        ):
+            raise NotFound(
+                "Only a submission of yours to the last phase can count, and not a private one.",
+                code="submission_not_found",
+            )
+        participation.chosen = submission
+        participation.save(update_fields=["chosen"])
+    return participation
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an organiser can do about a team."""
+
+    done: str
+    from_states: tuple[State, ...]
+    to: State
+    needs_reason: bool = False
+    is_public: bool = False
+    """Whether the public log has a line of it, without the reason."""
+
+
+DECISIONS = {
+    "accept": Decision("accepted", (State.PENDING, State.DECLINED), State.ACCEPTED),
+    "decline": Decision("declined", (State.PENDING,), State.DECLINED, needs_reason=True),
+    "disqualify": Decision(
+        "disqualified", (State.ACCEPTED,), State.DISQUALIFIED, needs_reason=True, is_public=True
+    ),
+    "reinstate": Decision("reinstated", (State.DISQUALIFIED,), State.ACCEPTED, is_public=True),
+}
+
+
+def participation_decide(
+    *, participation: Participation, decision: str, by: Any, reason: str = ""
+) -> Participation:
+    """Accept, decline, disqualify or reinstate a team: it sees the state and the reason, and is
+    told by mail. The public sees that a team was disqualified, and not why.
+
+    Raises:
+        InvalidInput: a reason is needed.
+        Conflict: not from the state it is in.
+    """
+    what = DECISIONS[decision]
+    reason = reason.strip()[:500]
+    if what.needs_reason and not reason:
+        raise InvalidInput("The team has to know why.", code="reason_required", field="reason")
+    with transaction.atomic():
+        Team.objects.select_for_update().get(pk=participation.team_id)
+        participation.refresh_from_db()
+        if participation.state not in what.from_states:
+            raise Conflict(
+                f"The team is {participation.get_state_display().lower()} now.", code="team_state"
+            )
+        participation.state, participation.reason = what.to, reason
+        participation.decided_by, participation.decided_at = by, timezone.now()
+        participation.save(update_fields=["state", "reason", "decided_by", "decided_at"])
+        challenge, team = participation.challenge, participation.team
+        if what.is_public:
+            _log(challenge, what.done, team.name, actor="organisers", is_public=True)
+        _log(
+            challenge,
+            what.done,
+            f"{team.name}: {reason}" if reason else team.name,
+            actor=str(by or "organisers"),
+        )
+        transaction.on_commit(lambda: _mail(participation, what))
+    standings_make(challenge=challenge)
+    if challenge.published_at:
+        entries_make(benchmark=challenge.benchmark)
+    return participation
+
+
+def _mail(participation: Participation, what: Decision) -> None:
+    """Tell every member with an address. What was decided stands, also when no mail can be sent:
+    the page tells it too."""
+    challenge = participation.challenge
+    text = (
+        f"Your team {participation.team.name} was {what.done} in the challenge “{challenge.title}”.\n"
+        + (f"\nReason: {participation.reason}\n" if participation.reason else "")
+        + "\nThe challenge's page shows where you stand.\n"
+    )
+    subject = f"[Moondream hub] {challenge.title}: {what.done}"
+    addresses = participation.team.members.exclude(email="").values_list("email", flat=True)
+    letters = [(subject, text, None, [address]) for address in addresses]
+    try:
+        send_mass_mail(letters, connection=get_connection(timeout=MAIL_SECONDS))
+    except (OSError, smtplib.SMTPException) as error:
+        logger.warning("A team of %s could not be told by mail: %s", challenge.slug, error)
+
+
+def challenge_freeze(*, challenge: Challenge, by: Any) -> Challenge:
+    """Let the public standings stand still from now on.
+
+    Raises:
+        Conflict: they do already, or it is not open.
+    """
+    now = timezone.now()
+    if challenge.state != "open" or challenge.is_frozen:
+        raise Conflict(
+            "Only the standings of an open challenge can be frozen, once.", code="challenge_state"
+        )
+    challenge.freeze_at = now
+    challenge.save(update_fields=["freeze_at"])
+    _log(challenge, "frozen", "The standings stand still", actor=str(by or "organisers"))
+    _log(challenge, "frozen", "The standings stand still", actor="organisers", is_public=True)
+    standings_make(challenge=challenge)
+    return challenge
+
+
+def final_publish(*, challenge: Challenge, by: Any) -> Challenge:
+    """Rank what each team lets count, on the hidden split of the last phase, and show it; the
+    entries then join the benchmark's own table. Again, it ranks anew.
+
+    Raises:
+        Conflict: it is not over, has no hidden split, or something is still being scored.
+    """
+    last = challenge.phases.select_related("split").last()
+    if timezone.now() < challenge.closes_at:
+        raise Conflict("The challenge is not over.", code="challenge_state")
+    if last is None or last.split.is_public:
+        raise Conflict("Its last phase has no hidden split.", code="challenge_state")
+    waiting = last.submissions.filter(status__in=(Submission.Status.QUEUED, Submission.Status.RUNNING))  # fmt: skip
+    if waiting.exists():
+        raise Conflict("Submissions are still being scored.", code="challenge_state")
+    challenge.published_at = timezone.now()
+    challenge.save(update_fields=["published_at"])
+    text = f"Final ranking of “{challenge.title}”"
+    _log(challenge, "final", text, actor=str(by or "organisers"))
+    _log(challenge, "final", text, actor="organisers", is_public=True)
+    standings_make(challenge=challenge)
+    entries_make(benchmark=challenge.benchmark)
+    return challenge
+
+
+def challenge_changed(*, challenge: Challenge, by: Any) -> None:
+    """An editor has changed its dates or phases."""
+    _log(challenge, "changed", f"“{challenge.title}”", actor=str(by or "organisers"))
+    standings_make(challenge=challenge)
+
+
+def challenge_announced(*, url: str, challenge: Challenge | None) -> None:
+    """The page at an address has the rules of a challenge, or of none any more."""
+    for other in Challenge.objects.filter(page_url=url).exclude(pk=challenge and challenge.pk):
+        other.page_url = ""
+        other.save(update_fields=["page_url"])
+    if challenge and challenge.page_url != url:
+        challenge.page_url = url
+        challenge.save(update_fields=["page_url"])
+
+
+@transaction.atomic
+def challenge_make(*, slug: str, phases: Iterable[dict[str, Any]], **fields: Any) -> Challenge:
+    """A challenge of that name; one that is there keeps what an editor changed."""
+    challenge, is_new = Challenge.objects.get_or_create(slug=slug, defaults=fields)
+    if is_new:
+        Phase.objects.bulk_create(Phase(challenge=challenge, **phase) for phase in phases)
+    return challenge
+
+
+def challenge_sample(
+    *, slug: str, title: str, summary: str, on: str, days: tuple[int, int]
+) -> Challenge:
+    """A sample on one of our own benchmarks, from today on: practice on its public split, then the
+    hidden one, frozen for the last two days."""
+    benchmark = Benchmark.objects.get(slug=on)
+    opens = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    turns = opens + timedelta(days=days[0])
+    closes = turns + timedelta(days=days[1])
+    public, hidden = (benchmark.splits.filter(is_public=p).first() for p in (True, False))
+    return challenge_make(
+        slug=slug, title=title, summary=summary[:300], benchmark=benchmark, opens_at=opens,
+        closes_at=closes, freeze_at=closes - timedelta(days=2), is_sample=True,
+        phases=[
+            {"name": "practice", "split": public, "starts_at": opens, "ends_at": turns,
+             "daily_limit": 50},
+            {"name": "final", "split": hidden, "starts_at": turns, "ends_at": closes,
+             "daily_limit": 5, "total_limit": 50},
+        ],
+    )  # fmt: skip
+
+
+def _log(
+    challenge: Challenge, action: str, text: str, *, actor: str, is_public: bool = False
+) -> None:
+    """A line in the benchmark's log; organisers' names and reasons are not for the public one."""
+    LogLine.objects.create(
+        benchmark_id=challenge.benchmark_id, actor=actor[:80], action=action,
+        text=f"{challenge.title}: {text}"[:300], is_public=is_public,
+    )  # fmt: skip

@@ -1,0 +1,125 @@
+"""Standings of a challenge, made anew like a table's rows and ranked by the same tests."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from inference import stream
+from leaderboard.models import Benchmark, Challenge, Participation, Phase, Standing, Submission
+from leaderboard.services.entries import (
+    Scored,
+    chosen,
+    entries_make,
+    figures_of,
+    rank,
+    score_of,
+    scored,
+)
+from leaderboard.signals import standings_changed
+
+
+def challenge_stream(challenge: Challenge) -> str:
+    """Name of the stream that tells readers of changed standings."""
+    return f"challenge-{challenge.slug}"
+
+
+def tables_make(submission: Submission) -> None:
+    """Make anew whatever shows a submission: a table, or its challenge's standings, and once that
+    has its final ranking both."""
+    challenge = submission.phase.challenge if submission.phase else None
+    if challenge:
+        standings_make(challenge=challenge)
+    if challenge is None or challenge.published_at:
+        entries_make(benchmark=submission.split.benchmark)
+
+
+def standings_make(*, challenge: Challenge) -> bool:
+    """Make a challenge's rows from its submissions.
+
+    While it is frozen what arrived later does not count, so a frozen table stays as it was but for
+    teams that leave, withdraw or are disqualified.
+
+    Returns:
+        Whether any row differs.
+    """
+    with transaction.atomic():
+        fresh = Challenge.objects.select_for_update().get(pk=challenge.pk)
+        teams = dict(
+            fresh.participations.filter(state=Participation.State.ACCEPTED).values_list(
+                "team", "chosen"
+            )
+        )
+        phases = list(fresh.phases.select_related("split__benchmark"))
+        rows = [
+            row
+            for phase in phases
+            if phase.is_live
+            for row in _rows(phase, _so_far(fresh, phase, teams), is_final=False)
+        ]
+        if fresh.published_at and phases:
+            rows += _rows(phases[-1], _finals(phases[-1], teams), is_final=True)
+        before = Standing.objects.filter(challenge=fresh)
+        if [_told(r) for r in rows] == [_told(r) for r in before.order_by("pk")]:
+            return False
+        before.delete()
+        Standing.objects.bulk_create(rows, batch_size=1000)
+    with contextlib.suppress(redis.exceptions.RedisError):
+        stream.publish(challenge_stream(fresh), "standings", {})
+    standings_changed.send(Challenge, challenge=fresh)
+    return True
+
+
+def _told(row: Standing) -> tuple[Any, ...]:
+    return (
+        row.phase_id, row.is_final, row.submission_id, row.team_name, row.model_name, row.score,
+        row.rank, row.rank_first, row.rank_last,
+    )  # fmt: skip
+
+
+def _entered(phase: Phase, teams: dict[int, Any]) -> QuerySet[Submission]:
+    return Submission.objects.filter(phase=phase, team__in=teams, is_public=True)
+
+
+def _rule(benchmark: Benchmark) -> str:
+    """One row for each team, whatever the benchmark's own table shows."""
+    latest = Benchmark.EntryRule.LATEST
+    return latest if benchmark.entry_rule == latest else Benchmark.EntryRule.BEST
+
+
+def _so_far(challenge: Challenge, phase: Phase, teams: dict[int, Any]) -> list[Scored]:
+    entered = _entered(phase, teams)
+    if challenge.freeze_at and not challenge.published_at and timezone.now() >= challenge.freeze_at:
+        entered = entered.filter(created_at__lt=challenge.freeze_at)
+    benchmark = phase.split.benchmark
+    return chosen(benchmark, scored(entered), _rule(benchmark))
+
+
+def _finals(phase: Phase, teams: dict[int, Any]) -> list[Scored]:
+    """What each team chose to count; by the benchmark's rule for those who chose nothing."""
+    everything = scored(_entered(phase, teams))
+    wanted = {pk for pk in teams.values() if pk}
+    picked = [one for one in everything if one[0].pk in wanted]
+    have = {one[0].team_id for one in picked}
+    rest = [one for one in everything if one[0].team_id not in have]
+    benchmark = phase.split.benchmark
+    return [*picked, *chosen(benchmark, rest, _rule(benchmark))]
+
+
+def _rows(phase: Phase, counted: Sequence[Scored], *, is_final: bool) -> list[Standing]:
+    benchmark = phase.split.benchmark
+    rows = [
+        Standing(
+            challenge_id=phase.challenge_id, phase=phase, is_final=is_final, submission=submission,
+            model_name=submission.model_name, team_name=submission.team.name,
+            figures=figures_of(scores), score=score_of(benchmark, scores),
+            scored_at=submission.created_at,
+        )
+        for submission, scores in counted
+    ]  # fmt: skip
+    rank(phase.split, rows, counted)
+    return rows
