@@ -14,7 +14,8 @@ from inference import sse, stream
 from inference.errors import Unsupported
 from inference.stream import Event
 from leaderboard import schemas, selectors, services, vault
-from leaderboard.models import Benchmark, Split, Submission, Team
+from leaderboard.models import Benchmark, Phase, Split, Submission, Team
+from leaderboard.received import received_at
 
 router = Router(tags=["Leaderboards"])
 ERRORS: dict[int, Any] = dict.fromkeys(
@@ -129,26 +130,34 @@ def submit(
     request: HttpRequest, slug: str, model_name: Form[str], file: UploadedFile = File(...),
     split: Form[str] = "", team: Form[str] = "", parameters: Form[str] = "", precision: Form[str] = "",
     revision: Form[str] = "", latency_ms: Form[str] = "", hardware: Form[str] = "", link: Form[str] = "", contact: Form[str] = "", note: Form[str] = "",
-    open_weights: Form[bool] = False, is_public: Form[bool] = True,  # noqa: FBT002  # form fields
+    challenge: Form[str] = "", open_weights: Form[bool] = False, is_public: Form[bool] = True,  # noqa: FBT002  # form fields
     idempotency_key: str = Header("", alias="Idempotency-Key", max_length=128),
 ) -> Any:  # fmt: skip
     """Submit predictions: JSON lines or one JSON array, plain or gzip, up to 50 MB. They are checked
-    at once, at no cost, and scored in a worker; follow `events_url`."""
-    found = selectors.split_get(selectors.benchmark_get(slug), split)
+    at once, at no cost, and scored in a worker; follow `events_url`. With `challenge` they count in
+    that challenge: its phase says for which split, and how often."""
+    benchmark = selectors.benchmark_get(slug)
+    entered = selectors.challenge_get(challenge, benchmark) if challenge else None
     card = services.card_read({
         "model_name": model_name, "parameters": parameters, "precision": precision,
         "revision": revision, "latency_ms": latency_ms, "hardware": hardware, "link": link, "contact": contact, "note": note,
         "open_weights": open_weights,
     })  # fmt: skip
-    submission = services.submission_make(
-        split=found, user=request.auth, card=card, file=_file(file), team=team,  # type: ignore[attr-defined]
-        is_public=is_public, idempotency_key=idempotency_key,
-    )  # fmt: skip
+    if entered:
+        submission = services.challenge_submit(
+            challenge=entered, user=request.auth, card=card, file=_file(file), team=team, split=split,  # type: ignore[attr-defined]
+            is_public=is_public, idempotency_key=idempotency_key, received_at=received_at(request),
+        )  # fmt: skip
+    else:
+        submission = services.submission_make(
+            split=selectors.split_get(benchmark, split), user=request.auth, card=card,  # type: ignore[attr-defined]
+            file=_file(file), team=team, is_public=is_public, idempotency_key=idempotency_key,
+        )  # fmt: skip
     return Status(202, _submission_out(submission))
 
 
-def _quota_out(team: Team, split: Split) -> dict[str, Any]:
-    left = services.quota_left(team=team, split=split)
+def _quota_out(team: Team, split: Split, phase: Phase | None = None) -> dict[str, Any]:
+    left = services.quota_left(team=team, split=split, phase=phase)
     return {"team": team.name, "split": split.name, "resets": "00:00 UTC", **left}
 
 
@@ -156,9 +165,11 @@ def _submission_out(submission: Submission) -> dict[str, Any]:
     failed = submission.status == Submission.Status.FAILED
     queue = selectors.queue_of(submission)
     detail = selectors.own_detail(submission)
+    phase = submission.phase
     return {
         "id": submission.id, "benchmark": submission.split.benchmark.slug,
-        "split": submission.split.name, "team": submission.team.name,
+        "split": submission.split.name, "phase": phase.name if phase else None,
+        "challenge": phase.challenge.slug if phase else None, "is_sealed": detail.is_sealed, "team": submission.team.name,
         "model_name": submission.model_name, "status": submission.status,
         "is_public": submission.is_public,
         "waiting_before": queue.before if queue else None,
@@ -178,7 +189,7 @@ def _submission_out(submission: Submission) -> dict[str, Any]:
         },
         "url": submission.get_absolute_url(),
         "events_url": f"/api/leaderboards/submissions/{submission.id}/events",
-        "created_at": submission.created_at.isoformat(), "quota": _quota_out(submission.team, submission.split),
+        "created_at": submission.created_at.isoformat(), "quota": _quota_out(submission.team, submission.split, phase),
     }  # fmt: skip
 
 
@@ -227,13 +238,16 @@ async def _progress(submission: Submission, after: str) -> AsyncIterator[Event |
         yield event
 
 
+def news(request: HttpRequest, name: str) -> StreamingHttpResponse:
+    """A stream's events from now on, or after the one the reader saw last."""
+    after = request.headers.get("Last-Event-ID", "")
+    return sse.response(sse.lines(stream.follow(name, stream.at(after) if after else "$")))
+
+
 @router.get("/{slug}/events", auth=None, response={**ERRORS}, operation_id="leaderboard_events")
 def board_events(request: HttpRequest, slug: str) -> Any:
     """`top` whenever another entry leads the table, as server-sent events, from now on."""
-    benchmark = selectors.benchmark_get(slug)
-    after = request.headers.get("Last-Event-ID", "")
-    news = stream.follow(services.board_stream(benchmark), stream.at(after) if after else "$")
-    return sse.response(sse.lines(news))
+    return news(request, services.board_stream(selectors.benchmark_get(slug)))
 
 
 @router.get("/{slug}/quota", response={200: schemas.QuotaOut, **ERRORS}, operation_id="leaderboard_quota")  # fmt: skip

@@ -57,3 +57,27 @@ class SubmitForm(forms.Form):
 def _choices(field: forms.Field, choices: list[tuple[str, str]]) -> None:
     assert isinstance(field, forms.ChoiceField)
     field.choices = choices
+
+
+class ChallengeSubmitForm(SubmitForm):
+    """The same to a challenge: its phase says for which split, and the team is the one in it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, splits=[], teams=[], **kwargs)
+        del self.fields["split"]
+        self.fields["is_public"].label = "Show and rank it in the standings"
+
+
+class JoinForm(forms.Form):
+    """Entering a challenge."""
+
+    team = forms.ChoiceField(required=False)
+    accept_rules = forms.BooleanField(label="We accept the rules")
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = list(user.teams.order_by("pk").values_list("name", flat=True))
+        if len(names) > 1:
+            _choices(self.fields["team"], [(name, name) for name in names])
+        else:
+            del self.fields["team"]

@@ -33,18 +33,18 @@ class Board:
     """One leaderboard of one hub."""
 
     def __init__(self, url, slug, key="", timeout=60):
-        self.root = f"{url.rstrip('/')}/api/leaderboards"
+        self.root = f"{url.rstrip('/')}/api"
         self.slug = slug
         self.key = key
         self.timeout = timeout
 
     def about(self):
         """The leaderboard: its metrics, its splits, how a line of predictions looks."""
-        return self._json("GET", f"/{self.slug}")
+        return self._json("GET", f"/leaderboards/{self.slug}")
 
     def items(self, split):
         """What a model is given; of a public split with the references."""
-        body = self._call("GET", f"/{self.slug}/splits/{split}/items")
+        body = self._call("GET", f"/leaderboards/{self.slug}/splits/{split}/items")
         return [json.loads(line) for line in body.splitlines() if line.strip()]
 
     def image(self, item):
@@ -55,7 +55,7 @@ class Board:
 
     def quota(self, split=""):
         """What your team has left."""
-        return self._json("GET", f"/{self.slug}/quota?split={split}")
+        return self._json("GET", f"/leaderboards/{self.slug}/quota?split={split}")
 
     def check(self, predictions, split=""):
         """Read predictions as scoring would; costs nothing.
@@ -65,18 +65,34 @@ class Board:
         """
         return self._send("check", predictions, {"split": split})
 
-    def submit(self, predictions, *, model_name, split="", wait=True, idempotency_key="", **card):
+    def submit(
+        self,
+        predictions,
+        *,
+        model_name,
+        split="",
+        challenge="",
+        wait=True,
+        idempotency_key="",
+        **card,
+    ):
         """Submit predictions (dicts, or the path of a file) and wait for their scores.
+
+        With `challenge` (its slug) they count in that challenge, for the split of its phase.
 
         `card`: parameters, precision, revision, latency_ms, hardware, link, contact, note,
         open_weights, is_public, and team, where you are in several.
         """
-        fields = {"split": split, "model_name": model_name}
+        fields = {"split": split, "model_name": model_name, "challenge": challenge}
         for name, value in card.items():
             fields[name] = str(value).lower() if isinstance(value, bool) else str(value)
         key = idempotency_key or str(uuid.uuid4())
         made = self._send("submissions", predictions, fields, {"Idempotency-Key": key})
         return self.wait(made["id"]) if wait else made
+
+    def standings(self, challenge, phase="", page=1):
+        """A page of a challenge's standings; the final ranking once it is published."""
+        return self._json("GET", f"/challenges/{challenge}/standings?phase={phase}&page={page}")
 
     def wait(self, submission_id, seconds=600):
         """A submission once it is scored.
@@ -101,11 +117,11 @@ class Board:
 
     def submission(self, submission_id):
         """A submission of your team."""
-        return self._json("GET", f"/submissions/{submission_id}")
+        return self._json("GET", f"/leaderboards/submissions/{submission_id}")
 
     def withdraw(self, submission_id):
         """Take a submission off the table for good."""
-        return self._json("POST", f"/submissions/{submission_id}/withdraw")
+        return self._json("POST", f"/leaderboards/submissions/{submission_id}/withdraw")
 
     def _send(self, action, predictions, fields, headers=None):
         if isinstance(predictions, (list, tuple)):
@@ -126,7 +142,9 @@ class Board:
         body = b"".join(parts) + packed + f"\r\n--{mark}--\r\n".encode()
         kind = {"Content-Type": f"multipart/form-data; boundary={mark}"}
         return json.loads(
-            self._call("POST", f"/{self.slug}/{action}", body, {**kind, **(headers or {})})
+            self._call(
+                "POST", f"/leaderboards/{self.slug}/{action}", body, {**kind, **(headers or {})}
+            )
         )
 
     def _json(self, method, path):

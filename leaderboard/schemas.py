@@ -83,6 +83,9 @@ class SubmissionOut(Schema):
     id: UUID
     benchmark: str
     split: str
+    challenge: str | None
+    phase: str | None
+    is_sealed: bool
     team: str
     model_name: str
     status: str
@@ -99,3 +102,89 @@ class SubmissionOut(Schema):
 
 class PublishIn(Schema):
     is_public: bool
+
+
+class PhaseOut(Schema):
+    name: str
+    split: str
+    starts_at: str
+    ends_at: str
+    state: str
+    feedback: str
+    daily_limit: int | None
+    total_limit: int | None
+
+
+class ChallengeOut(Schema):
+    slug: str
+    title: str
+    summary: str
+    benchmark: str
+    metric: str
+    state: str
+    opens_at: str
+    closes_at: str
+    freeze_at: str | None
+    final_published_at: str | None
+    team_size: int
+    needs_approval: bool
+    is_sample: bool
+    phases: list[PhaseOut]
+    url: str
+    rules_url: str | None
+
+
+class StandingOut(Schema):
+    rank: int | None
+    rank_first: int | None
+    rank_last: int | None
+    team: str
+    model: str
+    value: float | None
+    low: float | None
+    high: float | None
+    at: str
+
+
+class StandingsOut(Schema):
+    challenge: str
+    phase: str | None
+    is_final: bool
+    frozen_at: str | None
+    metric: str
+    unit: str
+    disqualified: list[str]
+    page: int
+    pages: int
+    rows: list[StandingOut]
+
+
+class JoinIn(Schema):
+    accept_rules: bool = False
+    team: str = ""
+
+
+class ChooseIn(Schema):
+    submission: UUID | None = None
+
+
+class OwnSubmissionOut(Schema):
+    id: UUID
+    phase: str
+    model_name: str
+    status: str
+    value: float | None
+    counts: bool
+    created_at: str
+
+
+class ParticipationOut(Schema):
+    challenge: str
+    team: str
+    state: str
+    reason: str
+    rules_accepted_at: str | None
+    phase: str | None
+    today: int | None
+    total: int | None
+    submissions: list[OwnSubmissionOut]

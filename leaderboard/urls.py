@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from leaderboard import views, views_teams
+from leaderboard import views, views_challenges, views_teams
 
 urlpatterns = [
     path("", views.index, name="leaderboards"),
@@ -13,6 +13,12 @@ urlpatterns = [
         r"^submissions/(?P<submission_id>[0-9a-f-]{36})/(?P<action>withdraw|publish|hide)/$",
         views.submission_act, name="submission_act",
     ),
+    path("challenges/<slug:slug>/", views_challenges.challenge, name="challenge"),
+    path("challenges/<slug:slug>/own/", views_challenges.own, name="challenge_own"),
+    path("challenges/<slug:slug>/join/", views_challenges.join, name="challenge_join"),
+    path("challenges/<slug:slug>/leave/", views_challenges.leave, name="challenge_leave"),
+    path("challenges/<slug:slug>/choose/", views_challenges.choose, name="challenge_choose"),
+    path("challenges/<slug:slug>/submit/", views_challenges.submit, name="challenge_submit"),
     path("<slug:slug>/", views.board, name="leaderboard"),
     path("<slug:slug>/submit/", views.submit, name="leaderboard_submit"),
     path("<slug:slug>/public/", views.public, name="leaderboard_public"),

@@ -179,7 +179,7 @@ def submission(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     context = {
         "detail": selectors.own_detail(own), "s": own, "benchmark": own.split.benchmark,
         "queue": selectors.queue_of(own),
-        "quota": services.quota_left(team=own.team, split=own.split),
+        "quota": services.quota_left(team=own.team, split=own.split, phase=own.phase),
     }  # fmt: skip
     return render(request, "leaderboard/submission.html", context)
 

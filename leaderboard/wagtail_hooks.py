@@ -1,4 +1,4 @@
-"""The editors' side: prompts that people propose."""
+"""The editors' side: prompts that people propose; challenges are in a file of their own."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from wagtail.snippets.models import register_snippet
 from wagtail.snippets.views.snippets import SnippetViewSet
 
 from inference.errors import DomainError
-from leaderboard import services
+from leaderboard import services, snippets_challenges  # noqa: F401  # registers them
 from leaderboard.models import BenchmarkPrompt
 
 

@@ -18,6 +18,7 @@ from inference.api import router as skills_router
 from inference.errors import Busy, DomainError, InvalidInput, NotFound, TooLarge, Unsupported
 from inference.world.samples import InvalidSample
 from leaderboard.api import router as leaderboards_router
+from leaderboard.api_challenges import router as challenges_router
 from pricing.auth import Account, ClientIdentity
 from pricing.throttling import AddressThrottle, too_many
 from research.selectors import register_schema
@@ -86,6 +87,7 @@ api = HubAPI(
 api.add_router("/v1", skills_router)
 api.add_router("/v1", jobs_router)
 api.add_router("/api/leaderboards", leaderboards_router, auth=[Account("submit")])
+api.add_router("/api/challenges", challenges_router, auth=[Account("submit")])
 
 
 @api.exception_handler(DomainError)

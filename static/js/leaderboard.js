@@ -1,4 +1,5 @@
-// A leaderboard's page: news when somebody else leads, charts, and the progress of a submission.
+// A leaderboard's page: news when somebody else leads, charts, the standings of a challenge, and the
+// progress of a submission.
 
 import { markTab, tabAfter } from "./tabs.js";
 
@@ -13,6 +14,20 @@ function follow(page) {
     const news = document.querySelector("[data-news]");
     news.querySelector("[data-news-text]").textContent = `${model} leads now; the table is up to date.`;
     news.hidden = false;
+  });
+  addEventListener("pagehide", () => source.close());
+}
+
+const standings = document.querySelector("[data-challenge]");
+if (standings) keep(standings);
+
+// A challenge's standings, on its own page and where another page shows the first of them.
+function keep(place) {
+  const source = new EventSource(`/api/challenges/${place.dataset.challenge}/events`);
+  source.addEventListener("standings", () => {
+    const { address } = place.dataset;
+    const shown = location.pathname === address ? address + location.search : address;
+    window.htmx?.ajax("GET", shown, { target: "#standings", swap: "innerHTML" });
   });
   addEventListener("pagehide", () => source.close());
 }
