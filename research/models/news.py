@@ -1,12 +1,10 @@
 """What happens when: release notes, the roadmap, challenges."""
 
-from datetime import datetime
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
-from django.utils import timezone
 from modelcluster.contrib.taggit import ClusterTaggableManager
 from modelcluster.fields import ParentalKey
 from taggit.models import TaggedItemBase
@@ -14,6 +12,7 @@ from wagtail.admin.panels import FieldPanel
 from wagtail.fields import RichTextField
 from wagtail.search import index
 
+from leaderboard.models import dates_state
 from research import selectors
 from research.models.base import PROSE, BasePage, ClaimPage, SampleMixin, grouped
 from research.models.library import ShelfPage
@@ -163,14 +162,19 @@ class ChallengeTag(TaggedItemBase):
 
 
 class ChallengePage(SampleMixin, BasePage):  # type: ignore[django-manager-missing]
-    """A challenge's copy: what is asked, when, by which metric, for what prize."""
+    """A challenge's copy: what is asked, for what prize, by which rules. With a challenge behind it
+    dates, metric and team size are the challenge's; what is kept of them here is for lists."""
 
     lede = models.TextField(max_length=400)
     date_field = "opens_at"
 
-    opens_at = models.DateTimeField()
-    closes_at = models.DateTimeField()
-    metric = models.CharField(max_length=80)
+    challenge = models.ForeignKey(
+        "leaderboard.Challenge", null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
+        help_text="What is joined and submitted to. Without one this is an announcement.",
+    )  # fmt: skip
+    opens_at = models.DateTimeField(blank=True)
+    closes_at = models.DateTimeField(blank=True)
+    metric = models.CharField(max_length=80, blank=True)
     prize = models.CharField(max_length=160, blank=True)
     team_size = models.PositiveSmallIntegerField(default=5)
     rules = RichTextField(features=PROSE)
@@ -179,9 +183,11 @@ class ChallengePage(SampleMixin, BasePage):  # type: ignore[django-manager-missi
     content_panels: ClassVar[list[Any]] = [
         *BasePage.content_panels,
         FieldPanel("lede"),
+        FieldPanel("challenge"),
+        grouped("prize", "is_sample", heading="For what"),
         grouped(
-            "opens_at", "closes_at", "metric", "prize", "team_size", "is_sample",
-            heading="When, and for what",
+            "opens_at", "closes_at", "metric", "team_size",
+            heading="Without a challenge: when, and how",
         ),
         FieldPanel("rules"),
         FieldPanel("tags"),
@@ -194,6 +200,9 @@ class ChallengePage(SampleMixin, BasePage):  # type: ignore[django-manager-missi
     parent_page_types: ClassVar[list[str]] = ["research.ChallengesPage"]
     subpage_types: ClassVar[list[str]] = []
     template = "research/challenge_page.html"
+    COPIED: ClassVar[tuple[str, ...]] = ("opens_at", "closes_at", "metric", "team_size")
+    leaders: ClassVar[list[Any]] = []
+    """Who leads, where `selectors` has filled it in."""
 
     @property
     def published_on(self) -> Any:
@@ -202,15 +211,37 @@ class ChallengePage(SampleMixin, BasePage):  # type: ignore[django-manager-missi
 
     @property
     def state(self) -> str:
-        """ "upcoming", "open" or "closed", now."""
-        now = timezone.now()
-        if now < self.opens_at:
-            return "upcoming"
-        return "open" if now < self.closes_at else "closed"
+        """ "upcoming", "open" or "closed", now; "final" once the challenge has its ranking."""
+        if self.challenge:
+            return str(self.challenge.state)
+        return dates_state(self.opens_at, self.closes_at)
+
+    @property
+    def is_illustration(self) -> bool:
+        """Whether it, or its challenge, is a sample."""
+        return self.is_sample or bool(self.challenge and self.challenge.is_sample)
+
+    def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(request, *args, **kwargs)
+        context["when"] = self.challenge or self
+        return context
+
+    def save(self, *args: Any, **kwargs: Any) -> Any:
+        if self.challenge:
+            for name in self.COPIED:
+                setattr(self, name, getattr(self.challenge, name))
+        return super().save(*args, **kwargs)
 
     def clean(self) -> None:
         super().clean()
-        # A missing date is the form's own error; there is nothing to compare then.
-        dates: tuple[datetime | None, datetime | None] = (self.opens_at, self.closes_at)
-        if None not in dates and self.closes_at <= self.opens_at:
+        if self.challenge:
+            return
+        missing = {
+            name: "Choose a challenge, or give it here."
+            for name in ("opens_at", "closes_at", "metric")
+            if not getattr(self, name)
+        }
+        if missing:
+            raise ValidationError(missing)
+        if self.closes_at <= self.opens_at:
             raise ValidationError({"closes_at": "It must close after it opens."})

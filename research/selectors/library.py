@@ -1,6 +1,6 @@
 """Reads of what editors publish: shelves, the hub, the roadmap, counts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -92,8 +92,11 @@ def shelf(model: Any, page: "ShelfPage", asked: Mapping[str, str]) -> Shelf:
     if query:
         ids = [hit.pk for hit in everything.search(query, operator="and")[:200]]
         found = found.filter(pk__in=ids)
+    found = _with_challenge(found)
     pages = Paginator(_with_details(found.order_by(f"-{date_field}", "title")), PAGE_SIZE)
-    return Shelf(pages.get_page(asked.get("page")), pages.count, query, tag, year, tags, years)
+    shown = pages.get_page(asked.get("page"))
+    shown.object_list = _with_leaders(shown.object_list)
+    return Shelf(shown, pages.count, query, tag, year, tags, years)
 
 
 _COUNTED = {"papers": "PaperPage", "notebooks": "NotebookPage", "datasets": "DatasetPage"}
@@ -182,11 +185,27 @@ def _with_details(items: QuerySet[Any]) -> QuerySet[Any]:
     return items
 
 
+def _with_challenge(items: QuerySet[Any]) -> QuerySet[Any]:
+    """Pages of challenges with what they stand for, which says their state."""
+    return items.select_related("challenge") if hasattr(items.model, "challenge") else items
+
+
+def _with_leaders(items: Iterable[Any]) -> list[Any]:
+    """Challenges with who leads each, in one query; other items as they are."""
+    pages = list(items)
+    ids = {page.pk: page.challenge_id for page in pages if getattr(page, "challenge_id", None)}
+    found = leaderboard.leaders(ids.values()) if ids else {}
+    for page in pages:
+        if page.pk in ids:
+            page.leaders = found.get(ids[page.pk], [])
+    return pages
+
+
 def latest(model: str, count: int, *, details: bool = False) -> list[Any]:
     """The newest published items of a model; with `details`, with what their cards show."""
     of = _model(model)
-    found: QuerySet[Any] = of.objects.live().order_by(f"-{of.date_field}", "title")
-    return list((_with_details(found) if details else found)[:count])
+    found = _with_challenge(of.objects.live().order_by(f"-{of.date_field}", "title"))
+    return _with_leaders((_with_details(found) if details else found)[:count])
 
 
 def research_hub() -> dict[str, Any]:

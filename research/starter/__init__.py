@@ -61,7 +61,7 @@ SHELVES: list[tuple[type[BasePage], dict[str, str]]] = [
     (DatasetsPage, {"slug": "datasets", "title": "Datasets", "headline": "What is measured on what.",
                     "lede": "Our own drawn scenes to download, and the public sets with their licences."}),
     (ChallengesPage, {"slug": "challenges", "title": "Challenges", "headline": "A question, a metric, a date.",
-                      "lede": "Challenges open with the leaderboards. Until then one sample shows what an announcement holds."}),
+                      "lede": "Each stands on a leaderboard: join with your team, submit predictions, and see where you stand; a hidden split ranks in the end."}),
     (ReleasesPage, {"slug": "releases", "title": "Release notes", "headline": "What changed, in which revision.",
                     "lede": "Releases of the model as its makers report them, and of this site."}),
     (RoadmapPage, {"slug": "roadmap", "title": "Roadmap", "headline": "Research, alpha, production.",
@@ -157,6 +157,8 @@ def starter_load(*, base_url: str, dev_scenes: int = 120) -> list[str]:
     papers = _papers(load, shelves["papers"])
     notebooks = _notebooks(load, shelves["notebooks"])
     _datasets(load, shelves["datasets"], dev_scenes)
+    leaderboard.reported_load()
+    leaderboard.world_load(dev=min(10, dev_scenes), test=min(25, 2 * dev_scenes))
     _news(load, shelves, papers)
     _docs(load, DocsPage.objects.child_of(home).first())
     _legal(load, home)
@@ -164,9 +166,7 @@ def starter_load(*, base_url: str, dev_scenes: int = 120) -> list[str]:
         home.refresh_from_db()  # its count of children was read before it had any
         home.body = _home_body(papers, notebooks)
         home.save()
-    leaderboard.reported_load()
     leaderboard.prompts_load()
-    leaderboard.world_load(dev=min(10, dev_scenes), test=min(25, 2 * dev_scenes))
     _paper_boards(load, papers)
     load.publish()
     _navigation(Site.objects.get(is_default_site=True))
@@ -347,8 +347,28 @@ def _news(load: _Loader, shelves: dict[str, Any], papers: dict[str, PaperPage]) 
         fields = _without(entry, "slug")
         load.child(shelves["roadmap"], RoadmapItemPage, entry["slug"], accent="purple", **fields)
     for entry in news.CHALLENGES:
-        fields = _without(entry, "slug", "tags")
-        load.child(shelves["challenges"], ChallengePage, entry["slug"], accent="purple", **fields)
+        _challenge(load, shelves["challenges"], entry)
+
+
+def _challenge(load: _Loader, shelf: Page, entry: dict[str, Any]) -> None:
+    """A challenge and its page. One that an earlier version made without a challenge, and nobody
+    has touched, gets one."""
+    found = ChallengePage.objects.child_of(shelf).filter(slug=entry["slug"]).first()
+    if found is not None and (found.challenge or _touched(found)):
+        return
+    fields = _without(entry, "slug", "tags", "on", "days")
+    challenge = leaderboard.challenge_sample(
+        slug=entry["slug"], title=entry["title"], summary=entry["lede"], on=entry["on"],
+        days=entry["days"],
+    )  # fmt: skip
+    page = load.child(shelf, ChallengePage, entry["slug"], accent="purple", challenge=challenge, **fields)  # fmt: skip
+    if load.is_new(page):
+        page.tags.set(entry["tags"])
+        page.save()
+        return
+    for name, value in {**fields, "challenge": challenge}.items():
+        setattr(page, name, value)
+    page.save_revision().publish()
 
 
 def _docs(load: _Loader, root: Any) -> None:
@@ -415,9 +435,10 @@ def _navigation(of: Site) -> None:
 
 def _editors() -> None:
     """Wagtail brings the groups Editors and Moderators and a workflow of approval; ours may edit
-    the navigation and decide on prompts too."""
+    the navigation, decide on prompts and make challenges too."""
     theirs = ("change_navigation", "add_benchmarkprompt", "change_benchmarkprompt",
-              "delete_benchmarkprompt", "view_benchmarkprompt")  # fmt: skip
+              "delete_benchmarkprompt", "view_benchmarkprompt", "add_challenge",
+              "change_challenge", "view_challenge")  # fmt: skip
     permissions = Permission.objects.filter(codename__in=theirs)
     for group in Group.objects.filter(name__in=("Editors", "Moderators")):
         group.permissions.add(*permissions)

@@ -123,6 +123,16 @@ CHAPTERS: list[dict[str, Any]] = [
                    "<li>What fails on our side gives the quota back.</li>"
                    "<li>The same scorer runs at home: <code>python -m leaderboard.scoring vqa dev.jsonl mine.jsonl</code>.</li>"
                    "<li>Every figure carries a signature: metric, version, tokeniser, data, seed.</li></ul>"),
+                _p("<h2>Challenges</h2><p>A <a href=\"/research/challenges/\">challenge</a> is a leaderboard with dates. Join with your "
+                   "team on its page and accept the rules, then submit as above with <code>challenge</code>; the phase of the moment "
+                   "says for which split, and how often:</p>"),
+                _code("", ("python", 'board = hub.Board("http://localhost:8000", "world-counting", key="mdh_…")\n'
+                                     'board.submit(predictions, model_name="My model", challenge="count-the-shelf")\n'
+                                     'print(board.standings("count-the-shelf")["rows"])')),
+                _p("<ul><li>A deadline is judged by when your request reached the server.</li>"
+                   "<li>Frozen standings show what arrived before the freeze; your team still sees its own scores.</li>"
+                   "<li>In the end the hidden split ranks what your team let count: its best submission of the last phase, or the one you chose.</li>"
+                   "<li>If the organisers decline or disqualify a team, it sees why on the challenge's page; others do not.</li></ul>"),
              ]},
             {"slug": "prompts", "title": "Prompts that work", "lede": "Short phrases, one question, the words of the image.",
              "body": [

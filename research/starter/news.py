@@ -4,7 +4,7 @@ Figures are those of their sources (`source_url`); nothing here is invented. Wha
 is marked a sample.
 """
 
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 RELEASES: list[dict[str, Any]] = [
@@ -92,10 +92,13 @@ DATASETS: list[dict[str, Any]] = [
 CHALLENGES: list[dict[str, Any]] = [
     {
         "slug": "count-the-shelf", "title": "Count the shelf", "is_sample": True, "tags": ["counting"],
-        "opens_at": datetime(2027, 1, 11, 9, tzinfo=UTC), "closes_at": datetime(2027, 2, 8, 21, tzinfo=UTC),
-        "metric": "Counting accuracy", "prize": "", "team_size": 5,
-        "lede": "How few parameters does it take to count what stands on a drawn shelf? An example of a challenge: entering opens with the leaderboards.",
-        "rules": "<ul><li>Predictions on the hidden split are scored on the server.</li><li>Any model, any training data but the hidden split.</li>"
-                 "<li>Ties are ranked as ties.</li></ul>",
+        "on": "world-counting", "days": (7, 21), "prize": "",
+        "lede": "How few parameters does it take to count what stands on a drawn shelf, on a plate, in a phantom? A sample of a challenge: it works, and there is nothing to win.",
+        "rules": "<ul><li>Join with your team; a person is in one team.</li>"
+                 "<li>Any model, any training data but the hidden split.</li>"
+                 "<li>The first phase is for practice on the public split. In the second predictions for the hidden split are scored here; two days before the end the standings freeze.</li>"
+                 "<li>In the end each team's best submission of the second phase is ranked, or the one it chose.</li>"
+                 "<li>What the tests cannot tell apart shares a range of ranks.</li></ul>",
     },
 ]  # fmt: skip
+"""`days` are those of the two phases, from the day of installation."""
