@@ -1,7 +1,9 @@
 """A browser on a running stack that fails on any console error."""
 
+import importlib.util
 import os
 import re
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -114,3 +116,37 @@ def run(page: "Page") -> Callable[[], str]:
         return page.inner_text("[data-output]")
 
     return press
+
+
+def hub() -> types.ModuleType:
+    """The client module, as a notebook would import it."""
+    from leaderboard.views import HUB_CLIENT
+
+    spec = importlib.util.spec_from_file_location("moondream_hub", HUB_CLIENT)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def signed_in(page: "Page") -> "Page":
+    """A new account each time, signed in."""
+    name = re.sub(r"\W", "", str(id(page)))
+    page.goto("/account/signup/")
+    page.get_by_label("Email").fill(f"r{name}@example.org")
+    page.get_by_label("Password", exact=True).fill("orange tractor 9")
+    page.get_by_label("Password (again)").fill("orange tractor 9")
+    page.get_by_role("button", name="Sign Up").click()
+    page.wait_for_url("**/account/")
+    return page
+
+
+def key_of(page: "Page") -> str:
+    page.goto("/account/keys/")
+    page.get_by_label("Name").fill("notebook")
+    page.get_by_role("button", name="Make a key").click()
+    text = page.locator("[data-code] code").inner_text()
+    assert text.startswith("mdh_")
+    return text

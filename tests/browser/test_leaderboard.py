@@ -1,28 +1,14 @@
 """From an account to a leading entry: web pages, a key, the client module, the table that follows."""
 
-import importlib.util
-import re
-import types
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from leaderboard.views import HUB_CLIENT
-from tests.browser.conftest import axe, picture, quiet, shoot
+from tests.browser.conftest import axe, hub, key_of, picture, quiet, shoot
 from tests.live import LiveStack
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
-
-
-def hub() -> types.ModuleType:
-    """The client module, as a notebook would import it."""
-    spec = importlib.util.spec_from_file_location("moondream_hub", HUB_CLIENT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def answers(items: list[dict[str, Any]], right: int) -> list[dict[str, Any]]:
@@ -31,28 +17,6 @@ def answers(items: list[dict[str, Any]], right: int) -> list[dict[str, Any]]:
         {"id": i["id"], "answer": i["reference"]["answer"] if n < right and "reference" in i else "yes"}
         for n, i in enumerate(items)
     ]  # fmt: skip
-
-
-@pytest.fixture
-def signed_in(page: Page) -> Page:
-    """A new account each time, signed in."""
-    name = re.sub(r"\W", "", str(id(page)))
-    page.goto("/account/signup/")
-    page.get_by_label("Email").fill(f"r{name}@example.org")
-    page.get_by_label("Password", exact=True).fill("orange tractor 9")
-    page.get_by_label("Password (again)").fill("orange tractor 9")
-    page.get_by_role("button", name="Sign Up").click()
-    page.wait_for_url("**/account/")
-    return page
-
-
-def key_of(page: Page) -> str:
-    page.goto("/account/keys/")
-    page.get_by_label("Name").fill("notebook")
-    page.get_by_role("button", name="Make a key").click()
-    text = page.locator("[data-code] code").inner_text()
-    assert text.startswith("mdh_")
-    return text
 
 
 def test_from_sign_up_to_a_leading_entry(

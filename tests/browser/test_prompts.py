@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import axe, quiet, shoot
-from tests.browser.test_leaderboard import signed_in  # noqa: F401  # a fixture
 from tests.live import LiveStack
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
@@ -148,7 +147,7 @@ def test_without_javascript(live_stack: LiveStack, chromium) -> None:
     context.close()
 
 
-def test_the_list_and_the_form(signed_in: Page) -> None:  # noqa: F811
+def test_the_list_and_the_form(signed_in: Page) -> None:
     page = signed_in
     for path in ("/playground/prompts/", "/playground/prompts/propose/"):
         for width in (320, 390, 1440):
