@@ -169,7 +169,8 @@ class Upstream:
             known = {f.name for f in fields(kind)}
             values = {k: v for k, v in getattr(mine.model.config, name).items() if k in known}
             parts[name] = kind(**values)
-        self.model.Tokenizer = SimpleNamespace(from_pretrained=lambda _name: mine.tokenizer)
+        mine_only = SimpleNamespace(from_pretrained=lambda _name: mine.tokenizer)
+        self.model.Tokenizer = mine_only  # type: ignore[attr-defined]  # theirs is the hub's
         model = self.model.MoondreamModel(self.config.MoondreamConfig(**parts), dtype=dtype)
         self.weights.load_weights_into_model(str(folder / "model.safetensors"), model)
         theirs = dict(model.named_parameters())

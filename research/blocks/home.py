@@ -46,11 +46,7 @@ class TeaserBlock(IntroducedBlock):
 
     def get_context(self, value: Any, parent_context: Context | None = None) -> Context:
         context: Context = super().get_context(value, parent_context=parent_context)
-        context["hub"] = {
-            "papers": selectors.latest("PaperPage", 3),
-            "notebooks": selectors.latest("NotebookPage", 3),
-            "challenges": selectors.latest("ChallengePage", 2),
-        }
+        context["hub"] = selectors.teaser()
         return context
 
 

@@ -15,6 +15,7 @@ from research.selectors.library import (
     roadmap,
     search,
     shelf,
+    teaser,
     words,
 )
 from research.selectors.reference import api_reference, register_schema
@@ -23,5 +24,6 @@ from research.selectors.stages import StageLinks, stage_links
 __all__ = [
     "AnswerFigure", "Chrome", "StageLinks", "answer_figure", "api_reference", "chrome",
     "docs_neighbours", "docs_tree", "latest", "notebook", "paper", "papers_of", "plain",
-    "register_schema", "research_hub", "roadmap", "search", "shelf", "stage_links", "words",
+    "register_schema", "research_hub", "roadmap", "search", "shelf", "stage_links", "teaser",
+    "words",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from django.apps import apps
 from django.core.paginator import Page as PaginatorPage
 from django.core.paginator import Paginator
-from django.db.models import Count, QuerySet, Subquery, Value
+from django.db.models import Count, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, ExtractYear
 from django.utils.html import strip_tags
 from django.utils.text import Truncator
@@ -203,9 +203,37 @@ def _with_leaders(items: Iterable[Any]) -> list[Any]:
 
 def latest(model: str, count: int, *, details: bool = False) -> list[Any]:
     """The newest published items of a model; with `details`, with what their cards show."""
-    of = _model(model)
-    found = _with_challenge(of.objects.live().order_by(f"-{of.date_field}", "title"))
+    found = _with_challenge(_newest(model))
     return _with_leaders((_with_details(found) if details else found)[:count])
+
+
+def teaser(papers: int = 3, notebooks: int = 3, challenges: int = 2) -> dict[str, list[Any]]:
+    """The newest of three shelves for the front page, challenges with who leads them; two queries."""
+    wanted = {"PaperPage": papers, "NotebookPage": notebooks, "ChallengePage": challenges}
+    newest = Q()
+    for name, count in wanted.items():
+        newest |= Q(pk__in=_newest(name).values("pk")[:count])
+    joined = ("paperpage", "notebookpage", "challengepage__challenge")
+    pages = list(Page.objects.filter(newest).select_related(*joined))
+
+    def of(name: str) -> list[Any]:
+        found = [getattr(p, name.lower()) for p in pages if hasattr(p, name.lower())]
+        day = _model(name).date_field
+        return sorted(
+            sorted(found, key=lambda p: p.title), key=lambda p: getattr(p, day), reverse=True
+        )
+
+    return {
+        "papers": of("PaperPage"),
+        "notebooks": of("NotebookPage"),
+        "challenges": _with_leaders(of("ChallengePage")),
+    }
+
+
+def _newest(model: str) -> QuerySet[Any]:
+    of = _model(model)
+    found: QuerySet[Any] = of.objects.live().order_by(f"-{of.date_field}", "title")
+    return found
 
 
 def research_hub() -> dict[str, Any]:

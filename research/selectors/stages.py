@@ -33,7 +33,7 @@ def stage_links(stages: Iterable[Any]) -> list[StageLinks]:
     def links(stage: Any) -> StageLinks:
         found = StageLinks([], [])
         for source in stage["sources"] or ():
-            page = pages.get(source.pk) if source is not None else None
+            page: Any = pages.get(source.pk) if source is not None else None
             if hasattr(page, "paperpage"):
                 numbers = dict(page.sections_known)
                 anchor = stage["anchor"] if stage["anchor"] in numbers else ""
