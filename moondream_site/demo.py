@@ -160,15 +160,15 @@ class Demo:
         )  # fmt: skip
         self._start(
             "worker", *celery, "worker", "-Q", "cpu,default", "-c", "1",
-            "--prefetch-multiplier", "1", "-l", "INFO",
+            "--prefetch-multiplier", "1", "-l", "INFO", REMAP_SIGTERM="SIGQUIT",
         )  # fmt: skip
         self._start("beat", *celery, "beat", "-l", "INFO", "--pidfile=")
 
-    def _start(self, name: str, *args: str) -> None:
+    def _start(self, name: str, *args: str, **env: str) -> None:
         log: IO[bytes] = (self.logs / f"{name}.log").open("ab")
         with log:
             child = subprocess.Popen(  # noqa: S603
-                [sys.executable, *args], cwd=ROOT, env=self.env, stdout=log, stderr=log,
+                [sys.executable, *args], cwd=ROOT, env=self.env | env, stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL,
                 # Ctrl-C reaches this process alone, which stops the others in order.
                 start_new_session=True,

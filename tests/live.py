@@ -104,12 +104,13 @@ class LiveStack:
         """Start the worker, with settings of its own; it answers once its model is warm."""
         self._spawn(
             "worker", "-m", "celery", "-A", "moondream_site", "worker", "-Q", "cpu,default",
-            "-c", "1", "--prefetch-multiplier", "1", "-l", "WARNING", **env,
+            "-c", "1", "--prefetch-multiplier", "1", "-l", "WARNING",
+            REMAP_SIGTERM="SIGQUIT", **env,
         )  # fmt: skip
 
-    def bring_back_worker(self) -> None:
+    def bring_back_worker(self, **env: str) -> None:
         """Start the worker and wait until it answers: the next test finds it warm."""
-        self.start_worker()
+        self.start_worker(**env)
         self._wait_for("the worker", self._worker_answers)
 
     def worker_processes(self) -> set[int]:

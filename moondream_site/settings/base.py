@@ -288,6 +288,9 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
+# A worker that is asked to stop finishes what it can in this time and hands the rest back, so that
+# another goes on with it at once. Workers start with REMAP_SIGTERM=SIGQUIT for it.
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("INFERENCE_SHUTDOWN_S", default=8.0)
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = INFERENCE_WORKER_MEMORY_MB * 1024

@@ -79,6 +79,22 @@ def test_a_worker_that_is_stopped_finishes_what_it_has(live_stack: LiveStack) ->
     assert events[-1]["data"]["attempt"] == 1
 
 
+def test_a_worker_without_time_hands_back_what_it_has(live_stack: LiveStack) -> None:
+    """Whatever was running when the time was up is answered by the next worker, and all of it once."""
+    live_stack.end_worker()
+    live_stack.bring_back_worker(INFERENCE_SHUTDOWN_S="0.05", INFERENCE_BATCH="1")
+    jobs = [_submit(live_stack) for _ in range(12)]
+    _follow(live_stack, jobs[2], until="token")
+    live_stack.end_worker()
+    told = [live_stack.get(f"/v1/jobs/{job['id']}")["status"] for job in jobs]
+    assert "succeeded" not in told[6:], "it stopped in the middle"
+    live_stack.bring_back_worker()
+    for job in jobs:
+        events = _follow(live_stack, job)
+        assert [e["type"] for e in events].count("result") == 1
+        assert _tokens(events) == events[-1]["data"]["result"]["caption"], "nothing was said twice"
+
+
 def test_a_worker_above_its_memory_limit_is_replaced(live_stack: LiveStack) -> None:
     live_stack.end_worker()
     # Any process that holds the model is above it. A fresh one has to load it within the job's time.
