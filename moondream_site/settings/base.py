@@ -291,6 +291,9 @@ CELERY_TASK_ACKS_LATE = True
 # A worker that is asked to stop finishes what it can in this time and hands the rest back, so that
 # another goes on with it at once. Workers start with REMAP_SIGTERM=SIGQUIT for it.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("INFERENCE_SHUTDOWN_S", default=8.0)
+# A child loads its model before it says that it is up. With Celery's four seconds, one that took the
+# place of a recycled one was killed before it could, again and again.
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = env.float("INFERENCE_START_S", default=300.0)
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = INFERENCE_WORKER_MEMORY_MB * 1024

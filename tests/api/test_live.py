@@ -105,7 +105,7 @@ def test_a_worker_above_its_memory_limit_is_replaced(live_stack: LiveStack) -> N
     )
     try:
         processes = []
-        for _ in range(3):
+        for _ in range(2):
             job = _submit(live_stack)
             _follow(live_stack, job, until="token")
             processes.append(live_stack.worker_processes())
