@@ -23,7 +23,12 @@ HUB_CLIENT = Path(__file__).parent / "moondream_hub.py"
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """All leaderboards, and figures others report."""
-    context = {"boards": selectors.boards(), "charts": selectors.reported()}
+    charts = selectors.reported()
+    context = {
+        "boards": selectors.boards(),
+        "charts": selectors.side_by_side(charts),
+        "releases": selectors.by_release(charts),
+    }
     return render(request, "leaderboard/index.html", context)
 
 

@@ -22,7 +22,15 @@ from leaderboard.selectors.details import (
 )
 from leaderboard.selectors.examples import Example, examples, public_benchmarks
 from leaderboard.selectors.exports import export_all, export_csv, export_rows
-from leaderboard.selectors.figures import Bar, Chart, mini_benchmark, reported, reported_names
+from leaderboard.selectors.figures import (
+    Bar,
+    Chart,
+    by_release,
+    mini_benchmark,
+    reported,
+    reported_names,
+    side_by_side,
+)
 from leaderboard.selectors.items import Comparison, compare, image_url, items_page
 from leaderboard.selectors.prompts import (
     ANSWERS,
@@ -55,11 +63,11 @@ from leaderboard.selectors.tables import (
 __all__ = [
     "ANSWERS", "PLACE", "Asked", "Bar", "Board", "Chart", "Compared", "Comparison", "Detail",
     "Example", "Own", "Prompt", "PromptGroup", "PromptsAsked", "Standings", "Table",
-    "benchmark_get", "board_count", "boards", "challenge_get", "challenges", "comparable",
+    "benchmark_get", "board_count", "boards", "by_release", "challenge_get", "challenges", "comparable",
     "compare", "entry_detail", "examples", "export_all", "export_csv", "export_rows",
     "image_bytes", "image_url", "items_page", "leaders", "log_lines", "mini_benchmark", "own",
     "own_detail", "points", "prompt_benchmarks", "prompt_get", "prompt_menu", "prompts_page",
     "prompts_proposed_by", "public_benchmarks", "public_page", "queue_of", "reference_beside",
-    "reference_of", "reported", "reported_names", "split_get", "standings", "submissions_of",
+    "reference_of", "reported", "reported_names", "side_by_side", "split_get", "standings", "submissions_of",
     "table", "teams_of",
 ]  # fmt: skip

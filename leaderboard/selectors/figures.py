@@ -38,9 +38,46 @@ class Chart:
 
 
 def mini_benchmark() -> list[Chart]:
-    """Charts of the front page: published figures with their sources, then what the leaderboards
-    hold now; two queries."""
-    return [*reported(), *scored()]
+    """Charts of the front page: published figures of several makers' models with their sources, then
+    what the leaderboards hold now; two queries."""
+    return [*side_by_side(reported())[:MOST_REPORTED], *scored()][:MOST_CHARTS]
+
+
+MOST_REPORTED = 4
+MOST_CHARTS = 12
+"""What the styles of the chooser know to show."""
+
+
+def side_by_side(charts: Sequence[Chart]) -> list[Chart]:
+    """Those with models of several makers."""
+    return [c for c in charts if not all(bar.is_ours for bar in c.bars)]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One benchmark's row: what each release of Moondream is said to reach, None where nothing is."""
+
+    chart: Chart
+    cells: list[Bar | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Releases:
+    """What Moondream's makers report, release by release."""
+
+    models: list[str]
+    rows: list[Release]
+
+
+def by_release(charts: Sequence[Chart]) -> Releases:
+    """The rest: charts of Moondream alone, as one table."""
+    own = [c for c in charts if all(bar.is_ours for bar in c.bars)]
+    models = sorted({bar.model for chart in own for bar in chart.bars})
+    rows = []
+    for chart in sorted(own, key=lambda c: c.benchmark):
+        known = {bar.model: bar for bar in chart.bars}
+        rows.append(Release(chart, [known.get(model) for model in models]))
+    return Releases(models, rows)
 
 
 def reported_names() -> list[str]:

@@ -58,14 +58,31 @@ def test_reported_figures_stand_in_the_table_unranked(client, send, split) -> No
 
 
 def test_published_figures_are_loaded_once_with_their_sources(db) -> None:
-    made = services.reported_load()
+    services.reported_load()
     assert services.reported_load() == 0
-    assert ReportedFigure.objects.count() == made > 50
+    assert ReportedFigure.objects.count() > 50
     pope = ReportedFigure.objects.filter(benchmark__startswith="POPE")
     assert {f.value for f in pope.filter(model="moondream2 2025-01-09")} == {92.4, 90.3, 87.2}
     assert all(
         f.source_url.startswith("https://") and f.source for f in ReportedFigure.objects.all()
     )
+
+
+def test_releases_are_a_table_and_charts_have_several_makers(client, db) -> None:
+    services.reported_load()
+    releases = selectors.by_release(selectors.reported())
+    row = next(r for r in releases.rows if r.chart.benchmark == "DocVQA by release")
+    told = dict(zip(releases.models, row.cells, strict=True))
+    assert told["moondream2 2025-04-14"]
+    assert told["moondream2 2025-04-14"].text == "79.3"
+    assert told["moondream3 preview"] is None
+    charts = selectors.mini_benchmark()
+    assert {"DocVQA", "TextVQA", "MMMU"} <= {c.benchmark for c in charts}
+    assert len(charts) <= 12  # the chooser's styles know no more
+    assert all(len({b.is_ours for b in c.bars}) == 2 for c in charts if c.provenance == "reported")
+    page = client.get("/leaderboards/").content.decode()
+    assert "release by release" in page
+    assert ">79.3<" in page
 
 
 @pytest.fixture
