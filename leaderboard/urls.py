@@ -1,4 +1,5 @@
 from django.urls import path, re_path
+from django.views.generic import RedirectView
 
 from leaderboard import views, views_challenges, views_teams
 
@@ -13,6 +14,7 @@ urlpatterns = [
         r"^submissions/(?P<submission_id>[0-9a-f-]{36})/(?P<action>withdraw|publish|hide)/$",
         views.submission_act, name="submission_act",
     ),
+    path("challenges/", RedirectView.as_view(url="/research/challenges/"), name="challenges"),
     path("challenges/<slug:slug>/", views_challenges.challenge, name="challenge"),
     path("challenges/<slug:slug>/own/", views_challenges.own, name="challenge_own"),
     path("challenges/<slug:slug>/join/", views_challenges.join, name="challenge_join"),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from leaderboard.models import Entry, ReportedFigure
+from leaderboard.models import Entry, ReportedFigure, Submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +138,18 @@ def scored(most: int = 6) -> list[Chart]:
             )
         )  # fmt: skip
     return charts
+
+
+def by_variant() -> dict[str, dict[str, str]]:
+    """What our own runs reached on each leaderboard: title → variant's slug → figure; one query."""
+    rows = Entry.objects.filter(
+        provenance=Submission.Provenance.REPRODUCED, benchmark__is_shown=True
+    ).select_related("benchmark", "submission")
+    found: dict[str, dict[str, str]] = {}
+    for entry in rows.order_by("benchmark__position"):
+        metric = entry.benchmark.ranked_by
+        figure = entry.figures.get(metric.slug)
+        if figure and entry.submission:
+            text = f"{figure['value'] * metric.scale:.{metric.digits}f} {metric.unit}".strip()
+            found.setdefault(entry.benchmark.title, {})[entry.submission.variant_slug] = text
+    return found

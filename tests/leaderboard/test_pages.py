@@ -98,6 +98,7 @@ def test_everything_public_can_be_taken_away(client, send, split) -> None:
 def test_nothing_there_yet_says_so(client, split) -> None:
     assert "No entry yet" in client.get("/leaderboards/colours/").content.decode()
     assert client.get("/leaderboards/none/").status_code == 404
+    assert client.get("/leaderboards/challenges/")["Location"] == "/research/challenges/"
     assert client.get("/leaderboards/compare/?a=x&b=y").status_code == 404
 
 

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from inference import selectors, services
 from inference.errors import DomainError
 from inference.models import Variant, VariantMeasurement
+from leaderboard import selectors as leaderboard
 
 
 class Command(BaseCommand):
@@ -136,6 +137,10 @@ class Command(BaseCommand):
                 "point error",
                 [f"{r.scores['point_error_mean']:.3f}" if r.scores else "-" for r in rows],
             ),
+        ]
+        lines += [
+            (name[:17], [figures.get(r.variant.slug, "-") for r in rows])
+            for name, figures in leaderboard.by_variant().items()
         ]
         for name, cells in lines:
             self.stdout.write(f"{name:18}" + "".join(f"{cell:>18}" for cell in cells))
