@@ -46,6 +46,7 @@ REFERENCES = [(0.25, 0.75), (0.1, 0.2, 0.6, 0.9)]
 VOCABULARY = 51200
 # An end of text likely enough that some answers end by themselves.
 EOS_LEAN = 6.0
+THOUGHT_LEAN = torch.tensor([5.6, 6.2, 6.0, 5.0])
 
 
 @dataclass(slots=True)
@@ -135,7 +136,7 @@ def wide_tokenizer() -> Tokenizer:
 def checkpoint(folder: Path, seed: int, kv_heads: int) -> Path:
     """A random model under the official names, with the release's prompts."""
     config = MoondreamConfig(
-        name="moondream-random", revision="2025-06-21", lacks=["reasoning"],
+        name="moondream-random", revision="2025-06-21",
         text={"dim": 128, "ff_dim": 256, "n_layers": 3, "n_heads": 2, "n_kv_heads": kv_heads},
         vision={"enc_dim": 64, "enc_ff_dim": 128, "enc_n_heads": 2, "proj_out_dim": 128,
                 "proj_inner_dim": 128, "max_crops": 4},
@@ -145,6 +146,8 @@ def checkpoint(folder: Path, seed: int, kv_heads: int) -> Path:
     file = folder / "model.safetensors"
     tensors = load_file(file)
     tensors["model.text.lm_head.bias"][0] = EOS_LEAN
+    # Thoughts that point, and end: the answer's token, coordinates, the tokens around grounding.
+    tensors["model.text.lm_head.bias"][[3, 5, 7, 9]] = THOUGHT_LEAN
     save_file(tensors, file, metadata={"format": "pt"})
     wide_tokenizer().save(str(folder / "tokenizer.json"))
     return folder
@@ -280,6 +283,20 @@ def compare_answers(
     answer = mine.query(encoded, "What is here?", spatial_refs=REFERENCES, settings=GREEDY)
     expected = theirs.query(known, "What is here?", spatial_refs=REFERENCES, settings=GREEDY)
     report.same("greedy tokens, query about places", answer["answer"], expected["answer"])
+    for asked in ("What is here?", "How many stars are there?"):
+        answer = mine.query(encoded, asked, reasoning=True, settings=GREEDY)
+        try:
+            expected = theirs.query(known, asked, reasoning=True, settings=GREEDY)
+        except RuntimeError:
+            continue  # a defect of upstream's: a thought that begins with a coordinate
+        report.same("greedy tokens, answer after a thought", answer["answer"], expected["answer"])
+        thought, other = answer["reasoning"], expected["reasoning"]
+        report.same("greedy tokens, thought", thought["text"], other["text"])
+        spans = [[(g["start_idx"], g["end_idx"], len(g["points"])) for g in t["grounding"]] for t in (thought, other)]  # fmt: skip
+        report.same("thought, what points", *spans)
+        for mine_part, their_part in zip(thought["grounding"], other["grounding"], strict=False):
+            for point, known_point in zip(mine_part["points"], their_part["points"], strict=False):
+                report.row("thought, coordinates", 1e-6).add(max(abs(a - b) for a, b in zip(point, known_point, strict=True)))  # fmt: skip
     for skill, key in (("point", "points"), ("detect", "objects")):
         for phrase in ("star", "red circle", "dog"):
             found = getattr(mine, skill)(encoded, phrase, settings={"max_objects": 5})[key]

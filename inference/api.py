@@ -100,7 +100,7 @@ async def caption(request: HttpRequest, body: schemas.CaptionIn) -> Any:
 
 @router.post(
     "/query", response={200: schemas.QueryOut, **ERRORS}, summary="Ask about an image",
-    operation_id="query",
+    operation_id="query", exclude_unset=True,
 )  # fmt: skip
 async def query(request: HttpRequest, body: schemas.QueryIn) -> Any:
     """An answer to a question, optionally about places given in `spatial_refs`. Streams as

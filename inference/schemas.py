@@ -77,8 +77,20 @@ class CaptionOut(SkillOut):
     caption: str
 
 
+class Grounding(Schema):
+    start_idx: int
+    end_idx: int
+    points: list[tuple[float, float]]
+
+
+class Reasoning(Schema):
+    text: str
+    grounding: list[Grounding]
+
+
 class QueryOut(SkillOut):
     answer: str
+    reasoning: Reasoning | None = Field(None, description="Only where it was asked for.")
 
 
 class Box(Schema):

@@ -99,6 +99,8 @@ class EngineBackend:
             "first_token_ms": timings["first_token_ms"] + before * 1e3,
         }
         result = {key: answer.text if kind == "text" else pieces}
+        if "reasoning" in answer:
+            result["reasoning"] = answer["reasoning"]
         yield Finished(result, timings, answer.confidence, answer.tokens, answer.finish_reason)
 
     def answer_many(self, requests: Sequence[Request]) -> Iterator[tuple[int, BackendEvent]]:

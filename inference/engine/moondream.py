@@ -31,6 +31,7 @@ from inference.engine.crops import make_crops
 from inference.engine.decoding import Decoding
 from inference.engine.layers import KVCache
 from inference.engine.model import MoondreamForVision, tensor_shapes
+from inference.engine.reasoning import Reasoning
 from inference.engine.settings import Settings, read_reference
 
 SpatialRef = Sequence[float]
@@ -175,6 +176,9 @@ class Moondream:
         `spatial_refs` are points (x, y) or boxes (x_min, y_min, x_max, y_max), 0..1, that the
         question is about.
 
+        With `reasoning` the result also has `"reasoning": {"text": str, "grounding": [...]}`, whole
+        before the answer's first piece; it may take as many tokens as the answer.
+
         Raises:
             ValueError: an empty or too long question, bad references or settings.
             UnsupportedSkill: the model does not reason, or does not answer without an image.
@@ -182,7 +186,7 @@ class Moondream:
         question = question.strip()
         if not question:
             raise ValueError("The question is empty.")
-        if reasoning:
+        if reasoning and "reasoning" in self.model.config.lacks:
             raise UnsupportedSkill(f"{self.model.config.name} does not reason; ask without it.")
         if image is None and "text_only" in self.model.config.lacks:
             raise UnsupportedSkill(
@@ -190,10 +194,16 @@ class Moondream:
             )
         prefix = self.sections.tokenizer.templates["query"]["prefix"]
         slots, regions = self._references(len(prefix), spatial_refs or ())
-        prompt = self.query_prompt(question, slots)
+        prompt = self.query_prompt(question, slots, reasoning=reasoning)
         run = Run()
-        pieces = self._text(run, image, prompt, regions, Settings.read(settings))
-        return respond("answer", run, pieces, "".join, stream=stream)
+        if not reasoning:
+            pieces = self._text(run, image, prompt, regions, Settings.read(settings))
+            return respond("answer", run, pieces, "".join, stream=stream)
+        told: dict[str, Any] = {}
+        pieces = self._reasoned(run, image, prompt, regions, Settings.read(settings), told)
+        answer = respond("answer", run, pieces, "".join, stream=stream)
+        answer["reasoning"] = told
+        return answer
 
     def detect(
         self,
@@ -228,12 +238,15 @@ class Moondream:
         side = self.sections.vision.crop_size
         self.caption(Image.new("RGB", (side, side)), length="short", settings={"max_tokens": 2})
 
-    def query_prompt(self, question: str, slots: Sequence[int] = ()) -> list[int]:
+    def query_prompt(
+        self, question: str, slots: Sequence[int] = (), *, reasoning: bool = False
+    ) -> list[int]:
         """Token ids of a question's prompt; `slots` stand for spatial references."""
         tokens = self.sections.tokenizer
         template = tokens.templates["query"]
         asked = self._encode((" " if tokens.question_space else "") + question)
-        return [*template["prefix"], *slots, *asked, *template["suffix"]]
+        suffix = (tokens.answer_id, tokens.thinking_id) if reasoning else template["suffix"]
+        return [*template["prefix"], *slots, *asked, *suffix]
 
     # Internals
 
@@ -338,6 +351,52 @@ class Moondream:
         """Generate text and yield it in whole words."""
         hidden, cache, room = self._prefill(run, image, prompt, regions, settings.max_tokens)
         generator = torch.Generator(self.device).manual_seed(settings.seed)
+        yield from self._said(run, hidden, cache, room, settings, generator)
+
+    @torch.inference_mode()
+    def _reasoned(
+        self,
+        run: Run,
+        image: ImageLike | None,
+        prompt: list[int],
+        regions: Mapping[int, tuple[float, ...]],
+        settings: Settings,
+        told: dict[str, Any],
+    ) -> Iterator[str]:
+        """Think, fill `told` with it, then answer as `_text` does."""
+        most = settings.max_tokens
+        hidden, cache, room = self._prefill(run, image, prompt, regions, 2 * most + 1)
+        generator = torch.Generator(self.device).manual_seed(settings.seed)
+        tokens, heads = self.sections.tokenizer, self.model.region
+        thought = Reasoning(run, tokens, self.tokenizer)
+        # One place is left for the answer's token, and one at least for an answer.
+        while thought.count < min(most, room - 2):
+            logits = self.model.text.logits(hidden)[0].float()
+            token = thought.take(logits, settings, generator)
+            if token == tokens.answer_id:
+                break
+            if token == tokens.coord_id:
+                chosen, _ = pick_bin(heads.coord_logits(hidden)[0])
+                value = heads.coord_value(chosen)
+                thought.place(float(value))
+                embed = heads.encode_coord(value.view(1))
+            else:
+                embed = self._embedded(token)
+            hidden = self._step(embed, cache)
+        told.update(thought.told())
+        assert tokens.answer_id is not None
+        hidden = self._step(self._embedded(tokens.answer_id), cache)
+        left = min(most, room - thought.count - 1)
+        yield from self._said(run, hidden, cache, left, settings, generator)
+
+    def _embedded(self, token: int) -> torch.Tensor:
+        return self.model.text.embed(torch.tensor(token, device=self.device))
+
+    def _said(
+        self, run: Run, hidden: torch.Tensor, cache: KVCache, room: int, settings: Settings,
+        generator: torch.Generator,
+    ) -> Iterator[str]:  # fmt: skip
+        """The text that follows a prompt, in whole words."""
         text = Decoding(run, self.sections.tokenizer, self.tokenizer)
         for step in range(1, room + 1):
             token = text.take(self.model.text.logits(hidden)[0].float(), settings, generator)
@@ -347,9 +406,7 @@ class Moondream:
                 yield piece
             if last:
                 break
-            hidden = self._step(
-                self.model.text.embed(torch.tensor(token, device=self.device)), cache
-            )
+            hidden = self._step(self._embedded(token), cache)
         if not text.ended:
             run.finish_reason = "length"
 

@@ -205,14 +205,15 @@ def config_for(
         if old
         else {}
     )  # fmt: skip
+    tokens = prompts | dict(given.get("tokenizer") or {})
     return MoondreamConfig(
         name=name,
         revision=revision,
-        lacks=["reasoning"],
+        lacks=[] if tokens.get("thinking_id", 4) is not None else ["reasoning"],
         text=text | dict(given.get("text") or {}),
         vision=vision | dict(given.get("vision") or {}),
         region=region | dict(given.get("region") or {}),
-        tokenizer=prompts | dict(given.get("tokenizer") or {}),
+        tokenizer=tokens,
     )
 
 
