@@ -27,16 +27,16 @@ class StageLinks:
 def stage_links(stages: Iterable[Any]) -> list[StageLinks]:
     """Of each stage of a pipeline, in order; one query."""
     stages = list(stages)
-    ids = {page.pk for stage in stages for page in stage["sources"] or () if page is not None}
+    ids = {page.pk for stage in stages for page in stage.get("sources") or () if page is not None}
     pages = _live(ids) if ids else {}
 
     def links(stage: Any) -> StageLinks:
         found = StageLinks([], [])
-        for source in stage["sources"] or ():
+        for source in stage.get("sources") or ():
             page: Any = pages.get(source.pk) if source is not None else None
             if hasattr(page, "paperpage"):
                 numbers = dict(page.sections_known)
-                anchor = stage["anchor"] if stage["anchor"] in numbers else ""
+                anchor = stage.get("anchor") if stage.get("anchor") in numbers else ""
                 number, pdf = numbers.get(anchor), page.paperpage.pdf_link
                 found.papers.append((page.paperpage, anchor, f"{pdf}#page={number}" if pdf and number else pdf))  # fmt: skip
             elif hasattr(page, "notebookpage"):

@@ -135,7 +135,7 @@ def test_terms_are_added_moved_and_removed(client: Client, starter) -> None:
 def test_without_terms_it_teaches(client: Client, starter) -> None:
     text = client.post(URL, {"name": "x"}).content.decode()
     assert "A reward needs a term." in text
-    assert "Take it away" not in text
+    assert "Download JSON" not in text
 
 
 def test_every_kind_of_term_can_be_edited(client: Client, starter) -> None:
