@@ -26,6 +26,7 @@ def counts(items: list[dict[str, Any]], right: int) -> list[dict[str, Any]]:
 
 def looked_at(page: Page, name: str) -> None:
     """Nothing scrolls sideways, and axe is content, narrow and wide."""
+    page.wait_for_load_state()  # a page without its styles is as wide as it likes
     for width in (320, 390, 1440):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
@@ -76,6 +77,7 @@ def test_join_submit_stand_and_be_disqualified(
     board = module.Board(live_stack.base_url, "world-counting")
     items = board.items("dev")
     signed_in.get_by_role("link", name="Submit predictions").click()
+    signed_in.wait_for_url("**/submit/")
     looked_at(signed_in, "challenge-submit")
     signed_in.get_by_label("Model", exact=True).fill("By hand")
     lines = "".join(json.dumps(line) + "\n" for line in counts(items, 3))

@@ -69,17 +69,18 @@ class Reward:
     terms: tuple[Term, ...]
     name: str = "Reward"
     normalise: str = "weights"
-    _scale: float = field(init=False, repr=False, compare=False)
+    _size: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         size = sum(abs(term.weight) for term in self.terms)
-        scale = 1 / size if size and self.normalise == "weights" else 1.0
-        object.__setattr__(self, "_scale", scale)
+        divides = size > 0 and self.normalise == "weights"
+        object.__setattr__(self, "_size", size if divides else 1.0)
 
     def total(self, values: Sequence[float | None]) -> float:
         """The weighted sum of the terms' values."""
         pairs = zip(self.terms, values, strict=True)
-        return self._scale * sum(term.weight * value for term, value in pairs if value)
+        # Divided last: one over the smallest of weights would be infinite.
+        return sum(term.weight * value for term, value in pairs if value) / self._size
 
     def score(self, completion: Completion, reference: Any = None) -> Score:
         """One completion: a text, or an answer as the API gives it.
