@@ -30,8 +30,11 @@ def _job_finished(sender: Any, job: Job, **_: Any) -> None:
         logger.exception("A run could not go on after job %s", job.pk)
 
 
-def _variant_saved(sender: Any, **_: Any) -> None:
-    services.entries_check()  # other weights: what was measured with the old ones has expired
+def _variant_saved(sender: Any, update_fields: frozenset[str] | None = None, **_: Any) -> None:
+    # Other weights: what was measured with the old ones has expired. A worker that notes what it
+    # loaded changes no revision, and must not wait for all tables to be read.
+    if update_fields is None or "revision" in update_fields:
+        services.entries_check()
 
 
 def _reported_saved(sender: Any, instance: ReportedFigure, **_: Any) -> None:
