@@ -177,7 +177,10 @@ def test_the_model_is_asked_and_its_answers_are_ranked(page: Page) -> None:
     settled(page)
     page.get_by_role("button", name="Count right").click()
     settled(page)
-    page.locator("[data-ask]").first.click()
+    asks = page.locator("[data-ask]").first
+    if not asks.is_visible():  # closed where runs have answered already
+        page.locator("[data-keep=items] > summary").click()
+    asks.click()
     expect(page.locator("[data-said]").first).to_be_visible()
     expect(page.locator("[data-ask]").first).to_be_enabled()
     expect(page.locator("[data-ask]").first).to_have_text("Ask the model")
