@@ -47,10 +47,29 @@ class BenchmarkAdmin(admin.ModelAdmin[Benchmark]):
     inlines = (SplitInline,)
 
 
+class TeamForm(forms.ModelForm[Team]):
+    """A team; who is added has to fit the challenges it is in, as by an invitation."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        members = cleaned.get("members")
+        if self.instance.pk and members is not None:
+            now = set(self.instance.members.values_list("pk", flat=True))
+            added = [m for m in members if m.pk not in now]
+            left = now - {m.pk for m in members}
+            try:
+                if added:
+                    services.team_size_check(self.instance, len(added) - len(left), added)
+            except DomainError as error:
+                self.add_error("members", error.message)
+        return cleaned
+
+
 @admin.register(Team)
 class TeamAdmin(admin.ModelAdmin[Team]):
     """Teams and who is in them."""
 
+    form = TeamForm
     list_display = ("name", "is_ours", "created_at")
     search_fields = ("name",)
     autocomplete_fields = ("members",)

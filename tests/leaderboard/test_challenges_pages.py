@@ -146,6 +146,27 @@ def test_the_page_is_few_queries_however_many_teams(
         client.get("/api/challenges")
 
 
+def test_an_admin_cannot_make_a_team_larger_than_its_challenge_allows(
+    admin_client, challenge, user
+) -> None:
+    join(challenge, user)  # two members at most
+    team = services.team_of(user)
+    others = [person("bea"), person("cy")]
+    address = reverse("admin:leaderboard_team_change", args=[team.pk])
+    sent = {"name": team.name, "members": [user.pk, *(o.pk for o in others)]}
+    page = admin_client.post(address, sent)
+    assert "at most 2 members" in page.content.decode()
+    assert team.members.count() == 1
+    services.team_of(others[0])
+    join(challenge, others[0])
+    page = admin_client.post(address, {**sent, "members": [user.pk, others[0].pk]})
+    assert "with another team" in page.content.decode()
+    assert (
+        admin_client.post(address, {**sent, "members": [user.pk, others[1].pk]}).status_code == 302
+    )
+    assert team.members.count() == 2
+
+
 def test_from_joining_to_choosing_with_forms(challenge, user) -> None:
     client = signed_in(user)
     page = client.get(PAGE).content.decode()
