@@ -54,12 +54,8 @@ class TeamForm(forms.ModelForm[Team]):
         cleaned = super().clean() or {}
         members = cleaned.get("members")
         if self.instance.pk and members is not None:
-            now = set(self.instance.members.values_list("pk", flat=True))
-            added = [m for m in members if m.pk not in now]
-            left = now - {m.pk for m in members}
             try:
-                if added:
-                    services.team_size_check(self.instance, len(added) - len(left), added)
+                services.members_check(self.instance, members)
             except DomainError as error:
                 self.add_error("members", error.message)
         return cleaned

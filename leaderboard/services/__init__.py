@@ -45,6 +45,7 @@ from leaderboard.services.submitting import (
 from leaderboard.services.teams import (
     invite_end,
     member_remove,
+    members_check,
     team_invite,
     team_invited,
     team_join,
@@ -60,7 +61,7 @@ __all__ = [
     "challenge_announced", "challenge_changed", "challenge_freeze", "challenge_join",
     "challenge_leave", "challenge_make", "challenge_sample", "challenge_stream", "challenge_submit",
     "entries_check", "entries_make", "entry_choose", "final_publish", "invite_end", "job_ended",
-    "member_remove", "our_team", "participation_decide", "phase_for", "predictions_check",
+    "member_remove", "members_check", "our_team", "participation_decide", "phase_for", "predictions_check",
     "prompt_decide", "prompt_propose", "prompts_load", "quota_left", "refuse_problems",
     "reported_load", "rescore", "run_advance", "run_start", "runs_advance", "runs_start",
     "split_fill", "standings_make", "submission_make", "submission_own", "submission_publish",

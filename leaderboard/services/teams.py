@@ -180,3 +180,18 @@ def team_size_check(team: Team, adding: int = 1, users: Iterable[Any] = ()) -> N
     for challenge in running:
         team_fits(challenge, count)
         in_one_team(challenge, team, users)
+
+
+def members_check(team: Team, members: Iterable[Any]) -> None:
+    """Whether a team may have just these members: who is new has to fit, as by an invitation. Call
+    it in the transaction that saves them; the team is locked until its end.
+
+    Raises:
+        Forbidden, Conflict: as `team_size_check`.
+    """
+    Team.objects.select_for_update().get(pk=team.pk)
+    wanted = list(members)
+    before = set(team.members.values_list("pk", flat=True))
+    added = [member for member in wanted if member.pk not in before]
+    if added:
+        team_size_check(team, len(wanted) - len(before), added)
