@@ -17,6 +17,11 @@ _CHUNK = 2_000_000
 _MANY = 2000
 """Differences from which on the sum of random signs is normal to more digits than resampling gives."""
 
+PAIR_VERSION = 1
+"""Of what a pair's test gives: raise it when `paired_p` would give another p, so that kept ones are
+made anew."""
+RANK_RESAMPLES = 2000
+
 Statistic = Callable[[np.ndarray], np.ndarray]
 """(R, U) weights of U units, such as images → (R, M) values of M figures."""
 
@@ -158,13 +163,18 @@ class RankRange:
     last: int
 
 
+def pairs_of(count: int) -> list[tuple[int, int]]:
+    """Every pair (i, j) of that many entries, i < j."""
+    return [(i, j) for i in range(count) for j in range(i + 1, count)]
+
+
 def rank_ranges(
     items: Sequence[np.ndarray],
     *,
     higher_is_better: bool = True,
     alpha: float = 0.05,
     seed: int = 0,
-    resamples: int = 2000,
+    resamples: int = RANK_RESAMPLES,
 ) -> list[RankRange]:
     """Rank ranges of entries scored on the same items: an entry ranks below those, and above those,
     from which it differs by a paired test after Holm's correction over all pairs.
@@ -172,16 +182,29 @@ def rank_ranges(
     Args:
         items: one (N,) array of per-item scores for each entry.
     """
-    count = len(items)
-    pairs = [(i, j) for i in range(count) for j in range(i + 1, count)]
-    adjusted = holm(
-        [paired_p(items[i], items[j], seed=seed, resamples=resamples) for i, j in pairs]
-    )
+    p_values = [
+        paired_p(items[i], items[j], seed=seed, resamples=resamples)
+        for i, j in pairs_of(len(items))
+    ]
+    means = [float(a.mean()) for a in items]
+    return ranges_of(means, p_values, higher_is_better=higher_is_better, alpha=alpha)
+
+
+def ranges_of(
+    means: Sequence[float],
+    p_values: Sequence[float],
+    *,
+    higher_is_better: bool = True,
+    alpha: float = 0.05,
+) -> list[RankRange]:
+    """The same from what the tests of all pairs gave, in the order of `pairs_of`: they may be kept
+    from one table to the next."""
+    count = len(means)
     better, worse = [0] * count, [0] * count
-    for (i, j), p in zip(pairs, adjusted, strict=True):
+    for (i, j), p in zip(pairs_of(count), holm(p_values), strict=True):
         if p > alpha:
             continue
-        first_wins = (items[i].mean() > items[j].mean()) == higher_is_better
+        first_wins = (means[i] > means[j]) == higher_is_better
         winner, loser = (i, j) if first_wins else (j, i)
         better[loser] += 1
         worse[winner] += 1
