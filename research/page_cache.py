@@ -3,44 +3,91 @@
 A middleware ahead of all that touches the database, on Django's cache. A response is kept when its
 view marked it with `keep`, together with the generation of its time; `forget_all` raises the
 generation, and what is older counts no more. When the cache cannot be reached, this steps aside.
+
+Strangers choose addresses, hosts and headers, so none of them is a key as it was sent. A key is the
+scheme, a host of the settings, the path, and the query fields that the view says it used; an answer
+to a field that it did not use is not kept. Everything else a request carries (the order of its
+fields, its encoding, HX-Request, Accept-Language, its method) makes no entry of its own.
 """
 
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.core.cache import cache
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
 _GENERATION = "pages:generation"
-_MARK = "_page_cache_seconds"
+_MARK = "_page_cache"
 _NEVER = ("/v1/", "/api/", "/admin/", "/django-admin/", "/healthz")
 """Addresses without kept pages: they need not ask the cache."""
-_QUERY = {"page": 3, "tag": 40, "year": 4}
-"""Query fields that make a page of their own, and how long their values may be: other addresses are
-answered but not kept, so that nobody can fill the cache."""
+_PERSONAL = ("Authorization", "X-Moondream-Auth")
+"""Headers of a request whose answer may be for its sender alone."""
+_QUERY = {
+    "page": re.compile(r"[1-9][0-9]{0,3}"),
+    "tag": re.compile(r".{1,100}"),
+    "year": re.compile(r"[12][0-9]{3}"),
+}
+"""Query fields that may make a page of their own, and the one form of their values."""
 
 
-def keep(response: HttpResponseBase, seconds: int) -> None:
-    """Mark a response as the same for every reader who is not signed in."""
-    setattr(response, _MARK, seconds)
+def keep(response: HttpResponseBase, seconds: int, fields: Mapping[str, str] | None = None) -> None:
+    """Mark a response as the same for every reader who is not signed in.
+
+    Args:
+        seconds: how long it may be kept; 0 takes an earlier mark away.
+        fields: the query fields it depends on, with the values it was made from. It is kept only
+            for a request with exactly these: what matches nothing makes no entry.
+    """
+    setattr(response, _MARK, (seconds, dict(fields or {})))
 
 
 def forget_all(*args: Any, **kwargs: Any) -> None:
-    """Something that pages show has changed; also a signal's receiver."""
+    """Something that pages show has changed; also a signal's receiver.
+
+    Within a transaction this also happens at its end: a page that was made before it, of what was
+    there before, is then not kept.
+    """
     del args, kwargs
+    _raise_generation()
+    if transaction.get_connection().in_atomic_block:
+        transaction.on_commit(_raise_generation)
+
+
+def _raise_generation() -> None:
     try:
         cache.incr(_GENERATION)
     except ValueError:
         cache.set(_GENERATION, 1, None)
     except RedisError:
         log.warning("The page cache cannot be reached; kept pages may be old until they expire.")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a kept page is found by."""
+
+    origin: str
+    path: str
+    fields: dict[str, str]
+    as_sent: bool
+    """Whether the request named the host in just this form: pages print it in their links."""
+
+    @property
+    def key(self) -> str:
+        text = f"{self.origin}{self.path}?{urlencode(sorted(self.fields.items()))}"
+        return f"pages:{sha256(text.encode()).hexdigest()}"
 
 
 class PageCache:
@@ -52,48 +99,88 @@ class PageCache:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not _is_shared(request):
+        address = _address(request)
+        if address is None:
             return self.get_response(request)
-        key = _key(request)
         try:
-            found = cache.get_many([_GENERATION, key])
+            found = cache.get_many([_GENERATION, address.key])
         except RedisError:
             return self.get_response(request)
         generation = found.get(_GENERATION, 0)
-        if key in found and found[key][0] == generation:
-            _, body, headers = found[key]
+        if address.key in found and found[address.key][0] == generation:
+            _, body, headers = found[address.key]
             return _conditional(request, HttpResponse(body, headers=headers))
         response = self.get_response(request)
-        seconds = getattr(response, _MARK, 0)
-        if not seconds or response.status_code != 200 or response.cookies:
+        seconds = _seconds(request, response, address)
+        if not seconds:
             return response
         assert isinstance(response, HttpResponse)
         response["ETag"] = f'"{sha256(response.content).hexdigest()[:32]}"'
         response["Cache-Control"] = "public, max-age=0, must-revalidate"
-        patch_vary_headers(response, ("Cookie", "HX-Request"))
+        patch_vary_headers(response, ("Cookie",))
         try:
-            cache.set(key, (generation, response.content, dict(response.items())), seconds)
+            kept = (generation, response.content, dict(response.items()))
+            cache.set(address.key, kept, seconds)
         except RedisError:
             log.warning("The page cache cannot be reached; nothing is kept.")
         return _conditional(request, response)
 
 
-def _is_shared(request: HttpRequest) -> bool:
-    """Whether any reader without a session would get the same answer."""
-    return (
-        request.method in ("GET", "HEAD")
-        and not request.path.startswith(_NEVER)
-        and settings.SESSION_COOKIE_NAME not in request.COOKIES
-        and all(
-            name in _QUERY and len(value) <= _QUERY[name] for name, value in request.GET.items()
-        )
+def _seconds(request: HttpRequest, response: HttpResponseBase, address: Address) -> int:
+    """How long an answer may be kept under an address; 0 for not at all."""
+    seconds, fields = getattr(response, _MARK, (0, {}))
+    varies = {part.strip().lower() for part in response.get("Vary", "").split(",")} - {"", "cookie"}
+    private = {"private", "no-store"} & set(response.get("Cache-Control", "").split(", "))
+    kept = (
+        request.method == "GET"
+        and address.as_sent
+        and fields == address.fields
+        and response.status_code == 200
+        and not (response.streaming or response.cookies or varies or private)
     )
+    return seconds if kept else 0
 
 
-def _key(request: HttpRequest) -> str:
-    htmx = request.headers.get("HX-Request", "")
-    address = f"{request.method} {request.build_absolute_uri()} {htmx}"
-    return f"pages:{sha256(address.encode()).hexdigest()}"
+def _address(request: HttpRequest) -> Address | None:
+    """Where an answer to this request may be found or kept; None where it may not, as one that is
+    not the same for every reader without a session."""
+    if (
+        request.method not in ("GET", "HEAD")
+        or request.path.startswith(_NEVER)
+        or settings.SESSION_COOKIE_NAME in request.COOKIES
+        or any(name in request.headers for name in _PERSONAL)
+    ):
+        return None
+    host, fields = _host(request), _fields(request)
+    if host is None or fields is None:
+        return None
+    as_sent = request.get_host() == host
+    return Address(f"{request.scheme}://{host}", request.path, fields, as_sent)
+
+
+def _fields(request: HttpRequest) -> dict[str, str] | None:
+    """The query's fields in one form: the last of each, without empty ones and the first page's
+    number; None if there is another field or a value in another form."""
+    fields = {name: value for name, value in request.GET.items() if value}
+    if any(name not in _QUERY or not _QUERY[name].fullmatch(v) for name, v in fields.items()):
+        return None
+    if fields.get("page") == "1":
+        del fields["page"]
+    return fields
+
+
+def _host(request: HttpRequest) -> str | None:
+    """The request's host in one form: named in full by the settings, on the port this server listens
+    on, the scheme's own, or the site's; None for any other, whose pages are not kept."""
+    domain, port = split_domain_port(request.get_host())
+    site = urlsplit(settings.WAGTAILADMIN_BASE_URL)
+    if domain not in {host.lower() for host in settings.ALLOWED_HOSTS} | {site.hostname}:
+        return None
+    usual = "443" if request.is_secure() else "80"
+    number = str(int(port)) if port else usual
+    if number not in (usual, str(request.META.get("SERVER_PORT")), str(site.port)):
+        return None
+    return domain if number == usual else f"{domain}:{number}"
 
 
 def _conditional(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:

@@ -74,6 +74,14 @@ class ShelfPage(ClaimPage):
         context["empty"] = self.empty
         return context
 
+    def serve(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = super().serve(request, *args, **kwargs)
+        shelf = (getattr(response, "context_data", None) or {}).get("shelf")
+        if shelf is not None:
+            found = shelf.total or not shelf.filtered
+            page_cache.keep(response, PAGE_SECONDS if found else 0, shelf.fields)
+        return response
+
 
 class PapersPage(ShelfPage):
     """The library of papers."""

@@ -58,8 +58,18 @@ class Shelf:
     @property
     def kept(self) -> str:
         """The filters as the beginning of a query string."""
+        return "".join(f"{urlencode({k: v})}&" for k, v in self._filters.items())
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The query fields this list was made from: those that name something that is there."""
+        number = self.items.number
+        return {**self._filters, **({"page": str(number)} if number > 1 else {})}
+
+    @property
+    def _filters(self) -> dict[str, str]:
         filters = {"q": self.query, "tag": self.tag, "year": self.year}
-        return "".join(f"{urlencode({k: v})}&" for k, v in filters.items() if v)
+        return {name: value for name, value in filters.items() if value}
 
 
 def shelf(model: Any, page: "ShelfPage", asked: Mapping[str, str]) -> Shelf:
