@@ -1,20 +1,26 @@
-"""From a submitted job to its answer, without holding a thread while it is made."""
+"""From a submitted job to its answer, without holding a database connection while it is made."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from typing import Any
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any, ParamSpec, TypeVar
 
 import redis
-from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import DatabaseError
 
 from inference import selectors, services, stream
-from inference.errors import DomainError, InvalidInput, JobFailed, TimedOut
+from inference.database import in_thread
+from inference.errors import Busy, DomainError, InvalidInput, JobFailed, TimedOut
 from inference.models import Job
 from inference.stream import Event
 
 logger = logging.getLogger(__name__)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _PATIENCE_S = 60
 """Beyond the job's own time limit: how long a caller waits in the queue."""
@@ -28,13 +34,30 @@ async def events(job: Job, after: str = stream.START) -> AsyncIterator[Event | N
     Also ends when the job has ended but its stream is gone (expired, or lost with its worker): the
     terminal event is then made from the saved job.
     """
-    async for event in stream.follow(job.id, after):
-        if event is None:
-            saved = await sync_to_async(selectors.job_get)(job.id)
-            if saved.is_finished:
-                yield terminal_event(saved)
-                return
-        yield event
+    async with aclosing(stream.follow(job.id, after)) as followed:
+        async for event in followed:
+            if event is None:
+                saved = await look(selectors.job_get, job.id)
+                if saved.is_finished:
+                    yield terminal_event(saved)
+                    return
+            yield event
+
+
+_lookers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+async def look(read: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Read from the database on behalf of a stream, one stream at a time.
+
+    Streams that were opened together look together; all of them at once would take every
+    connection from the pages.
+    """
+    turn = _lookers.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(1))
+    async with turn:
+        return await in_thread(read)(*args, **kwargs)
 
 
 def terminal_event(job: Job) -> Event:
@@ -59,21 +82,34 @@ async def answer(job: Job) -> dict[str, Any]:
     Raises:
         DomainError: the job failed, was cancelled, or took too long.
     """
-    limit = settings.INFERENCE_JOB_TIME_LIMIT_S + _PATIENCE_S
     try:
-        async with asyncio.timeout(limit):
-            async for event in events(job):
+        async with asyncio.timeout(_limit_s()), aclosing(events(job)) as told:
+            async for event in told:
                 if event is not None and event.is_terminal:
                     return result_of(event)
     except TimeoutError as error:
         await cancel(job)
-        raise TimedOut(
-            "No answer in time: the workers are busy or away.", hint="Try again in a moment."
-        ) from error
+        raise _too_late() from error
+    except redis.exceptions.RedisError as error:
+        await cancel(job)
+        raise Busy(
+            "The answers of the workers cannot be read.", retry_after=5, status=503,
+            code="queue_unavailable", hint="Try again in a moment.",
+        ) from error  # fmt: skip
     except asyncio.CancelledError:
-        await asyncio.shield(cancel(job))
+        await asyncio.shield(left(job))
         raise
     raise JobFailed("The answer was lost.")
+
+
+def _limit_s() -> float:
+    return float(settings.INFERENCE_JOB_TIME_LIMIT_S + _PATIENCE_S)
+
+
+def _too_late() -> TimedOut:
+    return TimedOut(
+        "No answer in time: the workers are busy or away.", hint="Try again in a moment."
+    )
 
 
 def result_of(event: Event) -> dict[str, Any]:
@@ -92,11 +128,18 @@ def result_of(event: Event) -> dict[str, Any]:
     raise kind(event.data["message"], code=event.data["code"], hint=event.data.get("hint", ""))
 
 
+async def left(job: Job) -> None:
+    """The caller is gone. One with an idempotency key may come back for the answer, and another
+    request with the same key may be waiting for it now."""
+    if not job.idempotency_key:
+        await cancel(job)
+
+
 async def cancel(job: Job) -> None:
-    """Cancel a job whose caller is gone."""
+    """Cancel a job that nobody waits for."""
     try:
-        await sync_to_async(services.job_cancel)(job_id=job.id)
-    except (DomainError, redis.exceptions.RedisError):
+        await in_thread(services.job_cancel)(job_id=job.id)
+    except (DomainError, redis.exceptions.RedisError, DatabaseError):
         logger.warning("Could not cancel job %s", job.id)
 
 
@@ -104,18 +147,23 @@ async def pieces(job: Job) -> AsyncIterator[str | None]:
     """The text of a job piece by piece (None = still waiting); leaving early cancels the job.
 
     Raises:
-        DomainError: the job did not end well.
+        DomainError: the job did not end well, or not in time.
+        RedisError: the stream cannot be read.
     """
     finished = False
+    ends_at = time.monotonic() + _limit_s()
     try:
-        async for event in events(job):
-            if event is None:
-                yield None
-            elif event.type == "token":
-                yield event.data["text"]
-            elif event.is_terminal:
-                finished = True
-                result_of(event)
+        async with aclosing(events(job)) as told:
+            async for event in told:
+                if event is None:
+                    yield None
+                elif event.type == "token":
+                    yield event.data["text"]
+                elif event.is_terminal:
+                    finished = True
+                    result_of(event)
+                if not finished and time.monotonic() > ends_at:
+                    raise _too_late()
     finally:
         if not finished:
-            await asyncio.shield(cancel(job))
+            await asyncio.shield(left(job))

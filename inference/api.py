@@ -1,17 +1,19 @@
 """`/v1`: the skills as the official clients call them, and jobs as the playground follows them."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from ninja import File, Form, Header, Router, Status
 from ninja.files import UploadedFile
 
-from inference import answering, images, schemas, selectors, services, sse, stream
+from inference import answering, images, places, schemas, selectors, services, sse, stream
+from inference.database import in_thread
 from inference.errors import DomainError, InvalidInput
 from inference.models import Job, StoredImage
 from inference.world.samples import sample_bytes
@@ -27,7 +29,7 @@ def _store_data_url(url: str | None) -> StoredImage | None:
     return None if url is None else services.image_store(data=images.data_url_bytes(url))
 
 
-@sync_to_async
+@in_thread
 def _submit(
     request: HttpRequest, skill: str, slug: str | None, url: str | None, params: dict[str, Any]
 ) -> Job:
@@ -53,8 +55,29 @@ def _metrics(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _answer(job: Job) -> dict[str, Any]:
-    data = await answering.answer(job)
+async def _submitted(request: HttpRequest, *args: Any) -> Job:
+    """Submit; a caller who leaves meanwhile leaves no job behind that nobody waits for."""
+    making = asyncio.ensure_future(_submit(request, *args))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await answering.left(await making)
+        raise
+
+
+async def _asked(
+    request: HttpRequest, skill: str, slug: str | None, url: str | None, params: dict[str, Any],
+    *, streamed: bool = False,
+) -> Any:  # fmt: skip
+    """Submit, then answer as a stream or when all is there; both take a place while they last."""
+    with places.taken(request) as place:
+        job = await _submitted(request, skill, slug, url, params)
+        if streamed:
+            return sse.EventStream(place, _text_stream(job), broken=_failure_line)
+        return _answer(job, await answering.answer(job))
+
+
+def _answer(job: Job, data: dict[str, Any]) -> dict[str, Any]:
     return {
         **data["result"],
         "request_id": str(job.id),
@@ -66,16 +89,13 @@ async def _answer(job: Job) -> dict[str, Any]:
 
 
 async def _text_stream(job: Job) -> AsyncIterator[str]:
-    """Caption and query events, ended by `completed` or by a failure line."""
-    try:
-        async for piece in answering.pieces(job):
+    """Caption and query events, ended by `completed`."""
+    async with aclosing(answering.pieces(job)) as pieces:
+        async for piece in pieces:
             if piece is None:
                 yield ": waiting\n\n"
             else:
                 yield f"data: {json.dumps({'chunk': piece, 'completed': False})}\n\n"
-    except DomainError as error:
-        yield _failure_line(error)
-        return
     last = {"chunk": "", "completed": True, "request_id": str(job.id)}
     yield f"data: {json.dumps(last)}\n\n"
 
@@ -94,8 +114,9 @@ async def caption(request: HttpRequest, body: schemas.CaptionIn) -> Any:
     """A caption of the chosen length. With `stream: true` the reply is an event stream of
     `data: {"chunk": …, "completed": false}` lines, ended by `"completed": true`."""
     params = {"length": body.length, "settings": body.settings}
-    job = await _submit(request, "caption", body.variant_slug, body.image_url, params)
-    return sse.response(_text_stream(job)) if body.stream else await _answer(job)
+    return await _asked(
+        request, "caption", body.variant_slug, body.image_url, params, streamed=body.stream
+    )
 
 
 @router.post(
@@ -109,8 +130,9 @@ async def query(request: HttpRequest, body: schemas.QueryIn) -> Any:
         "question": body.question, "reasoning": body.reasoning,
         "spatial_refs": body.spatial_refs, "settings": body.settings,
     }  # fmt: skip
-    job = await _submit(request, "query", body.variant_slug, body.image_url, params)
-    return sse.response(_text_stream(job)) if body.stream else await _answer(job)
+    return await _asked(
+        request, "query", body.variant_slug, body.image_url, params, streamed=body.stream
+    )
 
 
 @router.post(
@@ -120,8 +142,7 @@ async def query(request: HttpRequest, body: schemas.QueryIn) -> Any:
 async def detect(request: HttpRequest, body: schemas.RegionIn) -> Any:
     """Boxes of all objects the phrase names, normalised to 0..1 from the top left; may be empty."""
     params = {"object": body.object, "settings": body.settings}
-    job = await _submit(request, "detect", body.variant_slug, body.image_url, params)
-    return await _answer(job)
+    return await _asked(request, "detect", body.variant_slug, body.image_url, params)
 
 
 @router.post(
@@ -131,8 +152,7 @@ async def detect(request: HttpRequest, body: schemas.RegionIn) -> Any:
 async def point(request: HttpRequest, body: schemas.RegionIn) -> Any:
     """The centre of each object the phrase names, normalised to 0..1 from the top left."""
     params = {"object": body.object, "settings": body.settings}
-    job = await _submit(request, "point", body.variant_slug, body.image_url, params)
-    return await _answer(job)
+    return await _asked(request, "point", body.variant_slug, body.image_url, params)
 
 
 @router.post(
@@ -164,10 +184,11 @@ async def chat_completions(request: HttpRequest, body: schemas.ChatIn) -> Any:
         "question": question, "reasoning": bool(body.reasoning),
         "settings": {k: v for k, v in settings.items() if v is not None},
     }  # fmt: skip
-    job = await _submit(request, "query", body.model, url, params)
-    if body.stream:
-        return sse.response(_chat_stream(job))
-    data = await answering.answer(job)
+    with places.taken(request) as place:
+        job = await _submitted(request, "query", body.model, url, params)
+        if body.stream:
+            return sse.EventStream(place, _chat_stream(job), broken=_failure_line)
+        data = await answering.answer(job)
     tokens = data["tokens"]
     return {
         "id": str(job.id),
@@ -196,13 +217,10 @@ async def _chat_stream(job: Job) -> AsyncIterator[str]:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
         return f"data: {json.dumps({**head, 'choices': [choice]})}\n\n"
 
-    try:
-        yield line({"role": "assistant"})
-        async for piece in answering.pieces(job):
+    yield line({"role": "assistant"})
+    async with aclosing(answering.pieces(job)) as pieces:
+        async for piece in pieces:
             yield ": waiting\n\n" if piece is None else line({"content": piece})
-    except DomainError as error:
-        yield _failure_line(error)
-        return
     yield line({}, "stop")
     yield "data: [DONE]\n\n"
 
@@ -343,6 +361,7 @@ def job_cancel(request: HttpRequest, job_id: UUID) -> Any:
 async def job_events(request: HttpRequest, job_id: UUID) -> Any:
     """A job's events as server-sent events (`id`, `event`, `data`), from the beginning or after
     `Last-Event-ID`; ends with `result`, `error` or `cancelled`."""
-    job = await sync_to_async(selectors.job_get)(job_id)
+    job = await in_thread(selectors.job_get)(job_id)
+    await stream.check()
     after = stream.at(request.headers.get("Last-Event-ID", ""))
-    return sse.response(sse.lines(answering.events(job, after)))
+    return sse.response(request, answering.events(job, after))

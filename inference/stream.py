@@ -1,26 +1,27 @@
 """A job's events as a Redis Stream: workers write, any number of readers follow and resume."""
 
-import asyncio
 import functools
 import json
-import weakref
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import redis
-import redis.asyncio
 from django.conf import settings
+
+from inference import redis_client
+from inference.stream_reader import reader
 
 TERMINAL = frozenset({"result", "error", "cancelled"})
 START = "0-0"
+FROM_NOW = "$"
 _MAX_EVENTS = 8192
 _BLOCK_MS = 5000
-
-_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = (
-    weakref.WeakKeyDictionary()
-)
+_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
+_LARGEST = 2**64 - 1
+"""Of either half of a stream's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +45,7 @@ def key(job_id: UUID | str, name: str = "events") -> str:
 @functools.cache
 def client() -> redis.Redis:
     """This process's synchronous client."""
-    return redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=3)
-
-
-def _async_client() -> redis.asyncio.Redis:
-    loop = asyncio.get_running_loop()
-    if loop not in _loops:
-        _loops[loop] = redis.asyncio.Redis.from_url(
-            settings.REDIS_URL,
-            socket_connect_timeout=3,
-            # Above the time a read blocks for, or waiting would look like a lost connection.
-            socket_timeout=_BLOCK_MS / 1000 + 10,
-        )
-    return _loops[loop]
+    return redis_client.sync_client(settings.REDIS_URL)
 
 
 def publish(job_id: UUID | str, kind: str, data: dict[str, Any]) -> bool:
@@ -80,10 +69,12 @@ def cancel_requested(job_id: UUID | str) -> bool:
 
 
 def at(event_id: str) -> str:
-    """Where to read on after an event a client names; the beginning if it is none."""
-    first, _, second = event_id.partition("-")
-    known = len(event_id) < 40 and first.isascii() and first.isdigit() and second.isdigit()
-    return event_id if known else START
+    """Where to read on after an event a client names; the beginning if it is none.
+
+    A stream's id is two unsigned 64-bit integers; the server refuses others.
+    """
+    match = _ID.fullmatch(event_id)
+    return event_id if match and all(int(half) <= _LARGEST for half in match.groups()) else START
 
 
 def history(job_id: UUID | str) -> list[Event]:
@@ -92,24 +83,37 @@ def history(job_id: UUID | str) -> list[Event]:
     return [_event(entry_id, fields) for entry_id, fields in entries]
 
 
+async def check() -> None:
+    """Ask for a sign of life, before a stream begins whose status can't be changed any more.
+
+    Raises:
+        RedisError: the server is away, or does not answer.
+    """
+    await reader().ping()
+
+
 async def follow(job_id: UUID | str, after: str = START) -> AsyncIterator[Event | None]:
     """Events after `after` as they come; None now and then when there is nothing new.
 
     Ends after a terminal event. The caller uses the None to keep a connection alive and to look
-    whether the job has ended otherwise.
+    whether the job has ended otherwise. `FROM_NOW` leaves out what is there already.
+
+    Raises:
+        RedisError: the server is away, or does not answer.
     """
-    last = after
-    while True:
-        reply: Any = await _async_client().xread({key(job_id): last}, count=256, block=_BLOCK_MS)
-        if not reply:
-            yield None
-            continue
-        for entry_id, fields in reply[0][1]:
-            event = _event(entry_id, fields)
-            last = event.id
-            yield event
-            if event.is_terminal:
-                return
+    name, shared = key(job_id), reader()
+    last = await shared.last_id(name) if after == FROM_NOW else after
+    with shared.watched(name) as watch:
+        while True:
+            entries = await shared.read(name, last)
+            for entry_id, fields in entries:
+                event = _event(entry_id, fields)
+                last = event.id
+                yield event
+                if event.is_terminal:
+                    return
+            if not entries and not await watch.news_after(last, _BLOCK_MS / 1000):
+                yield None
 
 
 def _event(entry_id: Any, fields: Any) -> Event:

@@ -1,16 +1,18 @@
 """`/api/leaderboards`: what there is to be measured on, and submitting to it."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
 import orjson
-from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import File, Form, Header, Router, Status
 from ninja.files import UploadedFile
 
 from inference import sse, stream
+from inference.answering import look
+from inference.database import released_after
 from inference.errors import Unsupported
 from inference.stream import Event
 from leaderboard import schemas, selectors, services, vault
@@ -62,7 +64,7 @@ def export(request: HttpRequest) -> Any:
     """All public data of all leaderboards as JSON lines, each with its `kind`: benchmark, submission,
     score (old ones too), row, log, reported."""
     lines = (orjson.dumps(record) + b"\n" for record in selectors.export_all())
-    response = StreamingHttpResponse(lines, content_type="application/x-ndjson")
+    response = StreamingHttpResponse(released_after(lines), content_type="application/x-ndjson")
     response["Content-Disposition"] = 'attachment; filename="leaderboards.jsonl"'
     return response
 
@@ -92,7 +94,7 @@ def items(request: HttpRequest, slug: str, split: str) -> Any:
     references, of a hidden one never."""
     found = selectors.split_get(selectors.benchmark_get(slug), split)
     lines = _item_lines(found, request.build_absolute_uri("/"))
-    return StreamingHttpResponse(lines, content_type="application/x-ndjson")
+    return StreamingHttpResponse(released_after(lines), content_type="application/x-ndjson")
 
 
 def _item_lines(split: Split, root: str) -> Iterator[bytes]:
@@ -223,25 +225,32 @@ def submission_withdraw(request: HttpRequest, submission_id: UUID) -> Any:
 def submission_events(request: HttpRequest, submission_id: UUID) -> Any:
     """A submission's progress as server-sent events; ends with `result` or `error`."""
     own = _own(request, submission_id)
+    stream.client().ping()  # an error has a status of its own only before the stream begins
     after = request.headers.get("Last-Event-ID", "")
-    return sse.response(sse.lines(_progress(own, stream.at(after))))
+    return sse.response(request, _progress(own, stream.at(after)))
 
 
 async def _progress(submission: Submission, after: str) -> AsyncIterator[Event | None]:
     """A submission's events to its end, also when it has ended but its stream is gone."""
-    async for event in stream.follow(submission.id, after):
-        if event is None:
-            fresh = await sync_to_async(Submission.objects.filter(pk=submission.pk).first)()
-            if fresh is None or fresh.is_finished:
-                yield Event(stream.START, "result", {"status": fresh.status if fresh else "gone"})
-                return
-        yield event
+    async with aclosing(stream.follow(submission.id, after)) as events:
+        async for event in events:
+            if event is None:
+                fresh = await look(Submission.objects.filter(pk=submission.pk).first)
+                if fresh is None or fresh.is_finished:
+                    yield Event(
+                        stream.START, "result", {"status": fresh.status if fresh else "gone"}
+                    )
+                    return
+            yield event
 
 
 def news(request: HttpRequest, name: str) -> StreamingHttpResponse:
     """A stream's events from now on, or after the one the reader saw last."""
+    stream.client().ping()
     after = request.headers.get("Last-Event-ID", "")
-    return sse.response(sse.lines(stream.follow(name, stream.at(after) if after else "$")))
+    return sse.response(
+        request, stream.follow(name, stream.at(after) if after else stream.FROM_NOW)
+    )
 
 
 @router.get("/{slug}/events", auth=None, response={**ERRORS}, operation_id="leaderboard_events")

@@ -1,17 +1,21 @@
 """Composes the API: every app's router, who is calling, how fast, and one shape for errors."""
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver
+from kombu.exceptions import OperationalError as BrokerError
 from ninja import NinjaAPI
 from ninja.errors import HttpError, Throttled, ValidationError
 from ninja.openapi.schema import OpenAPISchema
+from redis.exceptions import RedisError
 
 from inference.api import jobs_router
 from inference.api import router as skills_router
@@ -23,6 +27,7 @@ from pricing.auth import Account, ClientIdentity
 from pricing.throttling import AddressThrottle, too_many
 from research.selectors import register_schema
 
+logger = logging.getLogger(__name__)
 _TYPES = {
     400: "invalid_request_error", 403: "permission_error", 401: "authentication_error", 404: "not_found_error",
     409: "conflict_error", 413: "invalid_request_error", 415: "invalid_request_error",
@@ -93,6 +98,32 @@ api.add_router("/api/challenges", challenges_router, auth=[Account("submit")])
 @api.exception_handler(DomainError)
 def _domain(request: HttpRequest, error: DomainError) -> HttpResponse:
     return api.problem(request, error)
+
+
+@api.exception_handler(RedisError)
+@api.exception_handler(BrokerError)
+def _broker_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    logger.warning("The broker cannot be reached: %s", type(error).__name__)
+    return api.problem(
+        request,
+        Busy(
+            "The job queue cannot be reached.", retry_after=5, status=503,
+            code="queue_unavailable", hint="Try again in a moment.",
+        ),
+    )  # fmt: skip
+
+
+@api.exception_handler(OperationalError)
+@api.exception_handler(InterfaceError)
+def _database_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    logger.error("The database cannot be reached: %s", type(error).__name__)
+    return api.problem(
+        request,
+        Busy(
+            "The database cannot be reached.", retry_after=5, status=503,
+            code="database_unavailable", hint="Try again in a moment.",
+        ),
+    )  # fmt: skip
 
 
 @api.exception_handler(InvalidSample)

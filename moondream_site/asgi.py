@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from django.core.asgi import get_asgi_application
+from moondream_site.handler import get_handler
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "moondream_site.settings.development")
 
@@ -19,7 +19,7 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 
 _DRAINED_BYTES = 4 * MAX_BODY_BYTES
 
-_django: Any = get_asgi_application()
+_django: Any = get_handler()
 
 
 class _TooLong(Exception):

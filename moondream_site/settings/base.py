@@ -62,6 +62,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "moondream_site.handler.ReleaseConnections",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "research.page_cache.PageCache",
@@ -254,6 +255,12 @@ INFERENCE_JOB_TIME_LIMIT_S = env.int("INFERENCE_JOB_TIME_LIMIT_S", default=30)
 # How long a message may stay unacknowledged before another worker gets it: above the time limit.
 INFERENCE_VISIBILITY_TIMEOUT_S = env.int("INFERENCE_VISIBILITY_TIMEOUT_S", default=45)
 INFERENCE_STREAM_TTL_S = env.int("INFERENCE_STREAM_TTL_S", default=3600)
+# Open streams and waiting callers of one web process: from one address, and in all. Each takes a
+# socket and an idle thread, no database connection.
+STREAMS_MAX_PER_ADDRESS = env.int("STREAMS_MAX_PER_ADDRESS", default=240)
+STREAMS_MAX = env.int("STREAMS_MAX", default=800)
+# A stream ends after this, and its reader comes back.
+STREAM_MAX_S = env.int("STREAM_MAX_S", default=3600)
 INFERENCE_ENCODE_CACHE_MB = env.int("INFERENCE_ENCODE_CACHE_MB", default=256)
 INFERENCE_MAX_IMAGE_BYTES = env.int("INFERENCE_MAX_IMAGE_BYTES", default=20 * 1024 * 1024)
 INFERENCE_MAX_IMAGE_PIXELS = env.int("INFERENCE_MAX_IMAGE_PIXELS", default=40_000_000)

@@ -97,6 +97,8 @@ CHAPTERS: list[dict[str, Any]] = [
                 _code("", *_STREAM),
                 _p("<h2>Jobs, for a page of your own</h2><p><code>POST /v1/jobs</code> returns at once with an address of "
                    "events. Each event has an id: reconnect with <code>Last-Event-ID</code> and nothing is lost. "
+                   "A stream that ends with an <code>error</code> of the code <code>stream_interrupted</code> is one to "
+                   "reconnect to; the job goes on. "
                    "Send an <code>Idempotency-Key</code>, and a repeated request gives the same job.</p>"),
              ]},
             {"slug": "errors", "title": "Errors", "lede": "One shape, a code that never changes, and what to do.",

@@ -48,7 +48,7 @@ function watch(page) {
   });
   for (const end of ["result", "error"]) {
     source.addEventListener(end, (event) => {
-      if (!event.data) return; // the connection, not the scorer
+      if (!event.data || JSON.parse(event.data).code === "stream_interrupted") return; // the connection, not the scorer
       source.close();
       location.reload();
     });

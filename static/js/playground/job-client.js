@@ -43,8 +43,9 @@ export function follow(job, onEvent, onNotice) {
     for (const type of types) {
       source.addEventListener(type, (event) => {
         if (type === "error" && event.data === undefined) return; // a connection error, below
-        drops = 0;
         const data = JSON.parse(event.data);
+        if (data.code === "stream_interrupted") return; // the connection ends next, and is made again
+        drops = 0;
         onEvent(type, data);
         if (type === "result" || type === "cancelled") {
           source.close();

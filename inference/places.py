@@ -1,0 +1,104 @@
+"""How many may wait at once: every open stream and every caller that waits takes a place.
+
+Counted in each web process by itself, so that no other server has to be asked and nothing is left
+over when a process ends: with N processes the limits are N times as high.
+"""
+
+import contextlib
+import ipaddress
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from inference.errors import Busy
+
+_RETRY_S = 10
+
+
+class Place:
+    """One place, given back once."""
+
+    def __init__(self, places: "Places", address: str) -> None:
+        self._places, self._address = places, address
+        self._taken = True
+        self.is_handed_on = False
+        """Whether a stream has it now, which gives it back at its end."""
+
+    def give_back(self) -> None:
+        """Let another have it; repeating this changes nothing."""
+        taken, self._taken = self._taken, False
+        if taken:
+            self._places.leave(self._address)
+
+
+class Places:
+    """Counts who waits, by address and in all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_address: Counter[str] = Counter()
+
+    @property
+    def taken(self) -> int:
+        return self._by_address.total()
+
+    def take(self, address: str) -> Place:
+        """
+        Raises:
+            Busy: this address has its share (429), or all places are taken (503).
+        """
+        with self._lock:
+            if self._by_address[address] >= settings.STREAMS_MAX_PER_ADDRESS:
+                raise Busy(
+                    "Too many streams and waiting requests are open from this address.",
+                    retry_after=_RETRY_S, code="too_many_streams",
+                    hint="Close some of them, then try again.",
+                )  # fmt: skip
+            if self._by_address.total() >= settings.STREAMS_MAX:
+                raise Busy(
+                    "Too many streams and waiting requests are open.", status=503,
+                    retry_after=_RETRY_S, code="streams_full", hint="Try again in a moment.",
+                )  # fmt: skip
+            self._by_address[address] += 1
+        return Place(self, address)
+
+    def leave(self, address: str) -> None:
+        """Give a place of an address back."""
+        with self._lock:
+            self._by_address[address] -= 1
+            if self._by_address[address] <= 0:
+                del self._by_address[address]
+
+
+PLACES = Places()
+
+
+@contextlib.contextmanager
+def taken(request: HttpRequest) -> Iterator[Place]:
+    """A place for this request, given back when the body ends, unless a stream has taken it over.
+
+    Raises:
+        Busy: there is none.
+    """
+    place = PLACES.take(_network(request.META.get("REMOTE_ADDR", "")))
+    try:
+        yield place
+    finally:
+        if not place.is_handed_on:
+            place.give_back()
+
+
+def _network(address: str) -> str:
+    """Who an address belongs to: of IPv6 a whole /64 is one subscriber's."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)

@@ -1,0 +1,58 @@
+"""Django's ASGI handler, which gives database connections back before it sends, and always closes."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import django
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from inference.database import release
+
+logger = logging.getLogger(__name__)
+
+
+class Handler(ASGIHandler):
+    """Whatever breaks while a response is sent, it is closed: what it held is free again."""
+
+    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().handle(scope, receive, send)
+        except BaseException:
+            await sync_to_async(release)()
+            raise
+
+    async def send_response(self, response: Any, send: Any) -> None:
+        # What is raised from here goes past Django's own `response.close()`. The server notices that
+        # the response has no end, and cuts the connection off.
+        try:
+            await super().send_response(response, send)
+        except Exception:
+            logger.exception("A response with status %s broke off", response.status_code)
+
+
+def get_handler() -> Handler:
+    """The handler, with Django set up."""
+    django.setup(set_prefix=False)
+    return Handler()
+
+
+class ReleaseConnections:
+    """Middleware, the outermost one: when all others are done, the request's connection goes back to
+    the pool. Sending comes after that, and takes as long as the client likes.
+
+    Synchronous, as all of them are (see `moondream_site.api.MethodNotAllowed`).
+    """
+
+    sync_capable, async_capable = True, False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        release()
+        return response
