@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.live import LiveStack
+from tests.templates import database_copy
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
@@ -111,6 +112,29 @@ def _clean_redis(request: pytest.FixtureRequest) -> None:
         client.delete(*keys)
 
 
+_snapshot: dict[str, str] = {}
+
+
+def _databases_closed() -> str:
+    """Close this process's connections to the test database, and return the database's name."""
+    from django.db import connections
+
+    connections.close_all()
+    for connection in connections.all():
+        connection.close_pool()
+    return str(connections["default"].settings_dict["NAME"])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """A test with real transactions leaves an emptied database: the next one finds it whole."""
+    yield
+    marker = item.get_closest_marker("django_db")
+    template = _snapshot.get("name") or os.environ.get("TEST_DATABASE_TEMPLATE")
+    if nextitem and marker and marker.kwargs.get("transaction") and template:
+        database_copy(os.environ["DATABASE_URL"], _databases_closed(), template)
+
+
 @pytest.fixture(scope="session")
 def _starter_once(django_db_setup: None, django_db_blocker: Any) -> None:
     """The starter content, committed once for all tests that want it."""
@@ -118,15 +142,14 @@ def _starter_once(django_db_setup: None, django_db_blocker: Any) -> None:
 
     with django_db_blocker.unblock():
         starter_load(base_url="http://testserver", dev_scenes=8)
+        name = _databases_closed()
+        _snapshot["name"] = f"{name}_starter"
+        database_copy(os.environ["DATABASE_URL"], _snapshot["name"], name)
 
 
 @pytest.fixture
 def starter(_starter_once: None, db: None) -> Any:
     """The starter content and the variants; what a test changes is rolled back."""
     from inference.services import variants_sync
-    from research.models import HomePage
-    from research.starter import starter_load
 
-    if not HomePage.objects.exists():  # a test with real transactions has emptied the database
-        starter_load(base_url="http://testserver", dev_scenes=8)
     return variants_sync()
