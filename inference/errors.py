@@ -123,6 +123,7 @@ CATALOGUE: tuple[KnownError, ...] = tuple(
         ("empty_image", 400, "The image has no bytes.", "Attach a file."),
         ("csrf", 403, "The page's token has expired.", "Reload the page."),
         ("entry_not_found", 404, "There is no such public entry.", "It may be private or withdrawn."),
+        ("founder_stays", 403, "A team's founder cannot be taken out by others.", "They may leave."),
         ("idempotency_conflict", 409, "The idempotency key was used for another request.",
          "Use a new key for a new request."),
         ("image_gone", 410, "The stored image was deleted after its retention.", "Send it again."),
@@ -135,7 +136,10 @@ CATALOGUE: tuple[KnownError, ...] = tuple(
         ("invite_not_found", 404, "An invitation to a team has ended.", "Ask the team for a new one."),
         ("last_member", 409, "A team's last member cannot leave.", "Invite somebody first."),
         ("leaderboard_not_found", 404, "There is no such leaderboard.", "GET /api/leaderboards lists them."),
+        ("member_not_found", 404, "There is no such member of your team.", "Its page lists them."),
         ("method_not_allowed", 405, "The address does not answer this method.", "See `Allow`."),
+        ("mfa_required", 403, "The account of an admin needs a second step to sign in.",
+         "Set it up in your account."),
         ("no_file", 415, "The predictions did not come as a file.", "Send multipart/form-data."),
         ("not_comparable", 404, "Two entries are of different splits.", "Compare those of one split."),
         ("not_your_team", 400, "You are in no team of that name.", "Your account lists your teams."),
@@ -175,6 +179,8 @@ CATALOGUE: tuple[KnownError, ...] = tuple(
         ("unsupported_skill", 400, "The variant lacks this skill.", "Choose another variant."),
         ("variant_not_found", 404, "There is no such variant.", "The hint lists those there are."),
         ("wrong_scope", 403, "The key is not for this.", "Make one with the scope."),
+        ("weights_damaged", 500, "Files of the variant's weights are missing or damaged.",
+         "Choose another variant."),
         ("worker_lost", 500, "The worker was lost too often.", "Try again; it is logged."),
     )
 )  # fmt: skip

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from inference.errors import DomainError
-from leaderboard import services
+from leaderboard import names, services
 from leaderboard.models import (
     Benchmark,
     Challenge,
@@ -50,6 +50,15 @@ class BenchmarkAdmin(admin.ModelAdmin[Benchmark]):
 class TeamForm(forms.ModelForm[Team]):
     """A team; who is added has to fit the challenges it is in, as by an invitation."""
 
+    def clean_name(self) -> str:
+        name = names.cleaned(self.cleaned_data["name"])
+        if name != self.instance.name:
+            try:
+                services.team_name_check(self.instance, name, by_admin=True)
+            except DomainError as error:
+                raise forms.ValidationError(error.message) from error
+        return name
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         members = cleaned.get("members")
@@ -68,7 +77,7 @@ class TeamAdmin(admin.ModelAdmin[Team]):
     form = TeamForm
     list_display = ("name", "is_ours", "created_at")
     search_fields = ("name",)
-    autocomplete_fields = ("members",)
+    autocomplete_fields = ("members", "founder")
 
 
 @admin.register(Submission)

@@ -4,12 +4,12 @@ import logging
 from typing import Any
 
 from django.db.models import Q
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save
 
 from inference.models import Job, Variant
 from inference.signals import job_finished
 from leaderboard import services
-from leaderboard.models import Benchmark, ReportedFigure
+from leaderboard.models import Benchmark, ReportedFigure, Team
 from leaderboard.services.entries import BY_RELEASE
 
 logger = logging.getLogger(__name__)
@@ -19,8 +19,23 @@ def connect() -> None:
     """Listen to the rooms below."""
     job_finished.connect(_job_finished, dispatch_uid="leaderboard-runs")
     post_save.connect(_variant_saved, sender=Variant, dispatch_uid="leaderboard-variants")
+    m2m_changed.connect(
+        _members_changed, sender=Team.members.through, dispatch_uid="leaderboard-members"
+    )
     for saved in (post_save, post_delete):
         saved.connect(_reported_saved, sender=ReportedFigure, dispatch_uid="leaderboard-reported")
+
+
+def _members_changed(sender: Any, instance: Any, action: str, **sent: Any) -> None:
+    """Whoever goes out of a team (by a member, an admin's form, anything) knows its invitation."""
+    if action not in ("post_remove", "pre_clear"):
+        return
+    if not sent["reverse"]:
+        services.invites_end([instance.pk])
+    elif sent["pk_set"] is not None:
+        services.invites_end(sent["pk_set"])
+    else:
+        services.invites_end(instance.teams.values_list("pk", flat=True))
 
 
 def _job_finished(sender: Any, job: Job, **_: Any) -> None:

@@ -26,8 +26,11 @@ def team(request: HttpRequest, team_id: int) -> HttpResponse:
         else:
             messages.success(request, "The team has its new name.")
             return redirect("team", team_id)
-    link = request.build_absolute_uri(f"/account/teams/join/{own.invite_code}/")
-    context = {"team": own, "members": own.members.order_by("pk"), "error": error, "link": link}
+    link = services.invite_link(own)
+    context = {
+        "team": own, "members": own.members.order_by("pk"), "error": error,
+        "link": request.build_absolute_uri(link) if link else "",
+    }  # fmt: skip
     return render(request, "leaderboard/team.html", context, status=422 if error else 200)
 
 
@@ -37,7 +40,7 @@ def invite(request: HttpRequest, team_id: int, action: str) -> HttpResponse:
     """Make a new link to join by, or end it."""
     own = services.team_own(user=request.user, team_id=team_id)
     if action == "invite":
-        services.team_invite(own)
+        services.team_invite(own, request.user)
     else:
         services.invite_end(own)
     return redirect("team", team_id)
@@ -50,11 +53,12 @@ def remove(request: HttpRequest, team_id: int, user_id: int) -> HttpResponse:
     own = services.team_own(user=request.user, team_id=team_id)
     left = user_id == request.user.pk
     try:
-        services.member_remove(team=own, user_id=user_id)
+        services.member_remove(team=own, user_id=user_id, by=request.user)
     except DomainError as error:
         messages.error(request, f"{error.message} {error.hint}")
         return redirect("team", team_id)
-    messages.success(request, f"You left {own.name}." if left else "The member is out.")
+    done = f"You left {own.name}." if left else "The member is out; the team's link has ended."
+    messages.success(request, done)
     return redirect("account") if left else redirect("team", team_id)
 
 

@@ -9,16 +9,29 @@ from django.db import models
 from django.utils import timezone
 
 from leaderboard.models.benchmarks import Benchmark, Split
+from leaderboard.names import look_of
 
 
 class Team(models.Model):
     """Who an entry belongs to. Everybody who submits has one; colleagues can be added."""
 
     name = models.CharField(max_length=60, unique=True)
+    look = models.CharField(
+        max_length=220, unique=True, editable=False,
+        help_text="Names that look alike have the same (leaderboard.names.look_of).",
+    )  # fmt: skip
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="teams", blank=True)
     is_ours = models.BooleanField(default=False, help_text="Entries this site runs itself.")
+    founder = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL,
+        related_name="+", help_text="Whom no other member can take out.",
+    )  # fmt: skip
     invite_code = models.CharField(max_length=43, blank=True, editable=False, db_index=True)
     invite_until = models.DateTimeField(null=True, blank=True, editable=False)
+    invited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL,
+        related_name="+", help_text="The invitation holds while they are a member.",
+    )  # fmt: skip
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -26,6 +39,15 @@ class Team(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        # Two teams that were there before looks were compared keep theirs, the second with a "#".
+        if self.look.partition("#")[0] != look_of(self.name):
+            self.look = look_of(self.name)
+            fields = kwargs.get("update_fields")
+            if fields is not None and "name" in fields:
+                kwargs["update_fields"] = {*fields, "look"}
+        super().save(*args, **kwargs)
 
 
 class Submission(models.Model):

@@ -23,6 +23,7 @@ from kombu.exceptions import OperationalError
 
 from inference import stream
 from inference.errors import Conflict, Forbidden, InvalidInput, NotFound, TooLarge
+from leaderboard import names
 from leaderboard.models import BenchmarkItem, LogLine, Phase, QuotaLine, Split, Submission, Team
 from leaderboard.scoring import MAX_BYTES, Checked, read_predictions
 from leaderboard.services.standings import tables_make
@@ -53,13 +54,14 @@ def card_read(data: Mapping[str, Any]) -> Card:
     Raises:
         InvalidInput: with the field that is wrong.
     """
-    name = " ".join(str(data.get("model_name") or "").split())
+    name = names.cleaned(str(data.get("model_name") or ""))
     if not 2 <= len(name) <= 80:
         raise _field("model_name", "Say which model it is, in 2 to 80 characters.")
-    if any(
-        ord(c) < 32 or c in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" for c in name
-    ):
-        raise _field("model_name", "The name has characters that cannot be seen.")
+    if problem := names.problem_of(name):
+        raise _field("model_name", problem)
+    for field in ("revision", "note", "hardware", "precision"):
+        if names.has_unseen(str(data.get(field) or ""), lines=field == "note"):
+            raise _field(field, "The text has characters that cannot be seen.")
     card = Card(
         name, _parameters(data.get("parameters")), str(data.get("precision") or ""),
         str(data.get("revision") or "")[:80], str(data.get("link") or "").strip(),

@@ -1,19 +1,24 @@
-"""Teams: who an entry belongs to. Every member may do what any other may."""
+"""Teams: who an entry belongs to. Every member may do what any other may, but for taking out whoever
+founded it."""
 
+import re
 import secrets
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from inference.errors import Conflict, Forbidden, InvalidInput, NotFound
+from leaderboard import names
 from leaderboard.models import Challenge, Participation, Team
 
 MOST_MEMBERS = 20
 INVITE_FOR = timedelta(days=14)
+_CODE = re.compile(r"[\w-]{20,43}", re.ASCII)
 ACTIVE = (Participation.State.PENDING, Participation.State.ACCEPTED)
 
 
@@ -40,7 +45,7 @@ def _first_team(user: Any) -> Team:
     get_user_model().objects.select_for_update().get(pk=user.pk)  # two first requests, one team
     team = user.teams.order_by("pk").first()
     if team is None:
-        team = Team.objects.create(name=f"team-{secrets.token_hex(4)}")
+        team = Team.objects.create(name=f"team-{secrets.token_hex(4)}", founder=user)
         team.members.add(user)
     return team  # type: ignore[no-any-return]
 
@@ -59,39 +64,93 @@ def team_own(*, user: Any, team_id: int) -> Team:
 def team_rename(*, team: Team, name: str) -> Team:
     """
     Raises:
-        InvalidInput: no name, or somebody else's.
+        InvalidInput: as `team_name_check`.
     """
-    name = " ".join(name.split())
-    if not 2 <= len(name) <= 60 or any(ord(c) < 32 for c in name):
-        raise InvalidInput("A name has 2 to 60 characters.", code="bad_team", field="team")
-    if Team.objects.filter(name__iexact=name).exclude(pk=team.pk).exists():
-        raise InvalidInput("That name is taken.", code="team_taken", field="team")
-    team.name = name
-    team.save(update_fields=["name"])
+    name = names.cleaned(name)
+    if name == team.name:
+        return team
+    team_name_check(team, name)
+    try:
+        with transaction.atomic():
+            team.name = name
+            team.save(update_fields=["name"])
+    except IntegrityError:  # another took it meanwhile
+        team.refresh_from_db(fields=["name", "look"])
+        raise _taken() from None
     return team
 
 
-def team_invite(team: Team) -> Team:
-    """A new link by which others may join; an earlier one ends."""
+def team_name_check(team: Team, name: str, *, by_admin: bool = False) -> None:
+    """Whether a team may have a (cleaned) name. Admins may give reserved ones.
+
+    Raises:
+        InvalidInput: it cannot be read, would pass for the site or its staff, or looks like another
+            team's.
+    """
+    if not 2 <= len(name) <= 60:
+        raise InvalidInput("A name has 2 to 60 characters.", code="bad_team", field="team")
+    problem = names.problem_of(name)
+    if problem:
+        raise InvalidInput(problem, code="bad_team", field="team")
+    if Team.objects.filter(look=names.look_of(name)).exclude(pk=team.pk).exists():
+        raise _taken()
+    if names.is_reserved(name) and not by_admin:
+        raise InvalidInput(
+            "That name is kept for this site and what it measures.", code="bad_team", field="team"
+        )
+
+
+def _taken() -> InvalidInput:
+    return InvalidInput(
+        "That name is taken, or looks like one that is.", code="team_taken", field="team"
+    )
+
+
+_INVITE_FIELDS = ["invite_code", "invite_until", "invited_by"]
+
+
+def team_invite(team: Team, by: Any) -> Team:
+    """A new link by which others may join, while the member who made it is one; an earlier one ends."""
     team.invite_code, team.invite_until = secrets.token_urlsafe(32), timezone.now() + INVITE_FOR
-    team.save(update_fields=["invite_code", "invite_until"])
+    team.invited_by = by
+    team.save(update_fields=_INVITE_FIELDS)
     return team
 
 
 def invite_end(team: Team) -> None:
     """Nobody can join by the link any more."""
-    team.invite_code, team.invite_until = "", None
-    team.save(update_fields=["invite_code", "invite_until"])
+    team.invite_code, team.invite_until, team.invited_by = "", None, None
+    team.save(update_fields=_INVITE_FIELDS)
+
+
+def invites_end(team_ids: Iterable[int]) -> None:
+    """Somebody is out of these teams, in whatever way: they know the links, which end."""
+    Team.objects.filter(pk__in=list(team_ids)).update(
+        invite_code="", invite_until=None, invited_by=None
+    )
+
+
+def invite_link(team: Team) -> str:
+    """The path by which others may join now; empty while there is none."""
+    try:
+        team_invited(team.invite_code)
+    except NotFound:
+        return ""
+    return f"/account/teams/join/{team.invite_code}/"
 
 
 def team_invited(code: str) -> Team:
     """The team whose link this is.
 
     Raises:
-        NotFound: of none, or it has ended.
+        NotFound: of none, or it has ended, or who made it is no member any more.
     """
-    team = Team.objects.filter(invite_code=code, invite_until__gt=timezone.now()).first()
-    if team is None or not code:
+    found = Team.objects.filter(
+        invite_code=code, invite_until__gt=timezone.now(), members=F("invited_by"),
+        invited_by__is_active=True,
+    )  # fmt: skip
+    team = found.first() if _CODE.fullmatch(code) else None
+    if team is None:
         raise NotFound(
             "This invitation has ended.",
             code="invite_not_found",
@@ -110,6 +169,7 @@ def team_join(*, code: str, user: Any) -> Team:
         Forbidden: it would be too large for a challenge it is in.
     """
     team = Team.objects.select_for_update().get(pk=team_invited(code).pk)
+    team_invited(code)  # still, now that nobody else can end it
     if team.members.filter(pk=user.pk).exists():
         return team
     if team.members.count() >= MOST_MEMBERS:
@@ -120,19 +180,34 @@ def team_join(*, code: str, user: Any) -> Team:
 
 
 @transaction.atomic
-def member_remove(*, team: Team, user_id: int) -> None:
-    """Take a member out, oneself too; what the team submitted stays the team's.
+def member_remove(*, team: Team, user_id: int, by: Any) -> None:
+    """A member leaves, or another takes them out; what the team submitted stays the team's, and its
+    invitation ends. A founder who leaves is followed by who has been in it longest.
 
     Raises:
+        NotFound: `by` is no member any more, or there is no such member.
+        Forbidden: another member would take the founder out.
         Conflict: it is the last one: nobody could act for the team any more.
     """
-    Team.objects.select_for_update().get(pk=team.pk)
-    if not team.members.exclude(pk=user_id).exists():
+    team = Team.objects.select_for_update().get(pk=team.pk)
+    in_it = set(team.members.values_list("pk", flat=True))
+    if by.pk not in in_it or user_id not in in_it:
+        raise NotFound("There is no such member of your team.", code="member_not_found")
+    if user_id == team.founder_id != by.pk:
+        raise Forbidden(
+            "Who founded a team can only leave it themselves.", code="founder_stays",
+            hint="Leave the team, or ask an administrator.",
+        )  # fmt: skip
+    if in_it == {user_id}:
         raise Conflict(
             "You are the team's last member.", code="last_member",
             hint="Invite somebody first, or withdraw its entries.",
         )  # fmt: skip
-    team.members.remove(user_id)
+    team.members.remove(user_id)  # which ends the invitation (receivers)
+    if user_id == team.founder_id:
+        longest = team.members.through.objects.filter(team=team).order_by("pk").first()
+        team.founder_id = longest.user_id if longest else None
+        team.save(update_fields=["founder"])
 
 
 def team_fits(challenge: Challenge, count: int) -> None:
