@@ -327,7 +327,7 @@ def _known_length(length: str) -> str:
 def _json_settings(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text) if text else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # also what is nested too deeply
         raise InvalidInput("settings is not JSON.", code="bad_settings") from error
     if not isinstance(value, dict):
         raise InvalidInput("settings must be a JSON object.", code="bad_settings")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inference.engine.answers import Answer, EncodedImage, UnsupportedSkill
-    from inference.engine.checkpoint import CheckpointError
     from inference.engine.config import MoondreamConfig
+    from inference.engine.manifest import CheckpointError
     from inference.engine.moondream import Moondream
     from inference.engine.settings import Settings
 
 _HOMES = {
     "Answer": "answers",
-    "CheckpointError": "checkpoint",
+    "CheckpointError": "manifest",
     "EncodedImage": "answers",
     "Moondream": "moondream",
     "MoondreamConfig": "config",

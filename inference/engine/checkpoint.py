@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
+from inference.engine.manifest import CheckpointError, manifest_check, manifest_write
 from inference.engine.model import HIGH_PRECISION, MoondreamForVision
 
+logger = logging.getLogger(__name__)
 Quantization = Literal["int8", "nf4"]
 FILES = ("config.json", "tokenizer.json")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 """Whole, or the index of its parts."""
-
-
-class CheckpointError(ValueError):
-    """A folder that is not a model, or whose tensors are not the architecture's."""
 
 
 def choose_device(device: str) -> torch.device:
@@ -64,47 +63,93 @@ def load(
         ValueError: unknown `quantization`.
     """
     path = Path(folder)
-    absent = [name for name in FILES if not (path / name).is_file()]
-    if not any((path / name).is_file() for name in WEIGHTS):
-        absent.append(WEIGHTS[0])
-    if absent:
-        raise CheckpointError(f"{path} is not a model folder: {', '.join(absent)} missing.")
+    _files_check(path)
     saved = saved_quantization(path)
     if saved and quantization not in (None, saved):
         raise CheckpointError(
-            f"{path} was saved in {saved}; it cannot be loaded in {quantization}."
+            f"{path.name} was saved in {saved}; it cannot be loaded in {quantization}."
         )
     transformers_logging.disable_progress_bar()
-    loaded: Any = MoondreamForVision.from_pretrained(
-        path,
-        dtype=dtype,
-        # A folder saved quantised says so itself.
-        **({} if saved else {"quantization_config": _quantization_config(quantization, dtype)}),
-        device_map={"": str(device)} if quantization or saved else None,
-        use_safetensors=True,
-        local_files_only=True,
-        output_loading_info=True,
-    )
+    try:
+        loaded: Any = MoondreamForVision.from_pretrained(
+            path,
+            dtype=dtype,
+            # A folder saved quantised says so itself.
+            **({} if saved else {"quantization_config": _quantization_config(quantization, dtype)}),
+            device_map={"": str(device)} if quantization or saved else None,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told below, by name
+        )
+    except (OSError, SafetensorError) as error:  # their words have the folder's path in them
+        logger.exception("A model folder cannot be loaded")
+        raise CheckpointError(f"The weights of {path.name} cannot be read.") from error
     model: MoondreamForVision
     model, report = loaded
     wrong = {
-        kind: sorted(map(str, report[f"{kind}_keys"]))
+        kind: _some(sorted(map(str, report[f"{kind}_keys"])))
         for kind in ("missing", "unexpected", "mismatched")
         if report.get(f"{kind}_keys")
     }
     if wrong:
-        raise CheckpointError(f"{path} does not hold this architecture's tensors: {wrong}.")
+        told = "; ".join(f"{kind}: {names}" for kind, names in wrong.items())
+        raise CheckpointError(f"{path.name} does not hold this architecture's tensors: {told}.")
     if not (quantization or saved):
         model.to(device)  # type: ignore[arg-type]  # in place
     model.eval().requires_grad_(requires_grad=False)
     return model, Tokenizer.from_file(str(path / "tokenizer.json"))
 
 
+def _some(names: list[str], most: int = 8) -> str:
+    """Names, the first of many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _files_check(path: Path) -> None:
+    """
+    Raises:
+        CheckpointError: a file is missing, is not as the manifest says, or cannot be read.
+    """
+    manifest_check(path)
+    absent = [name for name in FILES if not (path / name).is_file()]
+    if not any((path / name).is_file() for name in WEIGHTS):
+        absent.append(WEIGHTS[0])
+    if absent:
+        raise CheckpointError(f"{path.name} is not a model folder: {', '.join(absent)} missing.")
+    index = path / WEIGHTS[1]
+    for file in (path / FILES[0], index):
+        if file.is_file() and not isinstance(_json(file), dict):
+            raise CheckpointError(f"{file.name} cannot be read.")
+    listed = _json(index).get("weight_map") if index.is_file() else {}
+    parts = {str(name) for name in listed.values()} if isinstance(listed, dict) else set()
+    lost = sorted(name for name in parts if not (path / name).is_file())
+    if lost:
+        raise CheckpointError(f"{path.name} lacks {_some(lost)}, which {index.name} lists.")
+    for file in sorted(path.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="pt"):
+                pass
+        except (OSError, SafetensorError):
+            raise CheckpointError(f"{file.name} is cut short or damaged.") from None
+    try:
+        Tokenizer.from_file(str(path / FILES[1]))
+    except Exception:  # noqa: BLE001  # the library raises this class itself
+        raise CheckpointError(f"{FILES[1]} cannot be read.") from None
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
 def saved_quantization(folder: str | os.PathLike[str]) -> Quantization | None:
     """The precision a folder was saved in, None for a full one."""
-    file = Path(folder) / "config.json"
-    config = json.loads(file.read_text()) if file.is_file() else {}
-    kept = config.get("quantization_config") or {}
+    config = _json(Path(folder) / "config.json")
+    kept = (config.get("quantization_config") if isinstance(config, dict) else None) or {}
     if kept.get("load_in_8bit"):
         return "int8"
     return "nf4" if kept.get("load_in_4bit") else None
@@ -123,13 +168,14 @@ def save_quantised(
     """
     source, out = Path(folder), Path(target)
     if saved_quantization(source):
-        raise CheckpointError(f"{source} is quantised already.")
+        raise CheckpointError(f"{source.name} is quantised already.")
     device = choose_device("auto")
     dtype = choose_dtype("auto", device)
     model, tokenizer = load(source, quantization=quantization, device=device, dtype=dtype)
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
     tokenizer.save(str(out / "tokenizer.json"))
+    manifest_write(out)
     world = source / "world.txt"
     if world.is_file():
         shutil.copyfile(world, out / world.name)

@@ -21,8 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
-from inference.engine.checkpoint import CheckpointError
 from inference.engine.config import MoondreamConfig
+from inference.engine.manifest import CheckpointError, manifest_write
 from inference.engine.model import MoondreamForVision, tensor_shapes
 
 SHARD_BYTES = 1 << 30
@@ -160,11 +160,13 @@ def _files(path: Path) -> list[Path]:
         listed = sorted(set(json.loads(index.read_text())["weight_map"].values()))
         absent = [name for name in listed if not (path / name).is_file()]
         if absent:
-            raise CheckpointError(f"{path} lacks {', '.join(absent)}, which {index.name} lists.")
+            raise CheckpointError(
+                f"{path.name} lacks {', '.join(absent)}, which {index.name} lists."
+            )
         return [path / name for name in listed]
     files = sorted(path.glob("*.safetensors"))
     if not files:
-        raise CheckpointError(f"{path} holds no safetensors file.")
+        raise CheckpointError(f"{path.name} holds no safetensors file.")
     return files
 
 
@@ -318,6 +320,7 @@ def convert(
             config.architectures = [MoondreamForVision.__name__]
             config.save_pretrained(partial)
             shutil.copyfile(vocabulary, partial / "tokenizer.json")
+            manifest_write(partial)
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
         finally:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from inference.engine.manifest import manifest_write
 from inference.engine.moondream import Moondream
 
 OPSET = 18
@@ -113,6 +114,7 @@ def export(model: Moondream, folder: Path) -> None:
         "templates": {k: tokens.templates[k] for k in ("caption", "query")},
     }  # fmt: skip
     (folder / "browser.json").write_text(json.dumps(facts, indent=1) + "\n")
+    manifest_write(folder)
 
 
 def _write(

@@ -1,6 +1,5 @@
 """What a question may carry. Imports nothing heavy: the web process checks with it too."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -40,7 +39,7 @@ class Settings:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(f"settings.{name} must be a number.")
-            if not (math.isfinite(value) and low <= value <= high):
+            if not low <= value <= high:  # nor NaN; a JSON integer may be longer than any float
                 raise ValueError(f"settings.{name} must be between {low:g} and {high:g}.")
             read[name] = kind(value)
         return cls(**read)

@@ -56,7 +56,7 @@ def model_add(
         raise InvalidInput(str(error), code="bad_checkpoint") from error
     return variants_register(
         folder, slug=slug, title=name,
-        extra={"source": origin or str(source), "licence": licence, "sha256": digest},
+        extra={"source": origin or source.name, "licence": licence, "sha256": digest},
     )  # fmt: skip
 
 

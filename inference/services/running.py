@@ -13,6 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from inference import backends, images, lease, selectors, stream
+from inference.engine.manifest import CheckpointError
 from inference.errors import DomainError
 from inference.models import Job, Skill
 from inference.services.settling import fail, job_timed_out, settle, settle_cancelled
@@ -211,6 +212,13 @@ def _explained(error: Exception, job: Job) -> tuple[str, str, str]:
     match error:
         case DomainError():
             return error.code, error.message, error.hint
+        case CheckpointError():
+            logger.error("The weights of %s cannot be used: %s", job.variant.slug, error)
+            return (
+                "weights_damaged",
+                str(error),
+                "Choose another variant; an admin has to mend this one.",
+            )
         case ValueError():  # the engine's word for a question it cannot take
             return "invalid_request", str(error), "Change the request and try again."
         case FileNotFoundError():

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from inference.engine.config import MoondreamConfig
 from inference.engine.crops import normalise
 from inference.engine.layers import Vision, VisionBlock
+from inference.engine.manifest import manifest_write
 from inference.engine.model import MoondreamForVision
 from inference.engine.training import Batch, run
 from inference.world.curriculum import (
@@ -487,3 +488,4 @@ def export(model: MoondreamForVision, tokenizer: Tokenizer, target: Path, revisi
     config |= {k: values[k] for k in kept}
     (target / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     tokenizer.save(str(target / "tokenizer.json"))
+    manifest_write(target)

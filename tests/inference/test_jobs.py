@@ -1,5 +1,6 @@
 """A job from being asked to its end: once, whoever is lost on the way."""
 
+import shutil
 import threading
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from django.utils import timezone
 from inference import lease, selectors, services, stream, tasks
 from inference.backends import engine
 from inference.errors import Busy, Conflict, InvalidInput, NotFound
-from inference.models import Job, StoredImage
+from inference.models import Job, StoredImage, Variant
 from tests.inference.conftest import WORDS
 
 CAPTION = "".join(WORDS)
@@ -324,3 +325,21 @@ def test_purge_keeps_what_a_waiting_job_needs(submit, image: StoredImage, script
     Job.objects.update(created_at=timezone.now() - timedelta(days=9))
     services.purge()
     assert not Job.objects.exists()
+
+
+def test_damaged_weights_are_told_by_name_and_without_their_place(
+    submit, variants, tmp_path, client, caplog
+) -> None:
+    folder = tmp_path / "secret-place"
+    shutil.copytree(variants[0].folder, folder)
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    job = submit()
+    Variant.objects.filter(pk=job.variant_id).update(folder=str(folder))
+    services.job_run(job_id=job.id, worker="w")
+    job.refresh_from_db()
+    assert job.status == Job.Status.FAILED
+    told = f"{client.get(f'/v1/jobs/{job.id}').content} {stream.history(job.id)} {caplog.messages}"
+    assert "model.safetensors" in told
+    assert "weights_damaged" in told
+    assert str(tmp_path) not in told
