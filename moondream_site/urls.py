@@ -1,10 +1,8 @@
 """Every address of the site. Wagtail's pages come last: they take what is left."""
 
-from django.conf import settings
-from django.conf.urls.static import static
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.urls import include, path
+from django.urls import include, path, re_path
 from wagtail import urls as wagtail_urls
 from wagtail.admin import urls as wagtailadmin_urls
 from wagtail.documents import urls as wagtaildocs_urls
@@ -13,6 +11,7 @@ from leaderboard.urls import team_patterns
 from moondream_site import api
 from moondream_site.accounts import account
 from moondream_site.design.views import styleguide
+from research import media
 
 
 async def healthz(request: HttpRequest) -> HttpResponse:
@@ -34,8 +33,9 @@ urlpatterns = [
     path("styleguide/", styleguide, name="styleguide"),
     path("django-admin/", admin.site.urls),
     path("admin/", include(wagtailadmin_urls)),
+    re_path(r"^documents/(\d+)/(.*)$", media.document),
     path("documents/", include(wagtaildocs_urls)),
-    *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
+    path("media/<path:name>", media.file, name="media"),
     path("", include("research.urls")),
     path("", include(wagtail_urls)),
 ]

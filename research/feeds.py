@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 from django.contrib.syndication.views import Feed
@@ -103,11 +104,10 @@ def feed(request: HttpRequest, kind: str, form: str) -> HttpResponse:
     if kind not in KINDS:
         raise Http404
     pages = items(kind)
-    newest = max((p.last_published_at for p in pages if p.last_published_at), default=None)
-    stamp = f"{len(pages)}-{newest.timestamp() if newest else 0}-{form}"
-    etag = quote_etag(stamp)
-    modified = int(newest.timestamp()) if newest else None
-    known = get_conditional_response(request, etag=etag, last_modified=modified)
+    # By what is in it, not by its newest day: a page that is taken out is gone at once.
+    stamp = [form, request.get_host(), *(f"{p.pk} {p.last_published_at}" for p in pages)]
+    etag = quote_etag(sha256("\n".join(stamp).encode()).hexdigest()[:32])
+    known = get_conditional_response(request, etag=etag)
     if known is not None:
         return known
     contents = Contents(kind, pages)
@@ -115,7 +115,7 @@ def feed(request: HttpRequest, kind: str, form: str) -> HttpResponse:
         _json(request, contents) if form == "json" else _FEEDS[form](request, contents=contents)
     )
     answer["ETag"] = etag
-    answer["Cache-Control"] = "public, max-age=300"
+    answer["Cache-Control"] = "public, max-age=0, must-revalidate"
     return answer
 
 

@@ -9,6 +9,8 @@ from django.template.loader import render_to_string
 from markdownify import MarkdownConverter
 from wagtail.models import Page, Site
 
+from research.selectors import readable
+
 _NOISE = ("script", "style", "svg", "form", "dialog", "button", "nav", "template")
 
 
@@ -40,7 +42,7 @@ def index(request: HttpRequest) -> str:
     if site is None:
         return "# Moondream hub\n"
     home = site.root_page.specific
-    pages = list(Page.objects.live().public().descendant_of(home).specific().order_by("path"))
+    pages = list(readable(Page.objects.descendant_of(home)).specific().order_by("path"))
     lines = [f"# {home.title}", "", f"> {home.summary}", ""]
     for page in pages:
         if page.depth == home.depth + 1:

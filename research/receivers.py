@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models.signals import post_delete, post_save
-from wagtail.models import Site
+from wagtail.models import CollectionViewRestriction, PageViewRestriction, Site
 from wagtail.signals import page_published, page_unpublished, post_page_move
 
 from inference.models import Variant, VariantMeasurement
@@ -32,6 +32,8 @@ def connect() -> None:
         Benchmark,
         Challenge,
         Phase,
+        PageViewRestriction,
+        CollectionViewRestriction,
     ):
         for saved in (post_save, post_delete):
             saved.connect(

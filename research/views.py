@@ -6,7 +6,7 @@ from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import conditional_page, require_safe
 from wagtail.models import Page, Site
 
 from research import markdown, selectors, snippets, social_card
@@ -25,7 +25,7 @@ def api_reference(request: HttpRequest) -> HttpResponse:
     """Every operation, in reading form."""
     context = {
         "reference": selectors.api_reference(),
-        "tree": selectors.docs_tree(),
+        "tree": selectors.docs_tree(request=request),
         "base_url": f"{snippets.address_of(request)}/v1",
         "errors_url": "/docs/guides/errors/",
     }
@@ -45,7 +45,11 @@ def _page_at(request: HttpRequest, path: str) -> Page:
     parts = [part for part in path.split("/") if part]
     found = site.root_page.specific.route(request, parts)
     page: Page = found.page
-    if found.args or found.kwargs or page.get_view_restrictions().exists():
+    if (
+        found.args
+        or found.kwargs
+        or not selectors.readable(Page.objects.filter(pk=page.pk)).exists()
+    ):
         raise Http404
     return page
 
@@ -59,10 +63,11 @@ def as_markdown(request: HttpRequest, path: str) -> HttpResponse:
 
 
 @require_safe
-@cache_control(public=True, max_age=86400)
+@conditional_page  # asked for anew each time: a page may be restricted any moment
+@cache_control(public=True, max_age=0, must_revalidate=True)
 def card(request: HttpRequest, page_id: int) -> HttpResponse:
     """The picture that a shared link shows: the page's title on the site's own ground."""
-    page = get_object_or_404(Page.objects.live().public(), pk=page_id).specific
+    page = get_object_or_404(selectors.readable(Page.objects.all()), pk=page_id).specific
     accent = getattr(page, "accent", "blue")
     eyebrow = str(page.specific_class._meta.verbose_name).removesuffix(" page")
     key = hashlib.sha256(f"{page.title}|{accent}|{eyebrow}".encode()).hexdigest()

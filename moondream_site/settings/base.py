@@ -214,6 +214,12 @@ WAGTAIL_ENABLE_UPDATE_CHECK = False
 # A picture without a description is of no use to who cannot see it.
 WAGTAILIMAGES_IMAGE_FORM_BASE = "research.forms.DescribedImageForm"
 WAGTAILIMAGES_EXTENSIONS = ["avif", "gif", "jpg", "jpeg", "png", "webp"]
+# Nothing a browser would run: no HTML, SVG, XML or script.
+WAGTAILDOCS_EXTENSIONS = [
+    "avif", "bib", "csv", "docx", "gif", "gz", "ipynb", "jpeg", "jpg", "json", "jsonl", "md", "mp4",
+    "npy", "npz", "odp", "ods", "odt", "onnx", "parquet", "pdf", "png", "pptx", "safetensors", "tar",
+    "tsv", "txt", "webm", "webp", "xlsx", "xz", "yaml", "yml", "zip", "zst",
+]  # fmt: skip
 
 # Security
 X_FRAME_OPTIONS = "SAMEORIGIN"

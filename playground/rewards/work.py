@@ -65,7 +65,10 @@ class Work:
         Raises:
             ValueError: it is no bench.
         """
-        state = json.loads(text[: MAX_STATE + 1])
+        try:
+            state = json.loads(text[: MAX_STATE + 1])
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
         if not isinstance(state, dict) or not isinstance(state.get("reward"), dict):
             raise ValueError("there is no reward in it")
         rows = state["reward"].get("terms")

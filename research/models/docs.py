@@ -23,7 +23,7 @@ class DocsPage(StandardPage):
 
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
-        context["tree"] = selectors.docs_tree(self)
+        context["tree"] = selectors.docs_tree(self, request)
         return context
 
 
@@ -39,8 +39,9 @@ class DocsSectionPage(BasePage):
 
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
-        context["tree"] = selectors.docs_tree()
-        context["articles"] = list(self.get_children().live().specific())
+        context["tree"] = selectors.docs_tree(request=request)
+        articles = selectors.readable(self.get_children(), request)
+        context["articles"] = list(articles.specific())
         return context
 
 
@@ -66,6 +67,6 @@ class DocsArticlePage(BasePage):
 
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
-        context["tree"] = selectors.docs_tree()
+        context["tree"] = selectors.docs_tree(request=request)
         context["before"], context["after"] = selectors.docs_neighbours(self, context["tree"])
         return context

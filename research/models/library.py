@@ -69,7 +69,7 @@ class ShelfPage(ClaimPage):
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
         model = apps.get_model("research", self.item_model)
-        context["shelf"] = selectors.shelf(model, self, request.GET)
+        context["shelf"] = selectors.shelf(model, self, request.GET, request)
         context["card"] = self.card
         context["empty"] = self.empty
         return context

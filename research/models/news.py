@@ -15,7 +15,7 @@ from wagtail.search import index
 from leaderboard.models import dates_state
 from research import selectors
 from research.models.base import PROSE, BasePage, ClaimPage, SampleMixin, grouped
-from research.models.library import ShelfPage
+from research.models.library import PaperPage, ShelfPage
 
 
 class ReleasesPage(ShelfPage):
@@ -67,6 +67,12 @@ class ReleasePage(BasePage):
     parent_page_types: ClassVar[list[str]] = ["research.ReleasesPage"]
     subpage_types: ClassVar[list[str]] = []
     template = "research/release_page.html"
+
+    def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(request, *args, **kwargs)
+        papers = PaperPage.objects.filter(pk=self.paper_id)
+        context["paper"] = selectors.readable(papers, request).first() if self.paper_id else None
+        return context
 
     @property
     def summary(self) -> str:

@@ -18,12 +18,13 @@ from research.selectors.library import (
     teaser,
     words,
 )
+from research.selectors.readable import readable
 from research.selectors.reference import api_reference, register_schema
 from research.selectors.stages import StageLinks, stage_links
 
 __all__ = [
     "AnswerFigure", "Chrome", "StageLinks", "answer_figure", "api_reference", "chrome",
     "docs_neighbours", "docs_tree", "latest", "notebook", "paper", "papers_of", "plain",
-    "register_schema", "research_hub", "roadmap", "search", "shelf", "stage_links", "teaser",
+    "readable", "register_schema", "research_hub", "roadmap", "search", "shelf", "stage_links", "teaser",
     "words",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Reads of what editors publish: shelves, the hub, the roadmap, counts."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -11,16 +12,19 @@ from django.core.paginator import Page as PaginatorPage
 from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, ExtractYear
+from django.http import HttpRequest
 from django.utils.html import strip_tags
 from django.utils.text import Truncator
 from wagtail.models import Page, Site
 
 from leaderboard import selectors as leaderboard
 from research import notebooks as reading
+from research.selectors.readable import readable
 
 if TYPE_CHECKING:
     from research.models import NotebookPage, PaperPage, ShelfPage
 
+log = logging.getLogger(__name__)
 PAGE_SIZE = 12
 
 
@@ -72,10 +76,12 @@ class Shelf:
         return {name: value for name, value in filters.items() if value}
 
 
-def shelf(model: Any, page: "ShelfPage", asked: Mapping[str, str]) -> Shelf:
+def shelf(
+    model: Any, page: "ShelfPage", asked: Mapping[str, str], request: HttpRequest | None = None
+) -> Shelf:
     """The items under a shelf, newest first; `q` searches, `tag` and `year` filter."""
     date_field = model.date_field
-    everything: Any = model.objects.live().child_of(page)
+    everything: Any = readable(model.objects.child_of(page), request)
     years = list(
         everything.annotate(year=ExtractYear(date_field))
         .values_list("year", flat=True)
@@ -100,7 +106,8 @@ def shelf(model: Any, page: "ShelfPage", asked: Mapping[str, str]) -> Shelf:
     if year:
         found = found.filter(**{f"{date_field}__year": int(year)})
     if query:
-        ids = [hit.pk for hit in everything.search(query, operator="and")[:200]]
+        hits = model.objects.live().child_of(page).search(query, operator="and")
+        ids = [hit.pk for hit in hits[:200]]
         found = found.filter(pk__in=ids)
     found = _with_challenge(found)
     pages = Paginator(_with_details(found.order_by(f"-{date_field}", "title")), PAGE_SIZE)
@@ -115,7 +122,7 @@ _COUNTED = {"papers": "PaperPage", "notebooks": "NotebookPage", "datasets": "Dat
 def _count(name: str) -> Any:
     """A subquery: how many items of a model are published; samples are not counted."""
     model = _model(name)
-    live = model.objects.live().order_by()
+    live = readable(model.objects.order_by())
     if hasattr(model, "is_sample"):
         live = live.filter(is_sample=False)
     # Grouping by a constant makes it one row; no item makes it none.
@@ -242,7 +249,7 @@ def teaser(papers: int = 3, notebooks: int = 3, challenges: int = 2) -> dict[str
 
 def _newest(model: str) -> QuerySet[Any]:
     of = _model(model)
-    found: QuerySet[Any] = of.objects.live().order_by(f"-{of.date_field}", "title")
+    found: QuerySet[Any] = readable(of.objects.order_by(f"-{of.date_field}", "title"))
     return found
 
 
@@ -260,7 +267,7 @@ def research_hub() -> dict[str, Any]:
 def roadmap() -> list[dict[str, Any]]:
     """The three columns, each with its cards: what reached the stage last comes first."""
     model = _model("RoadmapItemPage")
-    items = list(model.objects.live())
+    items = list(readable(model.objects.all()))
     return [
         {
             "stage": stage,
@@ -327,7 +334,7 @@ def _reported_board(chart: leaderboard.Chart, note: str) -> RelatedBoard:
 
 def papers_of(benchmark: Any) -> list[Any]:
     """The published papers that a leaderboard belongs to; one query."""
-    papers = _model("PaperPage").objects.live().filter(boards__benchmark=benchmark)
+    papers = readable(_model("PaperPage").objects.filter(boards__benchmark=benchmark))
     return list(papers.order_by("-published_on", "title").distinct())
 
 
@@ -358,17 +365,33 @@ def paper(page: "PaperPage") -> PaperView:
     relations: tuple[Any, ...] = (page.authors, page.sections, page.versions)
     for relation in relations:
         relation.get_object_list()
+    related = [
+        *page.notebooks.all(),
+        *page.datasets.all(),
+        *(page.releases.all() if page.pk else ()),
+    ]
+    shown = _readable_of(related)
+    newest = sorted(shown, key=lambda p: getattr(p, "published_on", date.min), reverse=True)
     return PaperView(
         list(page.authors.all()),
         list(page.sections.all()),
         sorted(page.versions.all(), key=lambda v: v.published_on, reverse=True),
-        list(page.releases.filter(live=True).order_by("-published_on")) if page.pk else [],
-        [n for n in page.notebooks.all() if n.live],
-        [d for d in page.datasets.all() if d.live],
+        [p for p in newest if isinstance(p, _model("ReleasePage"))],
+        [p for p in shown if isinstance(p, _model("NotebookPage"))],
+        [p for p in shown if isinstance(p, _model("DatasetPage"))],
         sorted(tag.name for tag in page.tags.all()),
         page.pdf_link,
         _related_boards(list(page.boards.all())),
     )
+
+
+def _readable_of(pages: list[Any]) -> list[Any]:
+    """Those of some pages that every reader may see; no query where there is none."""
+    ids = [page.pk for page in pages]
+    kept = (
+        set(readable(Page.objects.filter(pk__in=ids)).values_list("pk", flat=True)) if ids else ()
+    )
+    return [page for page in pages if page.pk in kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,11 +403,14 @@ class NotebookView:
 
 
 def notebook(page: "NotebookPage") -> NotebookView:
-    """What the page of a notebook shows; a damaged file shows no cells."""
+    """What the page of a notebook shows; a damaged file shows no cells, whatever is wrong with it."""
     try:
         with page.file.open("rb") as file:
             cells = reading.rendered(reading.read_notebook(file.read(reading.MAX_BYTES + 1)))
     except (OSError, ValueError):
+        cells = []
+    except Exception:  # a file from before it was checked as it is now
+        log.exception("The notebook of page %s cannot be shown", page.pk)
         cells = []
     return NotebookView(cells, page.runs.first() if page.pk else None)
 
@@ -392,13 +418,13 @@ def notebook(page: "NotebookPage") -> NotebookView:
 Tree = list[dict[str, Any]]
 
 
-def docs_tree(root: Page | None = None) -> Tree:
+def docs_tree(root: Page | None = None, request: HttpRequest | None = None) -> Tree:
     """The documentation's chapters and articles, in the editors' order."""
-    root = root or _model("DocsPage").objects.live().first()
+    root = root or readable(_model("DocsPage").objects.all(), request).first()
     if root is None:
         return []
     pages = list(
-        Page.objects.live().descendant_of(root).order_by("path").only(
+        readable(Page.objects.descendant_of(root), request).order_by("path").only(
             "title", "path", "depth", "url_path", "slug", "live", "content_type"
         )
     )  # fmt: skip
@@ -427,5 +453,7 @@ def search(query: str, count: int = 30) -> list[Any]:
     if not query:
         return []
     hits = list(Page.objects.live().public().search(query, operator="and")[:count])
-    by_id = {p.pk: p for p in Page.objects.filter(pk__in=[h.pk for h in hits]).specific()}
-    return [by_id[h.pk] for h in hits]
+    # Again by `readable`: search cannot, and Wagtail's own would show aliases of restricted pages.
+    found = readable(Page.objects.filter(pk__in=[h.pk for h in hits])).specific()
+    by_id = {p.pk: p for p in found}
+    return [by_id[h.pk] for h in hits if h.pk in by_id]

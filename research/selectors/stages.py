@@ -10,6 +10,8 @@ from django.db.models import OuterRef
 from django.db.models.functions import JSONArray
 from wagtail.models import Page
 
+from research.selectors.readable import readable
+
 if TYPE_CHECKING:
     from research.models import NotebookPage, PaperPage
 
@@ -50,8 +52,7 @@ def _live(ids: set[int]) -> dict[int, Any]:
     """Papers, with the anchors and PDF pages of their sections, and notebooks."""
     sections = apps.get_model("research", "PaperSection").objects.filter(paper=OuterRef("pk"))
     pages = (
-        Page.objects.live()
-        .filter(pk__in=ids)
+        readable(Page.objects.filter(pk__in=ids))
         .select_related("paperpage__pdf", "notebookpage")
         .annotate(sections_known=ArraySubquery(sections.values(pair=JSONArray("anchor", "page"))))
     )
