@@ -2,11 +2,14 @@
 
 python -m bench.leaderboard scoring          needs nothing else
 python -m bench.leaderboard table            needs DATABASE_URL; its rows are rolled back
+python -m bench.leaderboard rebuild          the same: 40 entries on 1,500 items
 """
 
 import argparse
 import random
 import time
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -59,8 +62,7 @@ def scoring() -> None:
     print(f"214,354 answers about 40,504 images: {spent:.1f} s ({spent / 60:.2f} of the limit)")
 
 
-def table() -> None:
-    """Server time and queries of a table's page, sorted and filtered."""
+def _django() -> None:
     import os
 
     import django
@@ -68,6 +70,13 @@ def table() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "moondream_site.settings.development")
     django.setup()
     from django.conf import settings
+
+    settings.ALLOWED_HOSTS = ["*"]
+
+
+def table() -> None:
+    """Server time and queries of a table's page, sorted and filtered."""
+    _django()
     from django.db import connection, transaction
     from django.test import Client
     from django.test.utils import CaptureQueriesContext
@@ -75,7 +84,6 @@ def table() -> None:
 
     from leaderboard.models import Benchmark, Entry
 
-    settings.ALLOWED_HOSTS = ["*"]
     with transaction.atomic():
         benchmarks = Benchmark.objects.bulk_create(
             Benchmark(slug=f"scale-{n}", title=f"Scale {n}", summary="-", task="vqa", licence="-", source="-")
@@ -119,7 +127,88 @@ def table() -> None:
         transaction.set_rollback(True)
 
 
+ENTRIES, ITEMS = 40, 1500
+
+
+def rebuild() -> None:
+    """A table made from nothing, with one entry more, and what a request costs that changes it."""
+    _django()
+    from django.contrib.auth import get_user_model
+    from django.db import transaction
+    from django.test import Client
+
+    from leaderboard import services
+    from leaderboard.models import (
+        Benchmark,
+        BenchmarkItem,
+        PairTest,
+        Score,
+        Split,
+        Submission,
+        Team,
+    )
+
+    rng = np.random.default_rng(5)
+    with transaction.atomic():
+        benchmark = Benchmark.objects.create(
+            slug="scale", title="Scale", summary="-", task="vqa", primary_metric="exact_match",
+            licence="-", source="-",
+        )  # fmt: skip
+        split = Split.objects.create(
+            benchmark=benchmark, name="test", is_public=False, ranks=True, item_count=ITEMS
+        )
+        BenchmarkItem.objects.bulk_create(
+            BenchmarkItem(
+                split=split, key=str(n), position=n, image=f"https://images.test/{n // 2}"
+            )
+            for n in range(ITEMS)
+        )
+
+        def entry(number: int) -> Submission:
+            team = Team.objects.create(name=f"team {number} of {Team.objects.count()}")
+            made = Submission.objects.create(
+                split=split, team=team, model_name=f"Model {number}", status="scored", file="-"
+            )
+            items = (rng.random(ITEMS) < 0.9 - 0.01 * number).astype(np.float32)
+            mean = float(items.mean())
+            Score.objects.create(
+                submission=made, metric="exact_match", version=1, value=mean, low=mean - 0.02,
+                high=mean + 0.02, signature="bench", per_item=items.tobytes(),
+            )  # fmt: skip
+            return made
+
+        made = [entry(number) for number in range(ENTRIES)]
+
+        def timed(what: str, act: Callable[[], object]) -> None:
+            before, started = PairTest.objects.count(), time.perf_counter()
+            act()
+            spent = time.perf_counter() - started
+            print(f"{what:46} {spent:7.3f} s, {PairTest.objects.count() - before:3} pairs tested")
+
+        make = partial(services.entries_make, benchmark=benchmark)
+        timed(f"{ENTRIES} entries × {ITEMS} items from nothing", make)
+        made.append(entry(ENTRIES // 2))
+        timed("with one entry more", make)
+        timed("when nothing has changed", make)
+        client, user = (
+            Client(),
+            get_user_model().objects.create_user("scale", "scale@example.org", "-"),
+        )
+        client.force_login(user)
+        for what, action in (
+            ("make private", "hide"),
+            ("make public", "publish"),
+            ("withdraw", "withdraw"),
+        ):
+            made[0].team.members.add(user)
+            path = f"/leaderboards/submissions/{made[0].pk}/{action}/"
+            timed(f"the request that asks to {what}", partial(client.post, path))
+        timed("the table after that", make)
+        transaction.set_rollback(True)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["scoring", "table"])
-    {"scoring": scoring, "table": table}[parser.parse_args().what]()
+    ways = {"scoring": scoring, "table": table, "rebuild": rebuild}
+    parser.add_argument("what", choices=ways)
+    ways[parser.parse_args().what]()

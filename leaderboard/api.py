@@ -16,7 +16,7 @@ from inference.database import released_after
 from inference.errors import Unsupported
 from inference.stream import Event
 from leaderboard import schemas, selectors, services, vault
-from leaderboard.models import Benchmark, Phase, Split, Submission, Team
+from leaderboard.models import Benchmark, Challenge, Phase, Split, Submission, Team
 from leaderboard.received import received_at
 
 router = Router(tags=["Leaderboards"])
@@ -48,14 +48,21 @@ def _benchmark_out(benchmark: Benchmark) -> dict[str, Any]:
         ],
         "prediction": {"id": "…", **task.example}, "licence": benchmark.licence,
         "source": benchmark.source, "is_open": benchmark.is_open,
-        "url": benchmark.get_absolute_url(),
+        "url": benchmark.get_absolute_url(), "stale_since": stale_since(benchmark),
     }  # fmt: skip
+
+
+def stale_since(of: Benchmark | Challenge) -> str | None:
+    """Since when the table is being recomputed; None while it holds."""
+    state = getattr(of, "table_state", None)
+    return state.stale_since.isoformat() if state and state.stale_since else None
 
 
 @router.get("", auth=None, response={200: list[schemas.BenchmarkOut], **ERRORS}, operation_id="leaderboards")  # fmt: skip
 def leaderboards(request: HttpRequest) -> Any:
     """Every leaderboard with its metrics and splits."""
-    rows = Benchmark.objects.filter(is_shown=True).prefetch_related("splits")
+    shown = Benchmark.objects.filter(is_shown=True)
+    rows = shown.select_related("table_state").prefetch_related("splits")
     return [_benchmark_out(b) for b in rows]
 
 
@@ -255,7 +262,8 @@ def news(request: HttpRequest, name: str) -> StreamingHttpResponse:
 
 @router.get("/{slug}/events", auth=None, response={**ERRORS}, operation_id="leaderboard_events")
 def board_events(request: HttpRequest, slug: str) -> Any:
-    """`top` whenever another entry leads the table, as server-sent events, from now on."""
+    """`table` whenever the table shows something else, and `top` when another entry leads it, as
+    server-sent events, from now on."""
     return news(request, services.board_stream(selectors.benchmark_get(slug)))
 
 

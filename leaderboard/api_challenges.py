@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from ninja import Router
 
 from leaderboard import schemas, selectors, services
-from leaderboard.api import ERRORS, news
+from leaderboard.api import ERRORS, news, stale_since
 from leaderboard.models import Challenge
 from leaderboard.received import received_at
 
@@ -55,6 +55,7 @@ def standings(request: HttpRequest, slug: str, phase: str = "", page: int = 1) -
         "challenge": slug, "phase": found.phase.name if found.phase else None,
         "is_final": found.is_final, "metric": metric.slug, "unit": metric.unit,
         "frozen_at": found.frozen_at.isoformat() if found.frozen_at else None,
+        "stale_since": stale_since(found.challenge),
         "disqualified": found.disqualified, "page": found.page.number,
         "pages": found.page.paginator.num_pages,
         "rows": [

@@ -3,14 +3,21 @@
 import logging
 from typing import Any
 
-from django.db.models import Q
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
 from inference.models import Job, Variant
 from inference.signals import job_finished
 from leaderboard import services
-from leaderboard.models import Benchmark, ReportedFigure, Team
-from leaderboard.services.entries import BY_RELEASE
+from leaderboard.models import (
+    Benchmark,
+    Challenge,
+    Entry,
+    ReportedFigure,
+    Split,
+    Standing,
+    Submission,
+    Team,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +31,10 @@ def connect() -> None:
     )
     for saved in (post_save, post_delete):
         saved.connect(_reported_saved, sender=ReportedFigure, dispatch_uid="leaderboard-reported")
+    post_save.connect(_benchmark_saved, sender=Benchmark, dispatch_uid="leaderboard-benchmarks")
+    post_save.connect(_split_saved, sender=Split, dispatch_uid="leaderboard-splits")
+    post_save.connect(_team_saved, sender=Team, dispatch_uid="leaderboard-teams")
+    post_delete.connect(_submission_deleted, sender=Submission, dispatch_uid="leaderboard-deleted")
 
 
 def _members_changed(sender: Any, instance: Any, action: str, **sent: Any) -> None:
@@ -45,14 +56,40 @@ def _job_finished(sender: Any, job: Job, **_: Any) -> None:
         logger.exception("A run could not go on after job %s", job.pk)
 
 
-def _variant_saved(sender: Any, update_fields: frozenset[str] | None = None, **_: Any) -> None:
-    # Other weights: what was measured with the old ones has expired. A worker that notes what it
-    # loaded changes no revision, and must not wait for all tables to be read.
+def _variant_saved(
+    sender: Any, instance: Variant, update_fields: frozenset[str] | None = None, **_: Any
+) -> None:
+    # A worker that notes what it loaded changes no revision, and must not wait for tables.
     if update_fields is None or "revision" in update_fields:
-        services.entries_check()
+        services.variant_changed(slug=instance.slug)
 
 
 def _reported_saved(sender: Any, instance: ReportedFigure, **_: Any) -> None:
-    name = instance.benchmark.removesuffix(BY_RELEASE)
-    for benchmark in Benchmark.objects.filter(Q(title=name) | Q(slug=name)):
-        services.entries_make(benchmark=benchmark)
+    services.reported_changed(name=instance.benchmark)
+
+
+def _benchmark_saved(sender: Any, instance: Benchmark, **_: Any) -> None:
+    # Its metric or the rule of who is shown may be another.
+    services.tables_stale(benchmarks=[instance.pk])
+
+
+def _split_saved(sender: Any, instance: Split, **_: Any) -> None:
+    services.tables_stale(benchmarks=[instance.benchmark_id])
+
+
+def _team_saved(
+    sender: Any, instance: Team, created: bool, update_fields: frozenset[str] | None = None, **_: Any  # noqa: FBT001  # Django's signature
+) -> None:  # fmt: skip
+    if created or (update_fields is not None and "name" not in update_fields):
+        return
+    services.tables_stale(
+        benchmarks=Entry.objects.filter(submission__team=instance).values_list("benchmark", flat=True),
+        challenges=Standing.objects.filter(submission__team=instance).values_list("challenge", flat=True),
+    )  # fmt: skip
+
+
+def _submission_deleted(sender: Any, instance: Submission, **_: Any) -> None:
+    # Perhaps with its benchmark: then there is no table any more.
+    of = Split.objects.filter(pk=instance.split_id).values_list("benchmark", flat=True)
+    challenges = Challenge.objects.filter(phases=instance.phase_id).values_list("pk", flat=True)
+    services.tables_stale(benchmarks=of, challenges=challenges, known=True)

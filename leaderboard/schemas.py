@@ -48,6 +48,8 @@ class BenchmarkOut(Schema):
     source: str
     is_open: bool
     url: str
+    stale_since: str | None = None
+    """Since when the table is being recomputed; None while it holds."""
 
 
 class CheckOut(Schema):
@@ -153,6 +155,8 @@ class StandingsOut(Schema):
     frozen_at: str | None
     metric: str
     unit: str
+    stale_since: str | None = None
+    """Since when they are being recomputed; None while they hold."""
     disqualified: list[str]
     page: int
     pages: int

@@ -11,9 +11,16 @@ def score_submission(submission_id: str) -> None:
     services.submission_score(submission_id=submission_id)
 
 
+@shared_task(soft_time_limit=600, time_limit=620)
+def rebuild_table(state_id: int) -> None:
+    """Make a table anew if it needs it; safe to deliver more than once."""
+    services.table_rebuild(state_id=state_id)
+
+
 @shared_task
 def rescue() -> None:
     """Queue again what was lost; go on with runs."""
+    services.tables_rescue()
     services.submissions_rescue()
     services.runs_advance()
 

@@ -135,6 +135,67 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         database_copy(os.environ["DATABASE_URL"], _databases_closed(), template)
 
 
+def _is_open() -> bool:
+    """Whether a transaction of the code under test is open: the test's own does not count."""
+    from django.db import connection
+
+    return any(not block._from_testcase for block in connection.atomic_blocks)
+
+
+@pytest.fixture(autouse=True)
+def _commits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What waits for a commit runs where the code under test commits, as it does outside of tests,
+    though the test's own transaction stays open. And no message is sent before that."""
+    if "live" in request.keywords:
+        yield
+        return
+    from celery.signals import before_task_publish
+    from django.db import connection, transaction
+
+    def run() -> None:
+        if connection.in_atomic_block and not connection.needs_rollback and not _is_open():
+            waiting, connection.run_on_commit = connection.run_on_commit, []
+            for _, call, _robust in waiting:
+                call()
+
+    leave, register = transaction.Atomic.__exit__, transaction.on_commit
+
+    def left(self: transaction.Atomic, *error: Any) -> None:
+        leave(self, *error)
+        run()
+
+    def on_commit(call: Any, using: Any = None, robust: bool = False) -> None:
+        register(call, using, robust)
+        run()
+
+    def sent(sender: Any = None, **_: Any) -> None:
+        assert not _is_open(), f"{sender} was sent before the transaction committed"
+
+    monkeypatch.setattr(transaction.Atomic, "__exit__", left)
+    monkeypatch.setattr(transaction, "on_commit", on_commit)
+    before_task_publish.connect(sent, weak=False, dispatch_uid="tests-commits")
+    yield
+    before_task_publish.disconnect(dispatch_uid="tests-commits")
+
+
+@pytest.fixture
+def tables_wait() -> None:
+    """With this, a table that does not hold waits for the test to play the worker."""
+
+
+@pytest.fixture(autouse=True)
+def _tables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a worker, tables are made anew as soon as they are queued."""
+    if {"live", "browser"} & set(request.keywords) or "tables_wait" in request.fixturenames:
+        return
+    from leaderboard import services, tasks
+
+    def at_once(args: tuple[int], **_: Any) -> None:
+        services.table_rebuild(state_id=args[0])
+
+    monkeypatch.setattr(tasks.rebuild_table, "apply_async", at_once)
+
+
 @pytest.fixture(scope="session")
 def _starter_once(django_db_setup: None, django_db_blocker: Any) -> None:
     """The starter content, committed once for all tests that want it."""

@@ -1,20 +1,22 @@
 """Taking a question in, and taking it back."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import redis
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from kombu.exceptions import OperationalError
 
 from inference import selectors, stream
 from inference.engine.settings import Settings, read_reference
 from inference.errors import Busy, Conflict, InvalidInput
+from inference.messages import send_on_commit
 from inference.models import Job, StoredImage, Variant
 from inference.services.settling import settle_cancelled
 
+logger = logging.getLogger(__name__)
 MAX_TEXT = 2000
 """Characters of a question or an object; the model's own limit, in tokens, is checked by it."""
 
@@ -61,12 +63,16 @@ def job_submit(
         if earlier is None:
             raise
         return earlier
-    try:
-        stream.publish(job.id, "status", {"status": job.status, "attempt": 0})
-        enqueue(job, priority=3 if in_background else min(3, ahead))
-    except (OperationalError, redis.exceptions.RedisError) as error:
+
+    def lost(error: Exception) -> None:
         job.delete()
         raise _queue_away() from error
+
+    try:
+        stream.publish(job.id, "status", {"status": job.status, "attempt": 0})
+    except redis.exceptions.RedisError as error:
+        lost(error)
+    enqueue(job, priority=3 if in_background else min(3, ahead), lost=lost)
     return job
 
 
@@ -80,13 +86,19 @@ def _queue_away() -> Busy:
     )
 
 
-def enqueue(job: Job, *, priority: int = 0) -> None:
-    """Hand a job to its queue; 0 is soonest, 3 last."""
+def enqueue(
+    job: Job, *, priority: int = 0, lost: Callable[[Exception], None] | None = None
+) -> None:
+    """Hand a job to its queue; 0 is soonest, 3 last. Without the broker `lost` is called; by default
+    the rescue tries again."""
     from inference.tasks import run_job
 
-    run_job.apply_async(
-        (str(job.id),), queue=job.variant.queue, task_id=f"{job.id}:{job.attempt}",
-        priority=priority,
+    def noted(error: Exception) -> None:
+        logger.warning("Job %s could not be queued; it will be tried again", job.id)
+
+    send_on_commit(
+        run_job, str(job.id), lost=lost or noted, queue=job.variant.queue,
+        task_id=f"{job.id}:{job.attempt}", priority=priority,
     )  # fmt: skip
 
 

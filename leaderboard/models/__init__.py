@@ -20,9 +20,10 @@ from leaderboard.models.submissions import (
     Submission,
     Team,
 )
+from leaderboard.models.tables import PairTest, TableState
 
 __all__ = [
     "Benchmark", "BenchmarkItem", "BenchmarkPrompt", "Challenge", "Entry", "LogLine",
-    "Participation", "Phase", "QuotaLine", "ReportedFigure", "Run", "RunAnswer", "Score", "Split",
-    "Standing", "Submission", "Team", "dates_state", "told",
+    "PairTest", "Participation", "Phase", "QuotaLine", "ReportedFigure", "Run", "RunAnswer", "Score", "Split",
+    "Standing", "Submission", "TableState", "Team", "dates_state", "told",
 ]  # fmt: skip

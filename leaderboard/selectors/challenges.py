@@ -41,7 +41,7 @@ def challenge_get(slug: str, benchmark: Benchmark | None = None) -> Challenge:
     """
     found = (
         Challenge.objects.filter(slug=slug, is_shown=True)
-        .select_related("benchmark")
+        .select_related("benchmark", "table_state")
         .prefetch_related("phases__split__benchmark")
         .first()
     )

@@ -195,7 +195,8 @@ def benchmark_get(slug: str) -> Benchmark:
     Raises:
         NotFound: there is none of that name.
     """
-    found = Benchmark.objects.filter(slug=slug, is_shown=True).first()
+    shown = Benchmark.objects.filter(slug=slug, is_shown=True)
+    found = shown.select_related("table_state").first()
     if found is None:
         raise NotFound("There is no such leaderboard.", code="leaderboard_not_found")
     return found

@@ -17,8 +17,14 @@ from leaderboard.services.challenges import (
     phase_for,
     team_in,
 )
-from leaderboard.services.entries import board_stream, entries_check, entries_make
+from leaderboard.services.entries import (
+    entries_check,
+    entries_make,
+    reported_changed,
+    variant_changed,
+)
 from leaderboard.services.prompts import prompt_decide, prompt_propose, prompts_load
+from leaderboard.services.rebuilding import table_rebuild, tables_make, tables_rescue
 from leaderboard.services.reported import reported_load
 from leaderboard.services.runs import (
     job_ended,
@@ -29,7 +35,8 @@ from leaderboard.services.runs import (
     runs_start,
 )
 from leaderboard.services.scoring import rescore, submission_score, submissions_rescue
-from leaderboard.services.standings import challenge_stream, standings_make
+from leaderboard.services.stale import board_stream, challenge_stream, tables_stale
+from leaderboard.services.standings import standings_make
 from leaderboard.services.submitting import (
     Card,
     card_read,
@@ -66,9 +73,10 @@ __all__ = [
     "entries_check", "entries_make", "entry_choose", "final_publish", "invite_end", "invite_link", "invites_end", "job_ended",
     "member_remove", "members_check", "our_team", "participation_decide", "phase_for", "predictions_check",
     "prompt_decide", "prompt_propose", "prompts_load", "quota_left", "refuse_problems",
-    "reported_load", "rescore", "run_advance", "run_start", "runs_advance", "runs_start",
+    "reported_changed", "reported_load", "rescore", "run_advance", "run_start", "runs_advance", "runs_start",
     "split_fill", "standings_make", "submission_make", "submission_own", "submission_publish",
-    "submission_score", "submission_take", "submission_withdraw", "submissions_rescue", "team_in",
+    "submission_score", "submission_take", "submission_withdraw", "submissions_rescue",
+    "table_rebuild", "tables_make", "tables_rescue", "tables_stale", "team_in",
     "team_invite", "team_invited", "team_join", "team_name_check", "team_of", "team_own", "team_rename",
-    "team_size_check", "world_load",
+    "team_size_check", "variant_changed", "world_load",
 ]  # fmt: skip

@@ -10,12 +10,12 @@ from typing import IO, Any
 from django.contrib.auth import get_user_model
 from django.core.mail import get_connection, send_mass_mail
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from inference.errors import Conflict, Forbidden, InvalidInput, NotFound
 from leaderboard.models import Benchmark, Challenge, LogLine, Participation, Phase, Submission, Team
-from leaderboard.services.entries import entries_make
-from leaderboard.services.standings import standings_make
+from leaderboard.services.stale import tables_stale
 from leaderboard.services.submitting import Card, submission_take
 from leaderboard.services.teams import ACTIVE, in_one_team, team_fits, team_of
 
@@ -57,7 +57,7 @@ def challenge_join(
             defaults={"state": state, "joined_by": user, "rules_accepted_at": received_at},
         )  # fmt: skip
         _log(challenge, "joined", joining.name, actor=joining.name, is_public=True)
-    standings_make(challenge=challenge)  # who left and comes back has its entries again
+        tables_stale(challenges=[challenge.pk])  # who left and comes back has its entries again
     return participation
 
 
@@ -87,7 +87,7 @@ def challenge_leave(*, challenge: Challenge, user: Any, received_at: datetime) -
         participation.state = State.LEFT
         participation.save(update_fields=["state"])
         _log(challenge, "left", team.name, actor=team.name, is_public=True)
-    standings_make(challenge=challenge)
+        _tables_stale(challenge, gone=Q(team=team, phase__challenge=challenge))
     return participation
 
 
@@ -248,11 +248,19 @@ def participation_decide(
             f"{team.name}: {reason}" if reason else team.name,
             actor=str(by or "organisers"),
         )
+        is_out = what.to != State.ACCEPTED
+        _tables_stale(challenge, gone=Q(team=team, phase__challenge=challenge) if is_out else None)
         transaction.on_commit(lambda: _mail(participation, what))
-    standings_make(challenge=challenge)
-    if challenge.published_at:
-        entries_make(benchmark=challenge.benchmark)
     return participation
+
+
+def _tables_stale(challenge: Challenge, gone: Q | None = None) -> None:
+    """The standings have to be made anew, and once the ranking is published the benchmark's table,
+    for the entries are on it. Expects a transaction."""
+    tables_stale(challenges=[challenge.pk], gone=gone)
+    # Asked under the lock of the standings, which whoever publishes the ranking takes as well.
+    if Challenge.objects.filter(pk=challenge.pk, published_at__isnull=False).exists():
+        tables_stale(benchmarks=[challenge.benchmark_id], gone=gone)
 
 
 def _mail(participation: Participation, what: Decision) -> None:
@@ -285,16 +293,17 @@ def challenge_freeze(*, challenge: Challenge, by: Any) -> Challenge:
             "Only the standings of an open challenge can be frozen, once.", code="challenge_state"
         )
     challenge.freeze_at = now
-    challenge.save(update_fields=["freeze_at"])
-    _log(challenge, "frozen", "The standings stand still", actor=str(by or "organisers"))
-    _log(challenge, "frozen", "The standings stand still", actor="organisers", is_public=True)
-    standings_make(challenge=challenge)
+    with transaction.atomic():
+        challenge.save(update_fields=["freeze_at"])
+        _log(challenge, "frozen", "The standings stand still", actor=str(by or "organisers"))
+        _log(challenge, "frozen", "The standings stand still", actor="organisers", is_public=True)
+        tables_stale(challenges=[challenge.pk])
     return challenge
 
 
 def final_publish(*, challenge: Challenge, by: Any) -> Challenge:
-    """Rank what each team lets count, on the hidden split of the last phase, and show it; the
-    entries then join the benchmark's own table. Again, it ranks anew.
+    """Let a worker rank what each team lets count, on the hidden split of the last phase, and show it;
+    the entries then join the benchmark's own table. Again, it ranks anew.
 
     Raises:
         Conflict: it is not over, has no hidden split, or something is still being scored.
@@ -308,19 +317,21 @@ def final_publish(*, challenge: Challenge, by: Any) -> Challenge:
     if waiting.exists():
         raise Conflict("Submissions are still being scored.", code="challenge_state")
     challenge.published_at = timezone.now()
-    challenge.save(update_fields=["published_at"])
-    text = f"Final ranking of “{challenge.title}”"
-    _log(challenge, "final", text, actor=str(by or "organisers"))
-    _log(challenge, "final", text, actor="organisers", is_public=True)
-    standings_make(challenge=challenge)
-    entries_make(benchmark=challenge.benchmark)
+    with transaction.atomic():
+        tables_stale(challenges=[challenge.pk])  # its lock first: see `_tables_stale`
+        challenge.save(update_fields=["published_at"])
+        text = f"Final ranking of “{challenge.title}”"
+        _log(challenge, "final", text, actor=str(by or "organisers"))
+        _log(challenge, "final", text, actor="organisers", is_public=True)
+        tables_stale(benchmarks=[challenge.benchmark_id])
     return challenge
 
 
 def challenge_changed(*, challenge: Challenge, by: Any) -> None:
     """An editor has changed its dates or phases."""
-    _log(challenge, "changed", f"“{challenge.title}”", actor=str(by or "organisers"))
-    standings_make(challenge=challenge)
+    with transaction.atomic():
+        _log(challenge, "changed", f"“{challenge.title}”", actor=str(by or "organisers"))
+        _tables_stale(challenge)
 
 
 def challenge_announced(*, url: str, challenge: Challenge | None) -> None:

@@ -1,18 +1,16 @@
 """The rows of a table, made anew whenever something they stand for changes."""
 
-import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, time
+from functools import partial
 from typing import Any, TypeVar
 
-import redis
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from inference import selectors as inference
-from inference import stream
-from leaderboard.metrics.statistics import rank_ranges, ranks, sums_by_unit
+from leaderboard.metrics.statistics import ranks
 from leaderboard.models import (
     Benchmark,
     Entry,
@@ -22,9 +20,12 @@ from leaderboard.models import (
     Split,
     Standing,
     Submission,
+    TableState,
     told,
 )
-from leaderboard.signals import entries_changed, top_entry_changed
+from leaderboard.services import stale
+from leaderboard.services.pairs import pair_ranges
+from leaderboard.signals import top_entry_changed
 
 TESTED = 40
 """Entries from the top between which every pair is tested: 780 tests."""
@@ -35,37 +36,44 @@ Row = TypeVar("Row", Entry, Standing)
 Scored = tuple[Submission, dict[str, Score]]
 
 
-def board_stream(benchmark: Benchmark) -> str:
-    """Name of the stream that tells a table's readers of news."""
-    return f"board-{benchmark.slug}"
-
-
 def entries_make(*, benchmark: Benchmark) -> int:
     """Make a benchmark's rows from its submissions, by the rule of who is shown, and from what others
-    report of the same metric.
+    report of the same metric. Done at once, by who has the time: a request notes `tables_stale`.
 
     Returns:
         How many there are.
     """
-    with transaction.atomic():
-        Benchmark.objects.select_for_update().get(pk=benchmark.pk)
-        before = _first(benchmark)
-        shown = chosen(benchmark, scored_of(benchmark), benchmark.entry_rule)
-        revisions = inference.revisions()
-        rows = [_row(benchmark, submission, scores, revisions) for submission, scores in shown]
-        if rows:
-            rank(benchmark.splits.get(ranks=True), rows, shown)
-        Entry.objects.filter(benchmark=benchmark).delete()
-        Entry.objects.bulk_create([*rows, *_reported(benchmark)], batch_size=1000)
-        after = rows[0] if rows else None
-    if after and (before is None or before.submission_id != after.submission_id):
-        _announce(benchmark, after)
-    entries_changed.send(Benchmark, benchmark=benchmark)
+    rows = stale.make(
+        stale.state_of(benchmark=benchmark), lambda: _computed(benchmark.pk), _written
+    )
     return len(rows)
 
 
+def _computed(benchmark_pk: int) -> list[Entry]:
+    """The rows that are ranked, best first, and after them those that are not."""
+    benchmark = Benchmark.objects.get(pk=benchmark_pk)
+    shown = chosen(benchmark, scored_of(benchmark), benchmark.entry_rule)
+    revisions = inference.revisions()
+    rows = [_row(benchmark, submission, scores, revisions) for submission, scores in shown]
+    if rows:
+        rank(benchmark.splits.get(ranks=True), rows, shown)
+    return [*rows, *_reported(benchmark)]
+
+
+def _written(state: TableState, rows: list[Entry]) -> None:
+    assert state.benchmark is not None
+    before = state.leader if state.made_at else _first(state.benchmark)
+    Entry.objects.filter(benchmark=state.benchmark).delete()
+    Entry.objects.bulk_create(rows, batch_size=1000)
+    first = rows[0] if rows and rows[0].submission_id else None
+    state.leader = first and first.submission_id
+    if first and first.submission_id != before:
+        _announce(state.benchmark, first)
+    transaction.on_commit(partial(stale.table_changed, state))
+
+
 def entries_check() -> list[Benchmark]:
-    """Make those tables anew whose marks no longer hold: a scorer or our weights have changed.
+    """Note those tables whose marks no longer hold: a scorer or our weights have changed.
 
     Returns:
         Their benchmarks.
@@ -83,9 +91,22 @@ def entries_check() -> list[Benchmark]:
             if s.pk in marks
         }
         if now != marks:
-            entries_make(benchmark=benchmark)
             changed.append(benchmark)
+    stale.tables_stale(benchmarks=[benchmark.pk for benchmark in changed])
     return changed
+
+
+def variant_changed(*, slug: str) -> None:
+    """A variant has other weights: what was measured with the old ones has expired."""
+    rows = Entry.objects.filter(submission__variant_slug=slug)
+    stale.tables_stale(benchmarks=rows.values_list("benchmark", flat=True))
+
+
+def reported_changed(*, name: str) -> None:
+    """A figure that others report of something has changed."""
+    name = name.removesuffix(BY_RELEASE)
+    of = Benchmark.objects.filter(Q(title=name) | Q(slug=name))
+    stale.tables_stale(benchmarks=of.values_list("pk", flat=True))
 
 
 def standings(benchmark: Benchmark, scored: list[Scored]) -> dict[Any, int]:
@@ -95,8 +116,9 @@ def standings(benchmark: Benchmark, scored: list[Scored]) -> dict[Any, int]:
     return {s.pk: rank for (s, _), rank in zip(shown, found, strict=True)}
 
 
-def _first(benchmark: Benchmark) -> Entry | None:
-    return Entry.objects.filter(benchmark=benchmark, submission__isnull=False).first()
+def _first(benchmark: Benchmark) -> Any:
+    rows = Entry.objects.filter(benchmark=benchmark, submission__isnull=False)
+    return rows.values_list("submission_id", flat=True).first()
 
 
 def scored_of(benchmark: Benchmark) -> list[Scored]:
@@ -225,23 +247,17 @@ def rank(split: Split, rows: list[Row], scored: Sequence[Scored]) -> None:
         return
     scores: dict[Any, dict[str, Score]] = {submission.pk: of for submission, of in scored}
     wanted = [scores[r.submission_id][metric.slug].pk for r in first]
-    kept = {s.pk: s.items() for s in Score.objects.filter(pk__in=wanted)}
-    units = split.units()
-    arrays = [a for pk in wanted if (a := kept[pk]) is not None and len(a) == len(units)]
-    if len(arrays) < len(first):
-        return  # the ranking metric is no mean of items: nothing to pair
-    sums = [sums_by_unit(a[:, None], units)[:, 0] for a in arrays]
-    ranges = rank_ranges(sums, higher_is_better=metric.higher_is_better)
-    for row, found in zip(first, ranges, strict=True):
+    ranges = pair_ranges(split, wanted, higher_is_better=metric.higher_is_better)
+    for row, found in zip(first, ranges or [], strict=ranges is not None):
         row.rank_first, row.rank_last = found.first, found.last
 
 
 def _announce(benchmark: Benchmark, entry: Entry) -> None:
-    """Tell who is looking, and other rooms, that somebody else leads."""
+    """Note that somebody else leads; who is looking, and other rooms, are told when it is so."""
     LogLine.objects.create(
         benchmark=benchmark, submission_id=entry.submission_id, actor="table", action="new first",
         text=f"{entry.model_name} leads", created_at=timezone.now(),
     )  # fmt: skip
-    with contextlib.suppress(redis.exceptions.RedisError):
-        stream.publish(board_stream(benchmark), "top", {"model": entry.model_name})
-    top_entry_changed.send(Entry, entry=entry)
+    news = {"model": entry.model_name}
+    transaction.on_commit(partial(stale.tell, stale.board_stream(benchmark), "top", news))
+    transaction.on_commit(partial(top_entry_changed.send, Entry, entry=entry))

@@ -2,32 +2,33 @@
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import numpy as np
-import redis
 from celery.exceptions import SoftTimeLimitExceeded
 from django.core.files.storage import storages
 from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from inference import lease, stream
 from inference.errors import DomainError, InvalidInput
 from leaderboard import vault
-from leaderboard.models import Benchmark, Score, Submission
+from leaderboard.models import Benchmark, PairTest, Score, Submission
 from leaderboard.scoring import Score as Scored
 from leaderboard.scoring import read_predictions, score
-from leaderboard.services.entries import entries_make, scored_of, standings
-from leaderboard.services.standings import standings_make, tables_make
+from leaderboard.services.entries import scored_of, standings
+from leaderboard.services.stale import submission_stale, tables_stale, tell
 from leaderboard.services.submitting import log, quota_refund, refuse_problems, submission_queue
 from leaderboard.signals import submission_scored
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
+UNFINISHED = (Submission.Status.QUEUED, Submission.Status.RUNNING)
 
 
 def submission_score(*, submission_id: UUID | str) -> None:
@@ -57,10 +58,13 @@ def _claim(submission_id: UUID | str) -> Submission | None:
     if submission.attempt >= MAX_ATTEMPTS:
         _fail(submission, "worker_lost", "The scorer was lost several times over.", ours=True)
         return None
-    submission.status = Submission.Status.RUNNING
-    submission.attempt += 1
-    submission.started_at = timezone.now()
-    submission.save(update_fields=["status", "attempt", "started_at"])
+    # Withdrawn since it was read: it stays so.
+    taken = Submission.objects.filter(pk=submission.pk, status__in=UNFINISHED).update(
+        status=Submission.Status.RUNNING, attempt=F("attempt") + 1, started_at=timezone.now()
+    )
+    if not taken:
+        return None
+    submission.refresh_from_db(fields=["status", "attempt", "started_at"])
     return submission
 
 
@@ -97,16 +101,26 @@ def _scores(submission: Submission, progress: Callable[[float], None]) -> dict[s
 
 def _settle(submission: Submission, scores: dict[str, Scored]) -> None:
     with transaction.atomic():
+        if not _end(submission, status=Submission.Status.SCORED):
+            return
         scores_keep(submission, scores, is_current=True)
-        # Withdrawn while it was scored: it stays so.
-        Submission.objects.filter(pk=submission.pk, status=Submission.Status.RUNNING).update(
-            status=Submission.Status.SCORED, finished_at=timezone.now()
-        )
         log(submission, "scored", actor="scorer")
-    tables_make(submission)
-    submission.refresh_from_db()
+        if submission.is_public:
+            submission_stale(submission)
     _tell(submission, "result", {"status": submission.status})
     submission_scored.send(Submission, submission=submission)
+
+
+def _end(submission: Submission, **fields: Any) -> bool:
+    """Set a running submission's last state, under its lock; False where it was withdrawn, or its
+    benchmark deleted, while it was scored: then nothing comes of it. Expects a transaction."""
+    running = Submission.objects.filter(pk=submission.pk, status__in=UNFINISHED)
+    if not running.update(finished_at=timezone.now(), **fields):
+        logger.info("Submission %s is gone; its scoring ends here", submission.pk)
+        return False
+    # Also what may have changed since it was taken: whether it is shown.
+    submission.refresh_from_db(fields=["finished_at", "is_public", *fields])
+    return True
 
 
 def scores_keep(
@@ -130,26 +144,29 @@ def scores_keep(
 
 
 def _fail(submission: Submission, code: str, message: str, *, ours: bool) -> None:
-    submission.status = Submission.Status.FAILED
-    submission.error_code, submission.error_message = code, message[:500]
-    submission.finished_at = timezone.now()
-    submission.save(update_fields=["status", "error_code", "error_message", "finished_at"])
-    if ours:
-        quota_refund(submission, code)
-    log(submission, "failed", actor="scorer", text=f"{submission.model_name}: {code}")
+    failed = {
+        "status": Submission.Status.FAILED,
+        "error_code": code,
+        "error_message": message[:500],
+    }
+    with transaction.atomic():
+        if not _end(submission, **failed):
+            return
+        if ours:
+            quota_refund(submission, code)
+        log(submission, "failed", actor="scorer", text=f"{submission.model_name}: {code}")
     _tell(submission, "error", {"code": code, "message": message})
 
 
 def _tell(submission: Submission, kind: str, data: dict[str, Any]) -> None:
-    with contextlib.suppress(redis.exceptions.RedisError):
-        stream.publish(submission.id, kind, data)
+    tell(str(submission.pk), kind, data)
 
 
 def submissions_rescue() -> int:
     """Queue again what nobody is scoring: the broker was away, or a worker died without a trace."""
     before = timezone.now() - timedelta(seconds=90)
     waiting = Submission.objects.filter(
-        status__in=(Submission.Status.QUEUED, Submission.Status.RUNNING), created_at__lt=before
+        status__in=UNFINISHED, created_at__lt=before
     ).select_related("split__benchmark")
     count = 0
     for submission in waiting:
@@ -190,13 +207,14 @@ class Rescored:
 def rescore(*, benchmark: Benchmark, publish: bool = False) -> Rescored:
     """Score every submission anew, in the shadow of what is shown.
 
-    Nothing on the table changes unless `publish` is set; then the new scores become current, and the
-    old ones are kept.
+    Nothing on the table changes unless `publish` is set; then, once all are scored, the new scores
+    become current together, the old ones are kept, and the tables are made anew by a worker.
     """
     changes: list[Change] = []
     table = scored_of(benchmark)
     before = standings(benchmark, table)
     fresh: dict[UUID, dict[str, Score]] = {}
+    shadows: dict[UUID, list[Score]] = {}
     submissions = Submission.objects.filter(
         split__benchmark=benchmark, status=Submission.Status.SCORED
     ).select_related("split__benchmark", "team")
@@ -213,12 +231,10 @@ def rescore(*, benchmark: Benchmark, publish: bool = False) -> Rescored:
             if slug not in current or abs(current[slug].value - one.interval.value) > 1e-9
         ]  # fmt: skip
         fresh[submission.pk] = {s: Score(value=one.interval.value) for s, one in scores.items()}
-        _swap(submission, scores, current, publish=publish)
+        shadows[submission.pk] = _shadow(submission, scores, current)
     after = standings(benchmark, [(s, fresh.get(s.pk, scores)) for s, scores in table])
     if publish:
-        entries_make(benchmark=benchmark)
-        for challenge in benchmark.challenges.all():
-            standings_make(challenge=challenge)
+        _swap(benchmark, shadows)
     moves = [
         Move(submission, before.get(submission.pk), after.get(submission.pk))
         for submission, _ in table
@@ -228,17 +244,36 @@ def rescore(*, benchmark: Benchmark, publish: bool = False) -> Rescored:
 
 
 @transaction.atomic
-def _swap(
-    submission: Submission, scores: dict[str, Scored], current: dict[str, Score], *, publish: bool
-) -> None:
+def _shadow(
+    submission: Submission, scores: dict[str, Scored], current: dict[str, Score]
+) -> list[Score]:
+    """Keep what differs from the current scores beside them; nothing of one that is gone by now."""
     fresh = {
         slug: one
         for slug, one in scores.items()
         if slug not in current or current[slug].signature != one.signature
     }
-    if not fresh:
-        return
-    if publish:
-        submission.scores.filter(metric__in=fresh, is_current=True).update(is_current=False)
+    if not fresh or not _scored([submission.pk]):
+        return []
+    return scores_keep(submission, fresh, is_current=False)
+
+
+def _scored(ids: Iterable[UUID]) -> list[Submission]:
+    """Those that are scored still, locked."""
+    found = Submission.objects.filter(pk__in=ids, status=Submission.Status.SCORED).order_by("pk")
+    locked = found.select_for_update(no_key=True, of=("self",))
+    return list(locked.select_related("split"))
+
+
+@transaction.atomic
+def _swap(benchmark: Benchmark, shadows: Mapping[UUID, Sequence[Score]]) -> None:
+    """Show the new scores of all submissions at one moment, and forget tests of the old ones."""
+    for submission in _scored(pk for pk, scores in shadows.items() if scores):
+        scores = shadows[submission.pk]
+        submission.scores.filter(metric__in=[s.metric for s in scores]).update(is_current=False)
+        Score.objects.filter(pk__in=[s.pk for s in scores]).update(is_current=True)
         log(submission, "scored anew", actor="scorer")
-    scores_keep(submission, fresh, is_current=publish)
+    old = Q(first__is_current=False) | Q(second__is_current=False)
+    PairTest.objects.filter(old, first__submission__split__benchmark=benchmark).delete()
+    challenges = benchmark.challenges.values_list("pk", flat=True)
+    tables_stale(benchmarks=[benchmark.pk], challenges=challenges)

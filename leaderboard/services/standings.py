@@ -1,45 +1,29 @@
 """Standings of a challenge, made anew like a table's rows and ranked by the same tests."""
 
-import contextlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-import redis
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from inference import stream
-from leaderboard.models import Benchmark, Challenge, Participation, Phase, Standing, Submission
-from leaderboard.services.entries import (
-    Scored,
-    chosen,
-    entries_make,
-    figures_of,
-    rank,
-    score_of,
-    scored,
+from leaderboard.models import (
+    Benchmark,
+    Challenge,
+    Participation,
+    Phase,
+    Standing,
+    Submission,
+    TableState,
 )
-from leaderboard.signals import standings_changed
-
-
-def challenge_stream(challenge: Challenge) -> str:
-    """Name of the stream that tells readers of changed standings."""
-    return f"challenge-{challenge.slug}"
-
-
-def tables_make(submission: Submission) -> None:
-    """Make anew whatever shows a submission: a table, or its challenge's standings, and once that
-    has its final ranking both."""
-    challenge = submission.phase.challenge if submission.phase else None
-    if challenge:
-        standings_make(challenge=challenge)
-    if challenge is None or challenge.published_at:
-        entries_make(benchmark=submission.split.benchmark)
+from leaderboard.services import stale
+from leaderboard.services.entries import Scored, chosen, figures_of, rank, score_of, scored
 
 
 def standings_make(*, challenge: Challenge) -> bool:
-    """Make a challenge's rows from its submissions.
+    """Make a challenge's rows from its submissions. Done at once, by who has the time: a request notes
+    `tables_stale`.
 
     While it is frozen what arrived later does not count, so a frozen table stays as it was but for
     teams that leave, withdraw or are disqualified.
@@ -47,31 +31,37 @@ def standings_make(*, challenge: Challenge) -> bool:
     Returns:
         Whether any row differs.
     """
-    with transaction.atomic():
-        fresh = Challenge.objects.select_for_update().get(pk=challenge.pk)
-        teams = dict(
-            fresh.participations.filter(state=Participation.State.ACCEPTED).values_list(
-                "team", "chosen"
-            )
-        )
-        phases = list(fresh.phases.select_related("split__benchmark"))
-        rows = [
-            row
-            for phase in phases
-            if phase.is_live
-            for row in _rows(phase, _so_far(fresh, phase, teams), is_final=False)
-        ]
-        if fresh.published_at and phases:
-            rows += _rows(phases[-1], _finals(phases[-1], teams), is_final=True)
-        before = Standing.objects.filter(challenge=fresh)
-        if [_told(r) for r in rows] == [_told(r) for r in before.order_by("pk")]:
-            return False
-        before.delete()
-        Standing.objects.bulk_create(rows, batch_size=1000)
-    with contextlib.suppress(redis.exceptions.RedisError):
-        stream.publish(challenge_stream(fresh), "standings", {})
-    standings_changed.send(Challenge, challenge=fresh)
-    return True
+    changed = False
+
+    def written(state: TableState, rows: list[Standing]) -> None:
+        nonlocal changed
+        was_stale = state.stale_since is not None
+        before = Standing.objects.filter(challenge=challenge.pk)
+        changed = [_told(r) for r in rows] != [_told(r) for r in before.order_by("pk")]
+        if changed:
+            before.delete()
+            Standing.objects.bulk_create(rows, batch_size=1000)
+        if changed or was_stale:  # the page says which of the two it is
+            transaction.on_commit(partial(stale.table_changed, state))
+
+    stale.make(stale.state_of(challenge=challenge), lambda: _computed(challenge.pk), written)
+    return changed
+
+
+def _computed(challenge_pk: int) -> list[Standing]:
+    fresh = Challenge.objects.get(pk=challenge_pk)
+    accepted = fresh.participations.filter(state=Participation.State.ACCEPTED)
+    teams = dict(accepted.values_list("team", "chosen"))
+    phases = list(fresh.phases.select_related("split__benchmark"))
+    rows = [
+        row
+        for phase in phases
+        if phase.is_live
+        for row in _rows(phase, _so_far(fresh, phase, teams), is_final=False)
+    ]
+    if fresh.published_at and phases:
+        rows += _rows(phases[-1], _finals(phases[-1], teams), is_final=True)
+    return rows
 
 
 def _told(row: Standing) -> tuple[Any, ...]:

@@ -8,25 +8,25 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from typing import IO, Any
 from uuid import UUID
 
-import redis
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.validators import URLValidator, validate_email
 from django.db import IntegrityError, transaction
-from django.db.models import Sum
+from django.db.models import F, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
-from inference import stream
 from inference.errors import Conflict, Forbidden, InvalidInput, NotFound, TooLarge
+from inference.messages import send_on_commit
 from leaderboard import names
 from leaderboard.models import BenchmarkItem, LogLine, Phase, QuotaLine, Split, Submission, Team
 from leaderboard.scoring import MAX_BYTES, Checked, read_predictions
-from leaderboard.services.standings import tables_make
+from leaderboard.services.stale import submission_stale, tell
 from leaderboard.services.teams import team_of
 
 logger = logging.getLogger(__name__)
@@ -287,11 +287,13 @@ def submission_queue(submission: Submission) -> None:
     tries again."""
     from leaderboard.tasks import score_submission
 
-    try:
-        stream.publish(submission.id, "status", {"status": submission.status})
-        score_submission.apply_async((str(submission.id),), priority=2)
-    except (OperationalError, redis.exceptions.RedisError):
+    def lost(error: Exception) -> None:
         logger.warning("Submission %s could not be queued; it will be tried again", submission.id)
+
+    transaction.on_commit(
+        partial(tell, str(submission.id), "status", {"status": submission.status})
+    )
+    send_on_commit(score_submission, str(submission.id), lost=lost, priority=2)
 
 
 def log(submission: Submission, action: str, *, actor: str, text: str = "") -> None:
@@ -320,23 +322,35 @@ def submission_own(*, submission_id: UUID, user: Any) -> Submission:
 
 
 def submission_withdraw(*, submission: Submission, actor: str) -> Submission:
-    """Take a submission off the table for good; its file goes, its scores and the log stay."""
-    if submission.status == Submission.Status.WITHDRAWN:
-        return submission
-    submission.status = Submission.Status.WITHDRAWN
-    submission.finished_at = submission.finished_at or timezone.now()
-    submission.save(update_fields=["status", "finished_at"])
-    storages["private"].delete(submission.file)
-    log(submission, "withdrawn", actor=actor)
-    tables_make(submission)
+    """Take a submission off the table for good, in whatever state it is: its row leaves at once, its
+    file goes, its scores and the log stay, its quota stays spent. One that is being scored stays
+    withdrawn when the scorer has finished."""
+    withdrawn = Submission.Status.WITHDRAWN
+    with transaction.atomic():
+        changed = Submission.objects.filter(pk=submission.pk).exclude(status=withdrawn)
+        is_new = changed.update(
+            status=withdrawn, finished_at=Coalesce(F("finished_at"), timezone.now())
+        )
+        submission.refresh_from_db(fields=["status", "finished_at", "is_public"])
+        if is_new:
+            log(submission, "withdrawn", actor=actor)
+            submission_stale(submission, gone=True)
+            transaction.on_commit(partial(_withdrawn, submission))
     return submission
 
 
+def _withdrawn(submission: Submission) -> None:
+    tell(str(submission.pk), "result", {"status": submission.status})
+    storages["private"].delete(submission.file)
+
+
 def submission_publish(*, submission: Submission, is_public: bool, actor: str) -> Submission:
-    """Show a submission on the table, or show it to its team alone."""
-    if submission.is_public != is_public:
-        submission.is_public = is_public
-        submission.save(update_fields=["is_public"])
-        log(submission, "made public" if is_public else "made private", actor=actor)
-        tables_make(submission)
+    """Show a submission on the table, or show it to its team alone: then its row leaves at once."""
+    with transaction.atomic():
+        changed = Submission.objects.filter(pk=submission.pk).exclude(is_public=is_public)
+        is_new = changed.update(is_public=is_public)
+        submission.refresh_from_db(fields=["status", "is_public"])
+        if is_new:
+            log(submission, "made public" if is_public else "made private", actor=actor)
+            submission_stale(submission, gone=not is_public)
     return submission

@@ -167,6 +167,7 @@ def starter_load(*, base_url: str, dev_scenes: int = 120) -> list[str]:
         home.body = _home_body(papers, notebooks)
         home.save()
     leaderboard.prompts_load()
+    leaderboard.tables_make()  # no worker may be there yet
     _paper_boards(load, papers)
     load.publish()
     _navigation(Site.objects.get(is_default_site=True))

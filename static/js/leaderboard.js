@@ -6,11 +6,24 @@ import { markTab, tabAfter } from "./tabs.js";
 const board = document.querySelector("[data-board]");
 if (board) follow(board);
 
+// Many changes at once are one look at what they come to; nobody's field is taken from under the hands.
+function gathered(place, look) {
+  let waiting;
+  return function again() {
+    clearTimeout(waiting);
+    const field = document.activeElement;
+    if (place.contains(field) && field.matches("input, select")) field.addEventListener("blur", again, { once: true });
+    else waiting = setTimeout(look, 300);
+  };
+}
+
 function follow(page) {
   const source = new EventSource(`/api/leaderboards/${page.dataset.board}/events`);
+  const look = gathered(page, () => window.htmx?.ajax("GET", location.pathname + location.search, { target: "#board-table", swap: "innerHTML" }));
+  source.addEventListener("table", look);
   source.addEventListener("top", (event) => {
     const { model } = JSON.parse(event.data);
-    window.htmx?.ajax("GET", location.pathname + location.search, { target: "#board-table", swap: "innerHTML" });
+    look();
     const news = document.querySelector("[data-news]");
     news.querySelector("[data-news-text]").textContent = `${model} leads now; the table is up to date.`;
     news.hidden = false;
@@ -24,11 +37,11 @@ if (standings) keep(standings);
 // A challenge's standings, on its own page and where another page shows the first of them.
 function keep(place) {
   const source = new EventSource(`/api/challenges/${place.dataset.challenge}/events`);
-  source.addEventListener("standings", () => {
+  source.addEventListener("standings", gathered(place, () => {
     const { address } = place.dataset;
     const shown = location.pathname === address ? address + location.search : address;
     window.htmx?.ajax("GET", shown, { target: "#standings", swap: "innerHTML" });
-  });
+  }));
   addEventListener("pagehide", () => source.close());
 }
 

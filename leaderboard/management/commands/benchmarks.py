@@ -110,7 +110,7 @@ class Command(BaseCommand):
             )
         self.stdout.write(
             f"{len(found.changes)} figures and {len(found.moves)} ranks differ; "
-            f"{'shown now' if options['publish'] else 'nothing shown has changed'}."
+            f"{'shown as soon as a worker has made the tables' if options['publish'] else 'nothing shown has changed'}."
         )
 
     def _import(self, options: dict[str, Any]) -> None:
@@ -128,7 +128,7 @@ class Command(BaseCommand):
             ranks=not options["public"], daily_limit=None if options["public"] else 5,
             total_limit=None if options["public"] else 100,
         )  # fmt: skip
-        services.entries_make(benchmark=benchmark)  # with what others report of it
+        services.tables_stale(benchmarks=[benchmark.pk])  # with what others report of it
         self.stdout.write(
             f"{benchmark.slug}/{split.name}: {split.item_count} items, data {split.data_hash[:12]}"
         )

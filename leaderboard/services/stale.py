@@ -1,0 +1,181 @@
+"""Tables that no longer hold: noted with what changes them, made anew by a worker.
+
+Locks are taken in one order everywhere: a team or a submission, challenges' tables, benchmarks' tables.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar
+
+import redis
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from inference import stream
+from inference.messages import send_on_commit
+from leaderboard.models import Benchmark, Challenge, Entry, Standing, Submission, TableState
+from leaderboard.signals import entries_changed, standings_changed
+
+logger = logging.getLogger(__name__)
+GATHER_S = 1
+"""A table is made anew this long after the first change, so that a burst of them is one piece of work."""
+TRIES = 5
+"""Times in a row that a table is computed anew because it changed meanwhile; then others come first."""
+
+Row = TypeVar("Row", Entry, Standing)
+
+
+class StillChangingError(Exception):
+    """What a table stands for has changed every time it was computed."""
+
+
+def board_stream(benchmark: Benchmark) -> str:
+    """Name of the stream that tells a table's readers of news."""
+    return f"board-{benchmark.slug}"
+
+
+def challenge_stream(challenge: Challenge) -> str:
+    """Name of the stream that tells readers of changed standings."""
+    return f"challenge-{challenge.slug}"
+
+
+def tell(name: str, kind: str, data: dict[str, Any]) -> None:
+    """An event for who is looking; without Redis nobody is told."""
+    with contextlib.suppress(redis.exceptions.RedisError):
+        stream.publish(name, kind, data)
+
+
+@transaction.atomic
+def tables_stale(
+    *, benchmarks: Iterable[int] = (), challenges: Iterable[int] = (), gone: Q | None = None,
+    known: bool = False,
+) -> None:  # fmt: skip
+    """Note that tables have to be made anew, in the transaction of what has changed.
+
+    Args:
+        benchmarks: ids of those whose table it is.
+        challenges: ids of those whose standings they are.
+        gone: of submissions: rows of these leave those tables at once, before ranks are made anew.
+        known: leave out tables that were never made, of what may be about to be deleted.
+    """
+    states = _locked("challenge", challenges, known=known)
+    for state in [*states, *_locked("benchmark", benchmarks, known=known)]:
+        _stale(state, gone)
+
+
+def submission_stale(submission: Submission, *, gone: bool = False) -> None:
+    """Note that whatever shows a submission has to be made anew: a table, or its challenge's
+    standings, and once that has its final ranking both. Expects a transaction.
+
+    Args:
+        gone: whether its row leaves at once.
+    """
+    rows = Q(pk=submission.pk) if gone else None
+    phase = submission.phase
+    if phase is None:
+        tables_stale(benchmarks=[submission.split.benchmark_id], gone=rows)
+        return
+    tables_stale(challenges=[phase.challenge_id], gone=rows)
+    # Asked under the lock of its table, which whoever publishes the ranking takes as well.
+    if Challenge.objects.filter(pk=phase.challenge_id, published_at__isnull=False).exists():
+        tables_stale(benchmarks=[submission.split.benchmark_id], gone=rows)
+
+
+def state_of(**of: Any) -> TableState:
+    """The state of a benchmark's or a challenge's table, made if it is the first time."""
+    return TableState.objects.get_or_create(**of)[0]
+
+
+def _locked(kind: str, ids: Iterable[int], *, known: bool) -> list[TableState]:
+    wanted = sorted(set(ids))
+    field = f"{kind}_id"
+    states = TableState.objects.filter(**{f"{field}__in": wanted}).order_by(field)
+    found = list(states.select_for_update(of=("self",)).select_related(kind))
+    if len(found) < len(wanted) and not known:
+        TableState.objects.bulk_create(
+            [TableState(**{field: pk}) for pk in wanted], ignore_conflicts=True
+        )
+        found = list(states.select_for_update(of=("self",)).select_related(kind))
+    return found
+
+
+def _stale(state: TableState, gone: Q | None) -> None:
+    is_news = state.stale_since is None
+    state.generation += 1
+    state.stale_since = state.stale_since or timezone.now()
+    state.failures = 0
+    state.save(update_fields=["generation", "stale_since", "failures"])
+    removed = 0
+    if gone is not None:
+        rows: Any = (
+            Standing.objects.filter(challenge=state.challenge_id)
+            if state.challenge_id
+            else Entry.objects.filter(benchmark=state.benchmark_id)
+        )
+        removed = rows.filter(submission__in=Submission.objects.filter(gone)).delete()[0]
+    if is_news:
+        table_queue(state)
+    if is_news or removed:
+        transaction.on_commit(partial(table_changed, state))
+
+
+def table_changed(state: TableState) -> None:
+    """Tell readers and other rooms that a table shows something else."""
+    if state.challenge:
+        tell(challenge_stream(state.challenge), "standings", {})
+        standings_changed.send(Challenge, challenge=state.challenge)
+    elif state.benchmark:
+        tell(board_stream(state.benchmark), "table", {})
+        entries_changed.send(Benchmark, benchmark=state.benchmark)
+
+
+def table_queue(state: TableState) -> None:
+    """Ask a worker to make a table anew. When the broker is away, `tables_rescue` tries again."""
+    from leaderboard.tasks import rebuild_table
+
+    def lost(error: Exception) -> None:
+        logger.warning("Table %s could not be queued; it will be tried again", state.pk)
+
+    send_on_commit(rebuild_table, state.pk, lost=lost, countdown=GATHER_S, priority=2)
+
+
+def make(
+    state: TableState,
+    compute: Callable[[], list[Row]],
+    write: Callable[[TableState, list[Row]], None],
+) -> list[Row]:
+    """Compute a table without any lock, and write it under a short one if nothing has changed
+    meanwhile; otherwise compute it again.
+
+    Args:
+        compute: reads, and changes nothing.
+        write: replaces the rows; called with the locked state.
+
+    Raises:
+        TableState.DoesNotExist: the benchmark or challenge was deleted.
+        StillChangingError: it changed `TRIES` times in a row.
+    """
+    for _ in range(TRIES):
+        generation = TableState.objects.values_list("generation", flat=True).get(pk=state.pk)
+        rows = compute()
+        with transaction.atomic():
+            locked = TableState.objects.select_for_update().get(pk=state.pk)
+            if locked.generation != generation or not _are_shown(rows):
+                continue
+            write(locked, rows)
+            locked.stale_since, locked.made_at, locked.failures = None, timezone.now(), 0
+            locked.save(update_fields=["stale_since", "made_at", "failures", "leader"])
+            return rows
+    raise StillChangingError
+
+
+def _are_shown(rows: Iterable[Entry | Standing]) -> bool:
+    """Whether all that rows stand for may be seen, whoever changed that without a note."""
+    ids = {row.submission_id for row in rows} - {None}
+    shown = Submission.objects.filter(
+        pk__in=ids, is_public=True, status=Submission.Status.SCORED
+    ).count()
+    return shown == len(ids)
