@@ -17,11 +17,12 @@ from inference.engine.metrics.captions import (
     bleu_counts,
     cider_d,
     tokenise_all,
+    words,
 )
 
 __all__ = [
     "ORDERS", "BleuStats", "DocumentFrequency", "Tokens", "bleu_of", "bleu_stats", "cider_d",
-    "rouge_l", "tokenise_all",
+    "rouge_l", "tokenise_all", "words",
 ]  # fmt: skip
 _TINY, _SMALL = 1e-15, 1e-9
 _BETA = 1.2
@@ -71,15 +72,22 @@ def bleu_stats(candidates: Sequence[Tokens], references: Sequence[Sequence[Token
 
 
 def rouge_l(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> np.ndarray:
-    """ROUGE-L of each image, 0..1: F with β = 1.2 of the best precision and the best recall."""
+    """ROUGE-L of each image, 0..1: F with β = 1.2 of the best precision and the best recall.
+
+    A caption without tokens is one empty token there, so that two such captions agree.
+    """
     scores = np.zeros(len(candidates))
-    for row, (candidate, truths) in enumerate(zip(candidates, references, strict=True)):
-        shared = [_longest_common(candidate, truth) for truth in truths]
-        precision = max(s / len(candidate) if candidate else 0.0 for s in shared)
-        recall = max(s / len(t) if t else 0.0 for s, t in zip(shared, truths, strict=True))
+    for row, (said, truths) in enumerate(zip(candidates, references, strict=True)):
+        candidate, right = said or _EMPTY, [truth or _EMPTY for truth in truths]
+        shared = [_longest_common(candidate, truth) for truth in right]
+        precision = max(s / len(candidate) for s in shared)
+        recall = max(s / len(t) for s, t in zip(shared, right, strict=True))
         if precision and recall:
             scores[row] = (1 + _BETA**2) * precision * recall / (recall + _BETA**2 * precision)
     return scores
+
+
+_EMPTY = ("",)
 
 
 def _longest_common(a: Tokens, b: Tokens) -> int:

@@ -173,12 +173,24 @@ def vqa_accuracy(prediction: str, answers: Sequence[str]) -> float:
 
 def anls(prediction: str, answers: Sequence[str], threshold: float = 0.5) -> float:
     """Average normalised Levenshtein similarity of one answer: the best over the references, 0 below
-    the threshold. Case and outer blanks do not count."""
-    mine = prediction.strip().lower()
-    best = max(
-        (1 - Levenshtein.normalized_distance(mine, a.strip().lower()) for a in answers), default=0.0
-    )
+    the threshold.
+
+    As the Robust Reading Competition's own script has it (`infographicsvqa_eval.py`, and after it
+    lm-evaluation-harness and lmms-eval): case does not count, and blanks within an answer are one
+    space each, so that "New\\nYork" is "new york"; the distance is divided by the longer of the two
+    as they were written, outer blanks and all. Nothing else is normalised.
+    """
+    mine = _one_spaced(prediction)
+    best = 0.0
+    for answer in answers:
+        distance = Levenshtein.distance(mine, _one_spaced(answer))
+        longer = max(len(prediction.upper()), len(answer.upper()))
+        best = max(best, 1 - distance / longer if longer else 1.0)
     return best if best >= threshold else 0.0
+
+
+def _one_spaced(answer: str) -> str:
+    return " ".join(answer.strip().lower().split())
 
 
 def pope_parse(answer: str) -> bool:

@@ -83,6 +83,22 @@ def test_anls() -> None:
 
 
 @pytest.mark.parametrize(
+    ("prediction", "answers", "score"),
+    [
+        ("New\nYork", ["new york"], 1), ("  new \t york ", ["New York"], 1), ("New  York", ["newyork"], 1 - 1 / 9),
+        ("", [""], 1), ("", ["a"], 0), (" ", [""], 1), ("", [" ", "x"], 1),
+        # The distance is of the answers with one space each, over the longer one as it was written.
+        ("abcd      ", ["abce"], 0.9), ("ab", ["cd" + " " * 6], 0.75), ("straße", ["strasse"], 1 - 2 / 7),
+        ("caf\u00e9", ["cafe\u0301"], 1 - 2 / 5), ("İ", ["i"], 0), ("12", ["12,", "13"], 2 / 3), ("yes", ["no", "yes!", "YES"], 1),
+        ("abcd", ["abxy"], 0.5), ("abcd", ["axyz"], 0),
+    ],
+)  # fmt: skip
+def test_anls_is_the_competitions(prediction: str, answers: list[str], score: float) -> None:
+    """What the Robust Reading Competition's script gives, run by hand on these."""
+    assert anls(prediction, answers) == pytest.approx(score)
+
+
+@pytest.mark.parametrize(
     ("answer", "yes"),
     [("Yes, there is.", True), ("No, there is no dog.", False), ("no", False), ("NO", True), ("none", True),
      ("", True), ("There is not a dog", False), ("Yes. No", True), ("no,", False)],

@@ -1,7 +1,7 @@
 """Caption metrics: the tokens of the original tokeniser, the values of the reference scorers.
 
 `ptb_golden.tsv`: each line a caption and what Stanford's PTBTokenizer of CoreNLP 3.4.1 made of it
-(`-preserveLines -lowerCase`, run once with Java). `coco_golden.json`: 40 images with the values of
+(`-preserveLines -lowerCase`; `ptb_golden.py` runs it anew). `coco_golden.json`: 40 images with the values of
 pycocoevalcap 1.2's Bleu, Rouge and Cider on these tokens, run once.
 """
 
@@ -21,6 +21,7 @@ from leaderboard.metrics.captions import (
     cider_d,
     rouge_l,
     tokenise_all,
+    words,
 )
 from leaderboard.metrics.ptb import DROPPED, tokenise
 
@@ -31,6 +32,50 @@ ROWS = [line.split("\t") for line in (HERE / "ptb_golden.tsv").read_text().split
 @pytest.mark.parametrize(("caption", "original"), ROWS, ids=[r[0][:40] for r in ROWS])
 def test_tokens_are_the_originals(caption: str, original: str) -> None:
     assert tokenise(caption) == [t for t in original.split(" ") if t not in DROPPED]
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "",
+        " ",
+        ".",
+        "...",
+        "—",
+        "\u201c \u201d",
+        "😀👨‍👩‍👧",
+        "\ufeff",
+        "\u200b\u200d\ufe0f",
+        "&nbsp;",
+        "\x01\x7f",
+    ],
+)
+def test_what_holds_no_token_has_none(caption: str) -> None:
+    assert tokenise(caption) == []
+
+
+@pytest.mark.parametrize(
+    "end", ["\n", "\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\t", "\u3000"]
+)
+def test_lines_are_blanks(end: str) -> None:
+    assert tokenise(f"A dog,{end}a cat.{end}") == ["a", "dog", "a", "cat"]
+
+
+def test_a_caption_ends_as_a_line_does() -> None:
+    assert tokenise("Happy :)") == ["happy", ":-rrb-"]
+    assert tokenise("In the '90") == ["in", "the", "'90"]
+    assert tokenise("Vitamin A. The label") == ["vitamin", "a", "the", "label"]
+    assert tokenise("See fig. 3") == ["see", "fig.", "3"]
+
+
+def test_bleu_and_cider_see_a_fraction_as_two_words() -> None:
+    """The tokeniser joins it by a no-break space; the reference scorers split at any blank."""
+    assert tokenise("2 1/2 cups") == ["2\xa01/2", "cups"]
+    assert words(tokenise("2 1/2 cups")) == ["2", "1/2", "cups"]
+
+
+def test_two_captions_without_tokens_agree_by_rouge() -> None:
+    assert rouge_l([[], [], ["a"]], [[[]], [["a"]], [[]]]).tolist() == [1, 0, 0]
 
 
 @given(st.text(max_size=200))

@@ -92,6 +92,11 @@ def cider_d(
     return scores
 
 
+def words(tokens: Tokens) -> list[str]:
+    """Tokens as BLEU and CIDEr see them: parted at every blank, such as that within "2\\xa01/2"."""
+    return " ".join(tokens).split()
+
+
 def tokenise_all(captions: Iterable[str]) -> list[list[str]]:
     """Each caption's tokens."""
     return [tokenise(caption) for caption in captions]
