@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +47,7 @@ def _benchmark_out(benchmark: Benchmark) -> dict[str, Any]:
             }
             for s in benchmark.splits.all()
         ],
-        "prediction": {"id": "…", **task.example}, "licence": benchmark.licence,
+        "prediction": {"id": "…", **task.example}, "guide": task.guide, "licence": benchmark.licence,
         "source": benchmark.source, "is_open": benchmark.is_open,
         "url": benchmark.get_absolute_url(), "stale_since": stale_since(benchmark),
     }  # fmt: skip
@@ -125,13 +126,15 @@ def _file(upload: UploadedFile) -> Any:
     return file
 
 
-@router.post("/{slug}/check", response={200: schemas.CheckOut, **ERRORS}, operation_id="leaderboard_check")  # fmt: skip
+@router.post("/{slug}/check", response={200: schemas.CheckOut, **ERRORS}, exclude_unset=True, operation_id="leaderboard_check")  # fmt: skip
 def check(request: HttpRequest, slug: str, file: UploadedFile = File(...), split: Form[str] = "") -> Any:  # fmt: skip
-    """Read a file of predictions as scoring would. Costs nothing; problems are named by line and id."""
+    """Read a file of predictions as scoring would. Costs nothing; problems are named by line and id.
+    `warnings`, where there are any, say what of a file that can be read will score nothing."""
     found = selectors.split_get(selectors.benchmark_get(slug), split)
     checked = services.predictions_check(split=found, file=_file(file))
     services.refuse_problems(checked)
-    return {"valid": True, "items": found.item_count, "lines": checked.lines}
+    warnings = {"warnings": [asdict(w) for w in checked.warnings]} if checked.warnings else {}
+    return {"valid": True, "items": found.item_count, "lines": checked.lines, **warnings}
 
 
 @router.post("/{slug}/submissions", response={202: schemas.SubmissionOut, **ERRORS}, operation_id="leaderboard_submit")  # fmt: skip

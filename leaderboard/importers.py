@@ -61,22 +61,34 @@ def coco_captions(path: Path, images: Images) -> list[NewItem]:
 
 def coco_detection(path: Path, images: Images) -> list[NewItem]:
     """One item an image: boxes x, y, width, height in pixels become corners in 0..1; the area stays
-    the annotation's own, which is the segment's."""
+    the annotation's own, which is the segment's, and is the box's where there is none. Without
+    `iscrowd` an object is no crowd, as pycocotools reads it. Ids may be numbers or strings; a file
+    without `categories` has one class, or classes named by their ids."""
     data = _json(path)
-    names = {c["id"]: c["name"] for c in data["categories"]}
+    names = {str(c["id"]): str(c.get("name", c["id"])) for c in data.get("categories") or ()}
     boxes = defaultdict(list)
-    sizes = {i["id"]: (i["width"], i["height"]) for i in data["images"]}
+    sizes = {str(i["id"]): (i["width"], i["height"]) for i in data["images"]}
     for row in data["annotations"]:
-        (x, y, w, h), (width, height) = row["bbox"], sizes[row["image_id"]]
-        boxes[row["image_id"]].append({
-            "box": [x / width, y / height, (x + w) / width, (y + h) / height],
-            "label": names[row["category_id"]], "area": row["area"], "iscrowd": row["iscrowd"],
+        image, (x, y, w, h) = str(row["image_id"]), map(float, row["bbox"])
+        width, height = sizes[image]
+        area = row.get("area")
+        boxes[image].append({
+            "box": [x / width, y / height, (x + w) / width, (y + h) / height], **_class(row, names),
+            "area": w * h if area is None else area, "iscrowd": int(bool(row.get("iscrowd"))),
         })  # fmt: skip
     return [
-        NewItem(str(i["id"]), {"objects": boxes[i["id"]], "size": list(sizes[i["id"]])},
+        NewItem(str(i["id"]), {"objects": boxes[str(i["id"])], "size": list(sizes[str(i["id"])])},
                 "object", **images(i["file_name"]))
         for i in data["images"]
     ]  # fmt: skip
+
+
+def _class(row: dict[str, Any], names: dict[str, str]) -> dict[str, str]:
+    """An annotation's `label`; none where the file has no classes."""
+    number = row.get("category_id")
+    if names:
+        return {"label": names[str(number)]}
+    return {} if number is None else {"label": str(number)}
 
 
 def vqa_v2(path: Path, images: Images, questions: Path | None) -> list[NewItem]:
@@ -148,7 +160,7 @@ def read(
     more = (questions,) if form == "vqav2" else ()
     try:
         items = reader(annotations, _images(images), *more)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
         raise InvalidInput(
             f"{annotations} is not in the {form} format: {error!r}", code="bad_items"
         ) from error

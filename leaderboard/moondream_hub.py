@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+import warnings
 
 
 class HubError(Exception):
@@ -58,12 +59,15 @@ class Board:
         return self._json("GET", f"/leaderboards/{self.slug}/quota?split={split}")
 
     def check(self, predictions, split=""):
-        """Read predictions as scoring would; costs nothing.
+        """Read predictions as scoring would; costs nothing. Warns of what will score nothing.
 
         Raises:
             HubError: with the lines that are wrong.
         """
-        return self._send("check", predictions, {"split": split})
+        checked = self._send("check", predictions, {"split": split})
+        for warned in checked.get("warnings", []):
+            warnings.warn(warned["message"], stacklevel=2)
+        return checked
 
     def submit(
         self,

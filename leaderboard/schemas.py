@@ -44,6 +44,7 @@ class BenchmarkOut(Schema):
     metrics: list[MetricOut]
     splits: list[SplitOut]
     prediction: dict[str, Any]
+    guide: str
     licence: str
     source: str
     is_open: bool
@@ -52,10 +53,16 @@ class BenchmarkOut(Schema):
     """Since when the table is being recomputed; None while it holds."""
 
 
+class WarningOut(Schema):
+    code: str
+    message: str
+
+
 class CheckOut(Schema):
     valid: bool
     items: int
     lines: int
+    warnings: list[WarningOut] = []  # absent where there are none
 
 
 class QuotaOut(Schema):

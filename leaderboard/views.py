@@ -15,6 +15,7 @@ from inference.errors import DomainError
 from leaderboard import selectors, services
 from leaderboard.forms import SubmitForm
 from leaderboard.models import Benchmark
+from leaderboard.scoring import Checked
 from leaderboard.services.entries import TESTED
 
 HUB_CLIENT = Path(__file__).parent / "moondream_hub.py"
@@ -162,12 +163,24 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "leaderboard/submit.html", context)
 
 
+def tell_checked(request: HttpRequest, checked: Checked) -> None:
+    """What a file came to that was only checked.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    services.refuse_problems(checked)
+    for warned in checked.warnings:
+        messages.warning(request, warned.message)
+    verdict = "can be read" if checked.warnings else "is right"
+    messages.success(request, f"The file {verdict}: nothing was counted, and nothing submitted.")
+
+
 def _submitted(request: HttpRequest, benchmark: Benchmark, form: SubmitForm) -> str:
     data = form.cleaned_data
     split = selectors.split_get(benchmark, data["split"])
     if "check" in request.POST:
-        services.refuse_problems(services.predictions_check(split=split, file=data["file"].file))
-        messages.success(request, "The file is right: nothing was counted, and nothing submitted.")
+        tell_checked(request, services.predictions_check(split=split, file=data["file"].file))
         return request.path
     made = services.submission_make(
         split=split, user=request.user, card=services.card_read(data), file=data["file"].file,

@@ -18,7 +18,7 @@ from leaderboard import selectors, services
 from leaderboard.forms import ChallengeSubmitForm, JoinForm
 from leaderboard.models import Challenge
 from leaderboard.received import received_at
-from leaderboard.views import SNIPPET
+from leaderboard.views import SNIPPET, tell_checked
 
 TOP = 10
 """Rows of the standings that another page shows."""
@@ -175,10 +175,7 @@ def _submitted(request: HttpRequest, challenge: Challenge, form: ChallengeSubmit
     if "check" in request.POST:
         team = services.team_in(challenge, request.user)
         phase = services.phase_for(challenge=challenge, team=team, received_at=received)
-        services.refuse_problems(
-            services.predictions_check(split=phase.split, file=data["file"].file)
-        )
-        messages.success(request, "The file is right: nothing was counted, and nothing submitted.")
+        tell_checked(request, services.predictions_check(split=phase.split, file=data["file"].file))
         return request.path
     made = services.challenge_submit(
         challenge=challenge, user=request.user, card=services.card_read(data),

@@ -112,9 +112,10 @@ def _coco(boxes: Sequence[Any], labels: list[str], kind: str) -> list[dict[str, 
             if label is None:
                 continue
             x, y, w, h = item["box"]
+            area = item.get("area")
             row = {"id": len(rows) + 1, "image_id": image, "category_id": label, "bbox": [x, y, w, h],
-                   "area": item.get("area", w * h)}  # fmt: skip
-            row[kind] = item.get(kind, 0) if kind == "iscrowd" else float(item[kind])
+                   "area": w * h if area is None else area}  # fmt: skip
+            row[kind] = int(bool(item.get(kind))) if kind == "iscrowd" else float(item[kind])
             rows.append(row)
     return rows
 

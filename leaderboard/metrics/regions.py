@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from inference.engine.metrics.regions import Box, box_iou
 
 __all__ = ["Box", "Point", "box_iou", "f1_at_iou", "matched", "point_errors"]
@@ -11,16 +13,26 @@ Point = tuple[float, float]
 
 def matched(found: Sequence[Box], truth: Sequence[Box], threshold: float = 0.5) -> int:
     """How many references are found: pairs are made greedily by IoU, each box once."""
-    pairs = sorted(
-        ((box_iou(f, t), i, j) for i, f in enumerate(found) for j, t in enumerate(truth)),
-        reverse=True,
-    )
+    if not found or not truth:
+        return 0
+    overlaps = _overlaps(np.array(found, dtype=float), np.array(truth, dtype=float))
+    near = np.argwhere(overlaps >= threshold).tolist()
+    pairs = sorted(((overlaps[i, j], i, j) for i, j in near), reverse=True)
     used: tuple[set[int], set[int]] = (set(), set())
-    for overlap, i, j in pairs:
-        if overlap >= threshold and i not in used[0] and j not in used[1]:
+    for _, i, j in pairs:
+        if i not in used[0] and j not in used[1]:
             used[0].add(i)
             used[1].add(j)
     return len(used[0])
+
+
+def _overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`box_iou` of (N, 4) and (M, 4) boxes: (N, M)."""
+    low, high = np.maximum(a[:, None, :2], b[:, :2]), np.minimum(a[:, None, 2:], b[:, 2:])
+    shared = np.maximum(0.0, high - low).prod(axis=2)
+    areas = [(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) for boxes in (a, b)]
+    union = areas[0][:, None] + areas[1] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def f1_at_iou(

@@ -81,6 +81,10 @@ class Split(models.Model):
     total_limit = models.PositiveIntegerField(null=True, blank=True, help_text="A team's, in all.")
     item_count = models.PositiveIntegerField(default=0)
     data_hash = models.CharField(max_length=64, blank=True)
+    labels: models.JSONField = models.JSONField(
+        null=True, blank=True, editable=False,
+        help_text="The classes its references name, to warn of files that name none. Not published.",
+    )  # fmt: skip
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -2,12 +2,15 @@
 
 import argparse
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from leaderboard.scoring.files import read_items, read_predictions
+from leaderboard.scoring.preflight import Context
 from leaderboard.scoring.scores import data_hash, score
+from leaderboard.scoring.series import labels_of
 from leaderboard.scoring.tasks import TASKS
 
 
@@ -21,11 +24,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     task, items = TASKS[options.task], read_items(options.references)
     with options.predictions.open("rb") as file:
-        checked = read_predictions(task, {i.key for i in items}, file)
+        checked = read_predictions(
+            task, {i.key for i in items}, file, context=Context(labels=labels_of(items)),
+            keep=not options.check,
+        )  # fmt: skip
     if checked.problems:
         print(checked.problems.sentence())  # noqa: T201
         print(json.dumps(checked.problems.lines, indent=1))  # noqa: T201
         return 1
+    for warned in checked.warnings:
+        print(f"Look: {warned.message}", file=sys.stderr)  # noqa: T201
     if options.check:
         counts = Counter(item.category for item in items)
         print(json.dumps({"items": len(items), "categories": counts}))  # noqa: T201

@@ -1,21 +1,22 @@
 """Files of predictions and of items: read line by line, within limits, whatever they hold."""
 
-import gzip
-import zlib
-from collections.abc import Iterator
+import heapq
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import orjson
 
+from leaderboard.scoring.preflight import Context, Warned
 from leaderboard.scoring.reading import kind
+from leaderboard.scoring.rows import rows
 from leaderboard.scoring.types import BadPrediction, Item, Task
+from leaderboard.scoring.unpacking import MAX_BYTES, MAX_RATIO, pieces
 
-MAX_LINE = 64 * 1024
-MAX_BYTES = 50 * 1024 * 1024
-"""Of an upload, and of what a compressed one unpacks to times `MAX_RATIO`."""
-MAX_RATIO = 4
+__all__ = ["MAX_BYTES", "Checked", "Problems", "read_items", "read_predictions"]
+
 FIRST = 10
 """Problems that are named one by one; the rest is counted."""
 
@@ -61,22 +62,41 @@ class Checked:
     predictions: dict[str, Any]
     problems: Problems
     lines: int
+    warnings: list[Warned] = field(default_factory=list)
+    """What will score badly in a file that can be read."""
 
 
-def read_predictions(task: Task, keys: set[str], file: IO[bytes]) -> Checked:
+def read_predictions(
+    task: Task,
+    keys: set[str],
+    file: IO[bytes],
+    *,
+    context: Context | None = None,
+    keep: bool = True,
+    stored: bool = False,
+) -> Checked:
     """Read JSON lines (or one JSON array), gzip or not, against the ids that are expected.
 
     Never raises for what the file holds, and reads no further than it must: a file with far more
     lines than there are items is given up.
+
+    Args:
+        context: what is known of the split, for the warnings.
+        keep: False to check alone, holding one prediction at a time; each one's value is True then.
+        stored: it was checked before it was kept, and packed here: how well it packs is no matter.
     """
     problems = Problems()
+    counts = task.preflight()
     predictions: dict[str, Any] = {}
     number = 0
     try:
-        for number, row in _rows(file, most=2 * len(keys) + 1000):
+        unpacked = pieces(file, max_ratio=math.inf if stored else MAX_RATIO)
+        for number, row in rows(unpacked, most=2 * len(keys) + 1000, most_bytes=task.line_bytes):
             key = row.get("id") if isinstance(row, dict) else None
             try:
-                _take(task, keys, row, predictions, problems)
+                if (taken := _take(task, keys, row, predictions, problems)) is not None:
+                    counts.add(taken[1])
+                    predictions[taken[0]] = taken[1] if keep else True
             except BadPrediction as error:
                 problems.add(number, key, str(error))
                 if isinstance(key, str) and key in keys:
@@ -84,14 +104,15 @@ def read_predictions(task: Task, keys: set[str], file: IO[bytes]) -> Checked:
     except BadPrediction as error:
         problems.fatal = str(error)
         return Checked({}, problems, number)
-    missing = sorted(keys - predictions.keys())
-    problems.missing, problems.missing_ids = len(missing), missing[:FIRST]
-    return Checked(predictions, problems, number)
+    problems.missing = len(keys) - len(predictions)
+    problems.missing_ids = heapq.nsmallest(FIRST, (k for k in keys if k not in predictions))
+    return Checked(predictions, problems, number, counts.warnings(context or Context()))
 
 
 def _take(
-    task: Task, keys: set[str], row: Any, predictions: dict[str, Any], problems: Problems
-) -> None:
+    task: Task, keys: set[str], row: Any, predictions: Mapping[str, Any], problems: Problems
+) -> tuple[str, Any] | None:
+    """A row's id and prediction; None for an id that is not expected."""
     if isinstance(row, BadPrediction):
         raise row
     if not isinstance(row, dict):
@@ -105,69 +126,10 @@ def _take(
         problems.extra += 1
         if len(problems.extra_ids) < FIRST:
             problems.extra_ids.append(_shown(key) or "")
-        return
+        return None
     if predictions.get(key) is not None:
         raise BadPrediction("the same id came before")
-    predictions[key] = task.read(row)
-
-
-def _rows(file: IO[bytes], *, most: int) -> Iterator[tuple[int, Any]]:
-    """Numbered rows; one that is no JSON comes as the `BadPrediction` that says so.
-
-    Raises:
-        BadPrediction: the whole file is of no use.
-    """
-    head = file.read(2)
-    file.seek(0)
-    zipped = head == b"\x1f\x8b"
-    plain: Any = gzip.GzipFile(fileobj=file) if zipped else file
-    try:
-        yield from _plain_rows(plain, most)
-    except (EOFError, OSError, zlib.error) as error:
-        raise BadPrediction("The file claims to be gzip but cannot be unpacked.") from error
-
-
-def _plain_rows(plain: IO[bytes], most: int) -> Iterator[tuple[int, Any]]:
-    start = plain.read(64).lstrip()
-    plain.seek(0)
-    return _array(plain, most) if start[:1] == b"[" else _json_lines(plain, most)
-
-
-def _array(plain: IO[bytes], most: int) -> Iterator[tuple[int, Any]]:
-    data = plain.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise BadPrediction(f"A JSON array may have {MAX_BYTES >> 20} MB; use JSON lines.")
-    try:
-        rows = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise BadPrediction(f"The file is no JSON: {error}") from error
-    if len(rows) > most:
-        raise BadPrediction(f"Far too many rows: {len(rows)}.")
-    yield from enumerate(rows, 1)
-
-
-def _json_lines(plain: IO[bytes], most: int) -> Iterator[tuple[int, Any]]:
-    number = size = 0
-    while line := plain.readline(MAX_LINE + 1):
-        number += 1
-        size += len(line)
-        if size > MAX_BYTES * MAX_RATIO:
-            raise BadPrediction(f"The file unpacks to more than {MAX_BYTES * MAX_RATIO >> 20} MB.")
-        if number > most:
-            raise BadPrediction(f"Far too many lines: reading stopped after {most}.")
-        if len(line) > MAX_LINE:
-            raise BadPrediction(f"Line {number} is longer than {MAX_LINE >> 10} KB.")
-        if line.strip():
-            yield number, _parsed(line)
-    if not number:
-        raise BadPrediction("The file is empty.")
-
-
-def _parsed(line: bytes) -> Any:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return BadPrediction(f"is no JSON: {error}")
+    return key, task.read(row)
 
 
 def read_items(path: Path) -> list[Item]:

@@ -1,11 +1,11 @@
 """Items and predictions of a task turned into figures of each item."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from leaderboard.metrics.captions import bleu_of, bleu_stats, cider_d, rouge_l, tokenise_all
+from leaderboard.metrics.captions import bleu_of, bleu_stats, cider_d, rouge_l, tokenise_all, words
 from leaderboard.metrics.detection import AveragePrecision
 from leaderboard.metrics.regions import matched, point_errors
 from leaderboard.metrics.vqa import anls, pope_parse, read_count, vqa_accuracy
@@ -17,9 +17,11 @@ Found = dict[tuple[str, ...], Figures]
 def captions(items: Sequence[Item], found: Sequence[str]) -> Found:
     candidates = tokenise_all(found)
     references = [tokenise_all(item.reference["captions"]) for item in items]
-    bleu = Sums(bleu_stats(candidates, references).table(), bleu_of)
+    said = [words(candidate) for candidate in candidates]
+    true = [[words(truth) for truth in truths] for truths in references]
+    bleu = Sums(bleu_stats(said, true).table(), bleu_of)
     return {
-        ("cider_d",): mean_of(cider_d(candidates, references)),
+        ("cider_d",): mean_of(cider_d(said, true)),
         ("bleu1", "bleu2", "bleu3", "bleu4"): bleu,
         ("rouge_l",): mean_of(rouge_l(candidates, references)),
     }
@@ -75,12 +77,21 @@ def yes_no(items: Sequence[Item], found: Sequence[str]) -> Found:
     }
 
 
+def labels_of(items: Iterable[Item]) -> set[str]:
+    """The classes that a split's references name; none where its boxes have no labels."""
+    objects = (o for item in items for o in item.reference.get("objects", ()))
+    return {str(o["label"]) for o in objects if o.get("label") is not None}
+
+
 def boxes(items: Sequence[Item], found: Sequence[list[dict[str, Any]]]) -> Found:
+    """Where no reference has a label there is one class, and predictions' labels do not count."""
+    if not labels_of(items):
+        found = [[{**box, "label": _NO_CLASS} for box in boxes] for boxes in found]
     truth = [item.reference["objects"] for item in items]
     f1 = np.array([_f1(f, [t for t in ts if not t.get("iscrowd")])
                    for f, ts in zip(found, truth, strict=True)])  # fmt: skip
     scores: Found = {("f1_50",): mean_of(f1)}
-    if any(found) and all("score" in box for boxes in found for box in boxes):
+    if all("score" in box for boxes in found for box in boxes):
         sizes = [tuple(item.reference["size"]) for item in items]
         precision = AveragePrecision(
             [[_pixels(b, size) for b in boxes] for boxes, size in zip(found, sizes, strict=True)],
@@ -96,22 +107,31 @@ def boxes(items: Sequence[Item], found: Sequence[list[dict[str, Any]]]) -> Found
     return scores
 
 
+_NO_CLASS = "object"
+
+
 def _pixels(box: Mapping[str, Any], size: tuple[int, ...]) -> dict[str, Any]:
-    """A box as COCO has it: x, y, width, height in pixels."""
+    """A box as COCO has it: x, y, width, height in pixels. Rounded to a millionth, so that a box which
+    was whole pixels is so again and an overlap of exactly one half stays one."""
     (x0, y0, x1, y1), (width, height) = box["box"], size
     bbox = [x0 * width, y0 * height, (x1 - x0) * width, (y1 - y0) * height]
-    return {**box, "label": box.get("label", "object"), "box": bbox}
+    return {**box, "label": _label(box), "box": [round(v, 6) for v in bbox]}
+
+
+def _label(box: Mapping[str, Any]) -> str:
+    label = box.get("label")
+    return _NO_CLASS if label is None else str(label)
 
 
 def _f1(found: Sequence[Mapping[str, Any]], truth: Sequence[Mapping[str, Any]]) -> float:
     """F1 of one image, over its classes together; an image rightly left empty is 1."""
     if not found and not truth:
         return 1.0
-    labels = {t.get("label", "object") for t in truth}
+    labels = {_label(t) for t in truth}
     hits = sum(
         matched(
-            [f["box"] for f in found if f.get("label", "object") == label],
-            [t["box"] for t in truth if t.get("label", "object") == label],
+            [f["box"] for f in found if _label(f) == label],
+            [t["box"] for t in truth if _label(t) == label],
         )
         for label in labels
     )

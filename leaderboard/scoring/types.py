@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from leaderboard.metrics.statistics import Statistic, sums_by_unit
+from leaderboard.scoring.preflight import Maker
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,12 @@ class Task:
     metrics: tuple[Metric, ...]
     read: Reader
     score: Scorer
+    preflight: Maker
+    """What makes the counts that a file is warned by."""
+    guide: str
+    """How a line is written, in a sentence or two."""
+    line_bytes: int = 64 * 1024
+    """Of one line of predictions: bounds what is held while it is read."""
 
     def metric(self, slug: str) -> Metric:
         """

@@ -39,12 +39,12 @@ def challenge_get(slug: str, benchmark: Benchmark | None = None) -> Challenge:
     Raises:
         NotFound: there is none of that name, or not on that benchmark.
     """
-    found = (
+    named = (
         Challenge.objects.filter(slug=slug, is_shown=True)
         .select_related("benchmark", "table_state")
         .prefetch_related("phases__split__benchmark")
-        .first()
     )
+    found = named.first() if "\x00" not in slug else None
     if found is None or (benchmark is not None and found.benchmark_id != benchmark.pk):
         where = f"It is on {found.benchmark.slug}." if found else "GET /api/challenges lists them."
         raise NotFound("There is no such challenge here.", code="challenge_not_found", hint=where)

@@ -82,7 +82,8 @@ def items_page(
 
 def _predictions(submission: Submission, keys: set[str]) -> dict[str, Any]:
     with storages["private"].open(submission.file) as file:
-        return read_predictions(submission.split.benchmark.rules, keys, file).predictions
+        rules = submission.split.benchmark.rules
+        return read_predictions(rules, keys, file, stored=True).predictions
 
 
 def _item_scores(submission: Submission) -> np.ndarray | None:

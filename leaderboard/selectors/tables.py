@@ -196,7 +196,7 @@ def benchmark_get(slug: str) -> Benchmark:
         NotFound: there is none of that name.
     """
     shown = Benchmark.objects.filter(slug=slug, is_shown=True)
-    found = shown.select_related("table_state").first()
+    found = shown.select_related("table_state").first() if "\x00" not in slug else None
     if found is None:
         raise NotFound("There is no such leaderboard.", code="leaderboard_not_found")
     return found
@@ -209,7 +209,8 @@ def split_get(benchmark: Benchmark, name: str = "") -> Split:
         NotFound: there is none.
     """
     splits = Split.objects.filter(benchmark=benchmark).select_related("benchmark")
-    found = splits.filter(name=name).first() if name else splits.filter(ranks=True).first()
+    chosen = splits.filter(name=name) if name else splits.filter(ranks=True)
+    found = chosen.first() if "\x00" not in name else None
     if found is None:
         names = ", ".join(splits.values_list("name", flat=True))
         raise NotFound(

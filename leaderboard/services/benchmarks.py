@@ -11,7 +11,7 @@ from django.db import transaction
 from inference.errors import InvalidInput
 from leaderboard import vault
 from leaderboard.models import Benchmark, BenchmarkItem, LogLine, Split
-from leaderboard.scoring import Item, data_hash
+from leaderboard.scoring import Item, data_hash, labels_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def split_fill(
             code="split_in_use", hint="Import them as a new split.",
         )  # fmt: skip
     split.items.all().delete()
-    split.data_hash, split.item_count = digest, len(rows)
+    split.data_hash, split.item_count, split.labels = digest, len(rows), sorted(labels_of(sealed))
     split.save()
     folder = folder or f"benchmarks/{benchmark.slug}/{name}"
     BenchmarkItem.objects.bulk_create(

@@ -154,7 +154,16 @@ def _keep(run: Run, job: Job) -> None:
 def _prediction(skill: Skill, result: dict[str, Any]) -> dict[str, Any]:
     """What a job answered, as a line of predictions has it: the API's own words."""
     names = {"caption": "caption", "query": "answer", "detect": "objects", "point": "points"}
-    return {names[skill]: result.get(names[skill])}
+    value = result.get(names[skill])
+    if skill in (Skill.DETECT, Skill.POINT) and value:
+        value = [{name: _cut(name, v) for name, v in region.items()} for region in value]
+    return {names[skill]: value}
+
+
+def _cut(name: str, value: Any) -> Any:
+    """A coordinate moved into the image: the model says a centre and a size, which may pass its edge."""
+    is_coordinate = name in ("x", "y", "x_min", "y_min", "x_max", "y_max")
+    return min(1.0, max(0.0, value)) if is_coordinate else value
 
 
 def _ask(run: Run, skill: Skill, item: BenchmarkItem, tries: int) -> Job:

@@ -20,7 +20,7 @@ from inference.errors import DomainError, InvalidInput
 from leaderboard import vault
 from leaderboard.models import Benchmark, PairTest, Score, Submission
 from leaderboard.scoring import Score as Scored
-from leaderboard.scoring import read_predictions, score
+from leaderboard.scoring import labels_of, read_predictions, score
 from leaderboard.services.entries import scored_of, standings
 from leaderboard.services.stale import submission_stale, tables_stale, tell
 from leaderboard.services.submitting import log, quota_refund, refuse_problems, submission_queue
@@ -89,8 +89,11 @@ def _score(submission: Submission) -> None:
 def _scores(submission: Submission, progress: Callable[[float], None]) -> dict[str, Scored]:
     split = submission.split
     items = vault.unseal(split)
+    if split.labels is None:  # filled before splits kept them
+        split.labels = sorted(labels_of(items))
+        split.save(update_fields=["labels"])
     with storages["private"].open(submission.file) as file:
-        checked = read_predictions(split.benchmark.rules, {i.key for i in items}, file)
+        checked = read_predictions(split.benchmark.rules, {i.key for i in items}, file, stored=True)
     refuse_problems(checked)
     progress(0.1)
     return score(

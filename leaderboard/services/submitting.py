@@ -5,6 +5,8 @@ import hashlib
 import logging
 import math
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,7 +15,7 @@ from typing import IO, Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.core.files.base import ContentFile
+from django.core.files import File
 from django.core.files.storage import storages
 from django.core.validators import URLValidator, validate_email
 from django.db import IntegrityError, transaction
@@ -25,7 +27,7 @@ from inference.errors import Conflict, Forbidden, InvalidInput, NotFound, TooLar
 from inference.messages import send_on_commit
 from leaderboard import names
 from leaderboard.models import BenchmarkItem, LogLine, Phase, QuotaLine, Split, Submission, Team
-from leaderboard.scoring import MAX_BYTES, Checked, read_predictions
+from leaderboard.scoring import MAX_BYTES, Checked, Context, read_predictions
 from leaderboard.services.stale import submission_stale, tell
 from leaderboard.services.teams import team_of
 
@@ -59,15 +61,11 @@ def card_read(data: Mapping[str, Any]) -> Card:
         raise _field("model_name", "Say which model it is, in 2 to 80 characters.")
     if problem := names.problem_of(name):
         raise _field("model_name", problem)
-    for field in ("revision", "note", "hardware", "precision"):
-        if names.has_unseen(str(data.get(field) or ""), lines=field == "note"):
-            raise _field(field, "The text has characters that cannot be seen.")
     card = Card(
         name, _parameters(data.get("parameters")), str(data.get("precision") or ""),
-        str(data.get("revision") or "")[:80], str(data.get("link") or "").strip(),
-        str(data.get("contact") or "").strip(), str(data.get("note") or "")[:500],
-        bool(data.get("open_weights")), _latency(data.get("latency_ms")),
-        " ".join(str(data.get("hardware") or "").split())[:200],
+        _said(data, "revision", 80), _said(data, "link", 200), _said(data, "contact", 254),
+        _said(data, "note", 500), bool(data.get("open_weights")), _latency(data.get("latency_ms")),
+        " ".join(_said(data, "hardware", 200).split()),
     )  # fmt: skip
     if card.precision not in PRECISIONS:
         raise _field("precision", f"Use one of {', '.join(p for p in PRECISIONS if p)}.")
@@ -80,6 +78,20 @@ def card_read(data: Mapping[str, Any]) -> Card:
         except ValidationError as error:
             raise _field(field, error.messages[0]) from error
     return card
+
+
+def _said(data: Mapping[str, Any], field: str, most: int) -> str:
+    """A field's text, as it can be kept and shown.
+
+    Raises:
+        InvalidInput: it is too long, or holds what cannot be seen, such as NUL.
+    """
+    text = str(data.get(field) or "").strip()
+    if len(text) > most:
+        raise _field(field, f"At most {most} characters; it has {len(text)}.")
+    if names.has_unseen(text, lines=field == "note"):
+        raise _field(field, "The text has characters that cannot be seen.")
+    return text
 
 
 def _field(field: str, message: str) -> InvalidInput:
@@ -129,7 +141,9 @@ def predictions_check(*, split: Split, file: IO[bytes]) -> Checked:
             code="predictions_too_large", hint="Compress it with gzip.",
         )  # fmt: skip
     keys = set(BenchmarkItem.objects.filter(split=split).values_list("key", flat=True))
-    return read_predictions(split.benchmark.rules, keys, file)
+    benchmark = split.benchmark
+    known = Context(metric=benchmark.ranked_by.slug, labels=split.labels)
+    return read_predictions(benchmark.rules, keys, file, context=known, keep=False)
 
 
 def refuse_problems(checked: Checked) -> None:
@@ -181,6 +195,10 @@ def submission_take(
     """
     if phase is None and not split.benchmark.is_open and not team.is_ours:
         raise Forbidden("This benchmark takes no submissions now.", code="benchmark_closed")
+    if "\x00" in idempotency_key or len(idempotency_key) > 128:
+        raise InvalidInput(
+            "An Idempotency-Key has up to 128 characters, and no NUL.", code="bad_idempotency_key"
+        )
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a binary file
     same = (split.pk, phase.pk if phase else None, digest)
     earlier = _same(team, idempotency_key, same)
@@ -220,11 +238,18 @@ def _same(team: Team, key: str, same: tuple[Any, ...]) -> Submission | None:
 
 
 def _keep(submission: Submission, file: IO[bytes]) -> None:
-    """Into the private storage, always compressed."""
+    """Into the private storage, always compressed, a piece at a time."""
     file.seek(0)
-    data = file.read()
-    packed = data if data[:2] == b"\x1f\x8b" else gzip.compress(data, 6, mtime=0)
-    storages["private"].save(submission.file, ContentFile(packed))
+    is_packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    with tempfile.TemporaryFile() as packed:
+        if is_packed:
+            shutil.copyfileobj(file, packed)
+        else:
+            with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=6, mtime=0) as into:
+                shutil.copyfileobj(file, into)
+        packed.seek(0)
+        storages["private"].save(submission.file, File(packed))
 
 
 def quota_take(*, submission: Submission, check: Callable[[], Any] = lambda: None) -> None:

@@ -30,7 +30,8 @@ def team_of(user: Any, name: str = "") -> Team:
         InvalidInput: the user is in no team of that name.
     """
     if name:
-        found = user.teams.filter(name__iexact=name.strip()).first()
+        named = user.teams.filter(name__iexact=name.strip())
+        found = named.first() if "\x00" not in name else None
         if found is None:
             raise InvalidInput(
                 "You are in no team of that name.", code="not_your_team", field="team"

@@ -121,7 +121,15 @@ CHAPTERS: list[dict[str, Any]] = [
                                      '               for item in items]\n'
                                      'board.check(predictions, split="dev")  # costs nothing\n'
                                      'print(board.submit(predictions, split="dev", model_name="My model")["scores"])')),
+                _p("<p>For detection a line holds boxes as <code>/v1/detect</code> returns them: "
+                   "<code>confidence</code> is read as <code>score</code>. Where the items have several classes each box names "
+                   "its own in <code>label</code>:</p>"),
+                _code("", ("json", '{"id": "…", "objects": [{"x_min": 0.1, "y_min": 0.2, "x_max": 0.4, "y_max": 0.5, '
+                                   '"label": "person", "score": 0.9}]}')),
                 _p("<ul><li>A file is read before it is counted: bad lines come back by line and id, and cost nothing.</li>"
+                   "<li>Checking warns of a file that can be read and must score nothing: no labels, no scores, counts that are no "
+                   "numbers, answers that are all the same.</li>"
+                   "<li>JSON lines or one JSON array, in UTF-8, plain or packed with gzip: up to 50 MB, and 200 MB unpacked.</li>"
                    "<li>What fails on our side gives the quota back.</li>"
                    "<li>The same scorer runs at home: <code>python -m leaderboard.scoring vqa dev.jsonl mine.jsonl</code>.</li>"
                    "<li>Every figure carries a signature: metric, version, tokeniser, data, seed.</li></ul>"),

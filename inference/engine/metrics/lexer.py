@@ -5,6 +5,7 @@ The rules become one automaton whose states are made when a text first needs the
 construction), so that starting costs little and a character costs one look-up, whatever the text.
 """
 
+import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -274,8 +275,6 @@ class _Kinds(dict[int, str]):
         self.owner = owner
 
     def __missing__(self, code: int) -> str:
-        import bisect
-
         kind = self.owner.kind_of_cut[bisect.bisect_right(self.owner.cuts, code) - 1]
         if code < 0x3000:  # what is rare is not kept, so that no text fills the memory
             self[code] = kind
