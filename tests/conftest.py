@@ -31,11 +31,29 @@ def _absent(what: str, how: str) -> None:
     pytest.skip(f"NO {what.upper()}: {how}")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--part", choices=["fast", "stack"], default=None,
+        help="only the tests that need a running stack (web server, worker, browser), or only the others",
+    )  # fmt: skip
+
+
+def _needs_stack(item: pytest.Item) -> bool:
+    names = getattr(item, "fixturenames", ())
+    return "live_stack" in names or bool({"live", "browser"} & set(item.keywords))
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Browser journeys last: while Playwright runs, this thread has an event loop, and Django
-    refuses synchronous work under one."""
-    items.sort(key=lambda item: "browser" in item.keywords)
+    refuses synchronous work under one. The demo's, the longest, first: what runs beside it is over
+    when it is."""
+    items.sort(key=lambda item: ("browser" in item.keywords, item.path.name != "test_demo.py"))
+    part = config.getoption("--part")
+    if part:
+        left_out = [item for item in items if _needs_stack(item) != (part == "stack")]
+        items[:] = [item for item in items if _needs_stack(item) == (part == "stack")]
+        config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +104,15 @@ def node_client() -> Path:
     if not (folder / "node_modules" / "moondream").exists():
         _absent("Node client", f"Run `npm ci` in {folder.relative_to(Path.cwd())}.")
     return folder
+
+
+@pytest.fixture(scope="session")
+def curl() -> str:
+    """curl's path."""
+    found = shutil.which("curl")
+    if not found:
+        _absent("curl", "Install curl.")
+    return str(found)
 
 
 @pytest.fixture(scope="session")

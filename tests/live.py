@@ -1,7 +1,9 @@
 """A real stack for tests: uvicorn and a Celery worker as child processes."""
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from moondream_site.services import free_port
+from tests.templates import database_copy, with_database
 
 ROOT = Path(__file__).parents[1]
 _PATIENCE_S = 120
@@ -39,7 +42,7 @@ class LiveStack:
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "moondream_site.settings.development",
             "DATABASE_URL": make_conninfo(**parts),  # type: ignore[arg-type]
-            "REDIS_PREFIX": "live:",
+            "REDIS_PREFIX": f"live:{os.getpid()}:",
             "VAR_DIR": str(folder),
             "SITE_URL": self.base_url,
             "DEBUG": "true",
@@ -53,11 +56,8 @@ class LiveStack:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
-        with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{self.database}"')
         try:
-            self.manage("migrate", "-v0")
-            self.manage("load_starter")
+            self._start_from_starter()
             self._spawn(
                 "web",
                 "-m",
@@ -84,10 +84,32 @@ class LiveStack:
     ) -> None:
         self.stop()
 
-    def manage(self, *args: str) -> str:
+    def _start_from_starter(self) -> None:
+        """Fill the database and the data folder with copies of a stack that only has starter content.
+
+        The first stack of a test run makes it; those of other test processes wait, and copy it too.
+        """
+        shared = Path(os.environ["TEST_SHARED_DIR"])
+        starter = f"live_starter_{shared.name}"
+        with (shared / "live.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (shared / "live").exists():
+                files = shared / "live.part"
+                env = {"DATABASE_URL": with_database(self.admin_url, starter)}
+                env["VAR_DIR"] = str(files)
+                database_copy(self.admin_url, starter, os.environ.get("TEST_DATABASE_TEMPLATE"))
+                self.manage("migrate", "-v0", **env)
+                self.manage("load_starter", "--dev-scenes", "13", **env)
+                files.rename(shared / "live")
+            shutil.copytree(shared / "live", self.folder, dirs_exist_ok=True)
+            database_copy(self.admin_url, self.database, starter)
+        with psycopg.connect(with_database(self.admin_url, self.database)) as connection:
+            connection.execute("UPDATE wagtailcore_site SET port = %s", [self.port])
+
+    def manage(self, *args: str, **env: str) -> str:
         """Run a management command against the stack's database."""
         done = subprocess.run(
-            [sys.executable, "manage.py", *args], cwd=ROOT, env=self.env, capture_output=True, text=True, check=False,
+            [sys.executable, "manage.py", *args], cwd=ROOT, env=self.env | env, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"manage.py {args[0]} failed:\n{done.stdout}\n{done.stderr}")

@@ -32,6 +32,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     folder = Path(tempfile.mkdtemp(prefix="hub-test-"))
     folder.chmod(0o755)
     os.environ["VAR_DIR"] = str(folder / "var")
+    os.environ["TEST_SHARED_DIR"] = str(folder)
     if not os.environ.get("DATABASE_URL"):
         cluster_copy(folder / "services" / "postgres")
         os.environ["TEST_DATABASE_TEMPLATE"] = MIGRATED

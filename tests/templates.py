@@ -5,6 +5,7 @@ cluster is kept under `var/test-cluster/<digest>`, where the digest is of everyt
 what a migrated database looks like: all migrations of this project and all pinned packages.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -30,14 +32,26 @@ def with_database(url: str, name: str) -> str:
     return make_conninfo(**parts)  # type: ignore[arg-type]
 
 
-def cluster_copy(target: Path) -> None:
-    """Copy the stopped cluster with the migrated database to `target`; it is made if there is none."""
+@contextlib.contextmanager
+def _cluster() -> Iterator[Path]:
     _CACHE.mkdir(parents=True, exist_ok=True)
     made = _CACHE / _digest()
     with (_CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
             _make(made)
+        yield made
+
+
+def cluster_ready() -> None:
+    """Make the stopped cluster with the migrated database if there is none."""
+    with _cluster():
+        pass
+
+
+def cluster_copy(target: Path) -> None:
+    """Copy the stopped cluster with the migrated database to `target`."""
+    with _cluster() as made:
         target.parent.mkdir(parents=True, exist_ok=True)
         # cp keeps the owner: PostgreSQL runs as a user of its own when root starts it.
         subprocess.run(["cp", "-Rp", str(made), str(target)], check=True)
@@ -76,10 +90,13 @@ def _make(made: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def database_copy(url: str, name: str, template: str) -> None:
-    """Make database `name` anew as a copy of `template`, to which nobody may be connected."""
+def database_copy(url: str, name: str, template: str | None) -> None:
+    """Make database `name` anew as a copy of `template`, to which nobody may be connected.
+
+    Without a template it is empty.
+    """
     _sql(url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    _sql(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    _sql(url, f'CREATE DATABASE "{name}" TEMPLATE "{template or "template1"}"')
 
 
 def _sql(url: str, statement: str) -> None:

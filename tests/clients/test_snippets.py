@@ -1,7 +1,6 @@
 """The quickstart's code, as a page shows it, run as it stands against a live server."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +49,6 @@ def test_javascript(live_stack: LiveStack, node_client: Path, tmp_path: Path, ri
         file.unlink()
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="NO CURL: install it to run its snippet.")
-def test_shell(live_stack: LiveStack, tmp_path: Path, right: str) -> None:
+def test_shell(live_stack: LiveStack, curl: str, tmp_path: Path, right: str) -> None:
     said = _run(["bash", "-eu"], tmp_path, _code(live_stack, "shell"))
     assert json.loads(said)["answer"] == right
