@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from moondream_site.services import free_port
 
@@ -127,8 +127,7 @@ def main() -> None:
     from moondream_site.asgi import application
 
     file = Path(sys.argv[2])
-    pool = connection.pool
-    assert pool is not None
+    pool: Any = connection.pool  # type: ignore[attr-defined]
 
     def watch() -> None:
         with file.open("a", buffering=1) as written:

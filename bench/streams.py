@@ -23,7 +23,7 @@ from moondream_site.services import EmbeddedServices
 
 PAGES = ("/", "/leaderboards/", "/playground/", "/research/papers/", "/status/", "/v1/variants")
 # A page for a reader with a session is never kept: each is made anew, from the database.
-READER = {"Cookie": "sessionid=0123456789abcdefghijklmnopqrstuv"}
+READER = "sessionid=0123456789abcdefghijklmnopqrstuv"
 GOAL_S, GOAL_CONNECTIONS = 1.0, 2
 
 
@@ -89,7 +89,7 @@ async def pages(client: Client, seconds: float) -> dict[str, list[float]]:
     while time.monotonic() < ends_at:
         for path in PAGES:
             started = time.perf_counter()
-            await client.fetch("GET", path, **READER)
+            await client.fetch("GET", path, Cookie=READER)
             took[path].append(time.perf_counter() - started)
     return took
 

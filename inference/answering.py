@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, ParamSpec, TypeVar
 
@@ -28,7 +28,7 @@ _PATIENCE_S = 60
 _REQUEST_FAULTS = frozenset({"invalid_request", "image_gone"})
 
 
-async def events(job: Job, after: str = stream.START) -> AsyncIterator[Event | None]:
+async def events(job: Job, after: str = stream.START) -> AsyncGenerator[Event | None, None]:
     """A job's events to its end, with None now and then as a sign of life.
 
     Also ends when the job has ended but its stream is gone (expired, or lost with its worker): the
@@ -143,7 +143,7 @@ async def cancel(job: Job) -> None:
         logger.warning("Could not cancel job %s", job.id)
 
 
-async def pieces(job: Job) -> AsyncIterator[str | None]:
+async def pieces(job: Job) -> AsyncGenerator[str | None, None]:
     """The text of a job piece by piece (None = still waiting); leaving early cancels the job.
 
     Raises:

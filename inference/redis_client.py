@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 CONNECT_S = 2.0
-ANSWER_S = 3.0
+ANSWER_S = 2.0
 """A server that accepts and does not answer counts as away after this."""
 
 
@@ -24,8 +24,9 @@ def options(*, connect_s: float = CONNECT_S, answer_s: float = ANSWER_S) -> dict
     }
 
 
-def sync_client(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, **options())
+def sync_client(url: str, **waits: Any) -> redis.Redis:
+    """A synchronous client, with waits other than those of `options` where they are named."""
+    return redis.Redis.from_url(url, **options() | waits)
 
 
 def async_client(url: str, *, connections: int, answer_s: float = ANSWER_S) -> redis.asyncio.Redis:

@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -92,7 +92,7 @@ async def check() -> None:
     await reader().ping()
 
 
-async def follow(job_id: UUID | str, after: str = START) -> AsyncIterator[Event | None]:
+async def follow(job_id: UUID | str, after: str = START) -> AsyncGenerator[Event | None, None]:
     """Events after `after` as they come; None now and then when there is nothing new.
 
     Ends after a terminal event. The caller uses the None to keep a connection alive and to look

@@ -122,9 +122,8 @@ class StreamReader:
             await client.aclose()
 
     async def _wait_once(self, client: redis.asyncio.Redis) -> None:
-        reply: Any = await client.xread(
-            {self._bell: self._bell_at, **self._seen}, count=_COUNT, block=_BLOCK_MS
-        )
+        wanted: dict[Any, Any] = {self._bell: self._bell_at, **self._seen}
+        reply: Any = await client.xread(wanted, count=_COUNT, block=_BLOCK_MS)
         for key, entries in reply or []:
             name, newest = key.decode(), entries[-1][0].decode()
             if name == self._bell:

@@ -12,15 +12,17 @@ from moondream_site import api
 from moondream_site.accounts import account
 from moondream_site.design.views import styleguide
 from research import media
+from status.views import readyz
 
 
 async def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers; nothing else is checked (see /status/ for the rest)."""
+    """The process answers; nothing else is checked (see /readyz and /status/ for the rest)."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("", api.urls()),
     path("v1/<path:rest>", api.nothing_here),
     path("playground/", include("playground.urls")),

@@ -1,8 +1,8 @@
 """Whole pages for readers without a session, until something is published.
 
 A middleware ahead of all that touches the database, on Django's cache. A response is kept when its
-view marked it with `keep`, together with the generation of its time; `forget_all` raises the
-generation, and what is older counts no more. When the cache cannot be reached, this steps aside.
+view marked it with `keep`, together with the generation of its time; `forget_all` begins another,
+and what is older counts no more. When the cache cannot be reached, this steps aside.
 
 Strangers choose addresses, hosts and headers, so none of them is a key as it was sent. A key is the
 scheme, a host of the settings, the path, and the query fields that the view says it used; an answer
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+from uuid import uuid4
 
 from django.conf import settings
 from django.core.cache import cache
@@ -30,7 +31,7 @@ from redis.exceptions import RedisError
 log = logging.getLogger(__name__)
 _GENERATION = "pages:generation"
 _MARK = "_page_cache"
-_NEVER = ("/v1/", "/api/", "/admin/", "/django-admin/", "/healthz")
+_NEVER = ("/v1/", "/api/", "/admin/", "/django-admin/", "/healthz", "/readyz")
 """Addresses without kept pages: they need not ask the cache."""
 _PERSONAL = ("Authorization", "X-Moondream-Auth")
 """Headers of a request whose answer may be for its sender alone."""
@@ -60,18 +61,27 @@ def forget_all(*args: Any, **kwargs: Any) -> None:
     there before, is then not kept.
     """
     del args, kwargs
-    _raise_generation()
+    _new_generation()
     if transaction.get_connection().in_atomic_block:
-        transaction.on_commit(_raise_generation)
+        transaction.on_commit(_new_generation)
 
 
-def _raise_generation() -> None:
+def _new_generation() -> None:
+    # Not a count: one that the cache drops would begin again, and what is older would count once more.
     try:
-        cache.incr(_GENERATION)
-    except ValueError:
-        cache.set(_GENERATION, 1, None)
+        cache.set(_GENERATION, uuid4().hex, None)
     except RedisError:
         log.warning("The page cache cannot be reached; kept pages may be old until they expire.")
+
+
+def _begin() -> str:
+    """The first generation of an empty cache."""
+    made = uuid4().hex
+    try:
+        cache.add(_GENERATION, made, None)
+    except RedisError:
+        log.warning("The page cache cannot be reached; nothing is kept.")
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +116,7 @@ class PageCache:
             found = cache.get_many([_GENERATION, address.key])
         except RedisError:
             return self.get_response(request)
-        generation = found.get(_GENERATION, 0)
+        generation = found.get(_GENERATION) or _begin()
         if address.key in found and found[address.key][0] == generation:
             _, body, headers = found[address.key]
             return _conditional(request, HttpResponse(body, headers=headers))

@@ -15,11 +15,13 @@ from django.utils import timezone
 
 from inference import selectors as inference
 from inference import stream
+from status import readiness
 from status.models import CheckResult
 
 State = CheckResult.State
 _TIMEOUT_S = 3
 _STALE = timedelta(seconds=45)
+CACHE_AWAY = "The cache is away; pages are made anew for every reader."
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ def _database() -> tuple[str, str]:
 
 def _broker() -> tuple[str, str]:
     stream.client().ping()
+    if not readiness.look().cache:
+        return State.DEGRADED, CACHE_AWAY
     return State.UP, ""
 
 

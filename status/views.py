@@ -4,9 +4,10 @@ from dataclasses import asdict
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
 from django.views.decorators.vary import vary_on_headers
 
-from status import selectors
+from status import readiness, selectors
 
 
 @vary_on_headers("HX-Request")
@@ -28,3 +29,16 @@ def summary_json(request: HttpRequest) -> JsonResponse:
             "components": [asdict(c) for c in found.components],
         }
     )
+
+
+@never_cache
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Whether this process should be sent readers: 503 while it cannot reach the database. Without
+    the broker or the cache pages are served all the same; then it says "degraded"."""
+    found = asdict(readiness.look())
+    state = "ready" if all(found.values()) else "degraded" if found["database"] else "unavailable"
+    parts = {name: "up" if answers else "down" for name, answers in found.items()}
+    response = JsonResponse({"status": state, **parts}, status=200 if found["database"] else 503)
+    if response.status_code == 503:
+        response["Retry-After"] = "5"
+    return response

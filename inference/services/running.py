@@ -16,7 +16,7 @@ from inference import backends, images, lease, selectors, stream
 from inference.engine.manifest import CheckpointError
 from inference.errors import DomainError
 from inference.models import Job, Skill
-from inference.services.settling import fail, job_timed_out, settle, settle_cancelled
+from inference.services.settling import fail, job_timed_out, settle, settle_cancelled, tell
 from inference.services.variants import variant_loaded
 
 logger = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ def _succeed(job: Job, result: dict[str, Any]) -> None:
     kept = ("result", "timings", "confidence", "tokens", "finish_reason")
     fields = {name: result[name] for name in kept}
     if settle(job, from_status=Job.Status.RUNNING, status=Job.Status.SUCCEEDED, **fields):
-        stream.publish(job.id, "result", result)
+        tell(job, "result", result)
 
 
 def _answer_together(jobs: list[Job]) -> None:

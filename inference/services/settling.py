@@ -1,8 +1,10 @@
 """Ending a job: once, and with its stream closed."""
 
+import contextlib
 from typing import Any
 from uuid import UUID
 
+import redis
 from django.conf import settings
 from django.utils import timezone
 
@@ -23,7 +25,7 @@ def settle(job: Job, *, from_status: str, **fields: Any) -> bool:
 
 def settle_cancelled(job: Job, *, from_status: str) -> None:
     if settle(job, from_status=from_status, status=Job.Status.CANCELLED):
-        stream.publish(job.id, "cancelled", {})
+        tell(job, "cancelled", {})
 
 
 def fail(job: Job, code: str, message: str, hint: str = "") -> None:
@@ -35,7 +37,14 @@ def fail(job: Job, code: str, message: str, hint: str = "") -> None:
         error_message=message,
     )
     if done:
-        stream.publish(job.id, "error", {"code": code, "message": message, "hint": hint})
+        tell(job, "error", {"code": code, "message": message, "hint": hint})
+
+
+def tell(job: Job, kind: str, data: dict[str, Any]) -> None:
+    """Close the stream of a job that has ended. Readers also find its end in the database, so that
+    nothing is lost when the stream cannot be written."""
+    with contextlib.suppress(redis.exceptions.RedisError):
+        stream.publish(job.id, kind, data)
 
 
 def job_timed_out(*, job_id: UUID | str) -> None:

@@ -214,10 +214,13 @@ def job_cancel(*, job_id: UUID | str) -> Job:
 
     Raises:
         NotFound: no such job.
+        RedisError: it runs, and its worker cannot be told.
     """
     job = selectors.job_get(job_id)
     if job.is_finished:
         return job
-    stream.request_cancel(job.id)
     settle_cancelled(job, from_status=Job.Status.QUEUED)
-    return selectors.job_get(job_id)
+    job = selectors.job_get(job_id)
+    if not job.is_finished:
+        stream.request_cancel(job.id)
+    return job

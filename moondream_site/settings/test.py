@@ -3,7 +3,7 @@
 import os
 
 from moondream_site.settings.base import *  # noqa: F403
-from moondream_site.settings.base import CACHES, DATABASES, REDIS_PREFIX, STORAGES
+from moondream_site.settings.base import CACHES, DATABASES, REDIS_PREFIX, REDIS_URL, STORAGES
 
 SECRET_KEY = "for-tests-only"  # noqa: S105
 DEBUG = False
@@ -12,6 +12,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
+CACHES["default"]["LOCATION"] = REDIS_URL
 CACHES["default"]["KEY_PREFIX"] = f"{REDIS_PREFIX}test"
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ANON_RATE = "100000/m"
