@@ -3,12 +3,15 @@
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 from wagtail import urls as wagtail_urls
 from wagtail.admin import urls as wagtailadmin_urls
 from wagtail.documents import urls as wagtaildocs_urls
+from wagtail.documents.views.serve import authenticate_with_password as document_password
+from wagtail.views import authenticate_with_password as page_password
 
 from leaderboard.urls import team_patterns
-from moondream_site import api
+from moondream_site import api, signin
 from moondream_site.accounts import account
 from moondream_site.design.views import styleguide
 from research import media
@@ -33,6 +36,23 @@ urlpatterns = [
     path("account/", include("allauth.urls")),
     path("status/", include("status.urls")),
     path("styleguide/", styleguide, name="styleguide"),
+    # Doors of the admins' own: all lead to the one above, which has the limits and the second step.
+    path("django-admin/login/", signin.admin_login, {"home": "admin:index"}),
+    path(
+        "django-admin/password_change/",
+        RedirectView.as_view(pattern_name="account_change_password"),
+    ),
+    path("admin/login/", signin.admin_login, {"home": "wagtailadmin_home"}),
+    re_path(r"^admin/password_reset/", RedirectView.as_view(pattern_name="account_reset_password")),
+    path("_util/login/", signin.reader_login),
+    path(
+        "_util/authenticate_with_password/<int:page_view_restriction_id>/<int:page_id>/",
+        signin.shared_password(page_password),
+    ),
+    path(
+        "documents/authenticate_with_password/<int:restriction_id>/",
+        signin.shared_password(document_password),
+    ),
     path("django-admin/", admin.site.urls),
     path("admin/", include(wagtailadmin_urls)),
     re_path(r"^documents/(\d+)/(.*)$", media.document),

@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "template_partials",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "allauth.socialaccount",
     "allauth.socialaccount.providers.github",
     "allauth.socialaccount.providers.orcid",
@@ -76,6 +77,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "wagtail.contrib.redirects.middleware.RedirectMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "moondream_site.signin.StaffSecondStep",
     "moondream_site.design.middleware.MissingPages",
     "moondream_site.api.MethodNotAllowed",
 ]
@@ -163,7 +165,24 @@ EMAIL_URL = env.str("EMAIL_URL", default="")
 if EMAIL_URL:
     vars().update(env.email_url("EMAIL_URL"))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Moondream hub <hub@localhost>")
-ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_ADAPTER = "moondream_site.signin.Adapter"
+ACCOUNT_LOGIN_METHODS = {"email", "username"}  # an admin made at the console may have no address
+# Guesses of passwords: from one address, of one account from one address, of one account from anywhere
+# (so that no single stranger keeps its owner out), and of a restricted page's or collection's.
+ACCOUNT_RATE_LIMITS = {
+    "login_failed": "10/m/ip,5/5m/key",
+    "login_failed_account": "100/h/key",
+    "shared_password": "10/m/ip,100/h/key",
+}
+# With it, whoever has an admin's rights needs a second step to sign in, or reaches nothing.
+REQUIRE_STAFF_MFA = env.bool("REQUIRE_STAFF_MFA", default=False)
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Moondream hub"
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # without a mail server none is verified
+# Passwords and addresses are changed under /account/, which asks for the password again.
+WAGTAIL_PASSWORD_MANAGEMENT_ENABLED = False
+WAGTAIL_PASSWORD_RESET_ENABLED = False
+WAGTAIL_EMAIL_MANAGEMENT_ENABLED = False
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 # Without a mail server no link can reach anybody: then none is promised.
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_URL else "none"

@@ -1,0 +1,193 @@
+"""One way to sign in for everybody, admins too, so that its limits and its second step hold everywhere."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import get_authentication_records
+from allauth.account.stages import EmailVerificationStage
+from allauth.core.internal import ratelimit
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.views.decorators.cache import never_cache
+
+SETUP_S = 300
+"""How long before it set up its second step a session must have given its password: allauth asks for
+it again after as long."""
+
+
+class Adapter(DefaultAccountAdapter):
+    """Failures of signing in are counted by account, whichever of its names is given at whichever host,
+    and by address; what an account's failures from one address cost does not lock out another's."""
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        return f"{account_of(**credentials)}:{ratelimit.get_ip(request)}"
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        super().pre_authenticate(request, **credentials)
+        self._account_usage = ratelimit.consume(
+            request, app="allauth.account", action="login_failed_account",
+            key=account_of(**credentials),
+        )  # fmt: skip
+        if not self._account_usage:
+            self._rollback_login_failed_rl_usage()
+            raise self.validation_error("too_many_login_attempts")
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
+        user = super().authenticate(request, **credentials)
+        if user is not None:
+            self._account_usage.rollback()
+        return user
+
+    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
+        super()._delete_login_attempts_cached_email(request, **credentials)
+        ratelimit.clear(
+            request, app="allauth.account", action="login_failed_account",
+            key=account_of(**credentials),
+        )  # fmt: skip
+
+    def get_login_stages(self) -> list[str]:
+        ours = f"{VerifyEmail.__module__}.{VerifyEmail.__name__}"
+        theirs = "allauth.account.stages.EmailVerificationStage"
+        return [ours if stage == theirs else stage for stage in super().get_login_stages()]
+
+
+class VerifyEmail(EmailVerificationStage):
+    """Asks for a verified address; who has none at all (an admin made at the console) gets no mail
+    that could verify it."""
+
+    def handle(self) -> tuple[Any, bool]:
+        user = self.login.user
+        if not user.email and not user.emailaddress_set.exists():
+            return None, True
+        found: tuple[Any, bool] = super().handle()
+        return found
+
+
+def account_of(**credentials: Any) -> str:
+    """The account that credentials name, by its number; what was typed, where there is none."""
+    typed = str(credentials.get("email") or credentials.get("username") or "").strip().lower()
+    user = get_user_model()
+    by_mail = Q(email__iexact=typed) | Q(emailaddress__email__iexact=typed)
+    named = Q(username__iexact=typed) | (by_mail if "@" in typed else Q())
+    if not typed or "\0" in typed:
+        return typed.replace("\0", "")
+    found = user.objects.filter(named).order_by("pk").values_list("pk", flat=True).first()
+    return f"user-{found}" if found else typed
+
+
+@never_cache
+def admin_login(request: HttpRequest, home: str) -> HttpResponse:
+    """An admin's door: the site's own, with the way back; who is in already and may not pass is told.
+
+    Args:
+        home: name of the admin's first page.
+    """
+    target = request.GET.get("next", "")
+    if not url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()):
+        target = reverse(home)
+    if not request.user.is_authenticated:
+        return redirect(f"{reverse('account_login')}?{urlencode({'next': target})}")
+    admin = home.startswith("admin:")
+    allowed = request.user.is_staff if admin else request.user.has_perm("wagtailadmin.access_admin")
+    if allowed:
+        return redirect(target)
+    return render(request, "account/not_allowed.html", status=403)
+
+
+@never_cache
+def reader_login(request: HttpRequest) -> HttpResponse:
+    """Where Wagtail sends readers of restricted pages and documents."""
+    if request.user.is_authenticated:  # and not among those who may read it
+        return render(request, "account/not_allowed.html", status=403)
+    return admin_login(request, home="account")
+
+
+def shared_password(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Wagtail's form for the password of a page or collection, with a limit on guesses."""
+
+    @wraps(view)
+    def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        refused = ratelimit.consume_or_429(
+            request, app="allauth.account", action="shared_password", key=request.path
+        )
+        return refused or view(request, *args, **kwargs)
+
+    return limited
+
+
+def is_staff(user: Any) -> bool:
+    """Whether somebody has any of the admins' rights: Django's, or an editor's."""
+    return bool(
+        user.is_active
+        and (user.is_staff or user.is_superuser or user.has_perm("wagtailadmin.access_admin"))
+    )
+
+
+def has_second_step(request: HttpRequest) -> bool:
+    """Whether this session stands on a second step: given when it began, or set up in it."""
+    app = Authenticator.objects.filter(user=request.user, type=Authenticator.Type.TOTP).first()
+    if app is None:
+        return False
+    records = get_authentication_records(request, request.user)
+    made = app.created_at.timestamp()
+    return not records or any(
+        record["method"] == "mfa" or made - SETUP_S <= record["at"] <= made for record in records
+    )
+
+
+class StaffSecondStep:
+    """Middleware: with `REQUIRE_STAFF_MFA`, whoever has an admin's rights and no second step reaches
+    nothing but the pages to set it up; so no right of theirs is used by any address, page or API.
+    Synchronous, as all of them are (see `moondream_site.api.MethodNotAllowed`)."""
+
+    sync_capable, async_capable = True, False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if (
+            settings.REQUIRE_STAFF_MFA
+            and settings.SESSION_COOKIE_NAME in request.COOKIES
+            and not request.path.startswith(_OPEN)
+            and request.user.is_authenticated
+            and is_staff(request.user)
+            and not has_second_step(request)
+        ):
+            return _refused(request)
+        return self.get_response(request)
+
+
+_OPEN = (
+    "/account/2fa/totp/activate/", "/account/2fa/authenticate/", "/account/2fa/reauthenticate/",
+    "/account/login/", "/account/logout/", "/account/reauthenticate/",
+    "/account/confirm-email/", "/static/", "/healthz", "/readyz",
+)  # fmt: skip
+
+
+def _refused(request: HttpRequest) -> HttpResponse:
+    if request.path.startswith(("/v1/", "/api/")):
+        text = "Your account needs a second step to sign in."
+        where = f"Set it up at {reverse('mfa_activate_totp')}."
+        error = {"message": text, "type": "permission_error", "code": "mfa_required", "hint": where}
+        problem = {
+            "type": "urn:moondream:problem:mfa_required",
+            "title": text,
+            "status": 403,
+            "detail": where,
+        }
+        return JsonResponse(
+            {"error": error} if request.path.startswith("/v1/") else problem, status=403
+        )
+    if Authenticator.objects.filter(user=request.user, type=Authenticator.Type.TOTP).exists():
+        return redirect(f"{reverse('mfa_reauthenticate')}?{urlencode({'next': request.path})}")
+    return redirect(f"{reverse('mfa_activate_totp')}?{urlencode({'next': request.path})}")
