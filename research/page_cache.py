@@ -171,7 +171,7 @@ def _address(request: HttpRequest) -> Address | None:
 def _fields(request: HttpRequest) -> dict[str, str] | None:
     """The query's fields in one form: the last of each, without empty ones and the first page's
     number; None if there is another field or a value in another form."""
-    fields = {name: value for name, value in request.GET.items() if value}
+    fields = {name: str(value) for name, value in request.GET.items() if value}
     if any(name not in _QUERY or not _QUERY[name].fullmatch(v) for name, v in fields.items()):
         return None
     if fields.get("page") == "1":
