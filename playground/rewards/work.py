@@ -23,6 +23,7 @@ from inference.engine.rewards.cases import MAX_TEXT, Reference
 MOST_FIELDS = 40
 """Terms a form may hold: more than a reward may, so that nothing is lost before it is said."""
 MOST_OWN = 24
+MOST_DEPTH = 20
 MAX_STATE = 200_000
 MAX_BY = 60
 START = ("short-captions", "scenes-caption")
@@ -65,10 +66,9 @@ class Work:
         Raises:
             ValueError: it is no bench.
         """
-        try:
-            state = json.loads(text[: MAX_STATE + 1])
-        except RecursionError:
-            raise ValueError("it is nested too deeply") from None
+        state = json.loads(text[: MAX_STATE + 1])
+        if _is_deep(state):
+            raise ValueError("it is nested too deeply")
         if not isinstance(state, dict) or not isinstance(state.get("reward"), dict):
             raise ValueError("there is no reward in it")
         rows = state["reward"].get("terms")
@@ -119,6 +119,18 @@ class Work:
         except (ValueError, RecursionError, UnreadableReference):
             return text  # plain words
         return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether anything lies deeper than a bench has it: what can just be read might not be written."""
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [
+            inner
+            for outer in level if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]  # fmt: skip
+    return bool(level)
 
 
 def _is_term(row: Any) -> bool:

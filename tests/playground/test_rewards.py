@@ -276,3 +276,11 @@ def test_every_term_says_where_it_is_defined(client: Client, starter) -> None:
             assert answer.status_code == 200, path
             pages[path] = answer.content.decode()
         assert f'id="{anchor}"' in pages[path], link
+
+
+@pytest.mark.parametrize("depth", [30, 300, 800, 860, 900, 940, 20_000])
+def test_a_bench_nested_too_deeply_is_a_new_one(client, starter, depth: int) -> None:
+    deep = '{"reward": {"terms": [], "x": ' + "[" * depth + "]" * depth + "}}"
+    text = client.post(URL, {"do": "load", "state": deep}).content.decode()
+    assert "nested too deeply" in text or "cannot be read" in text
+    assert state(text)["reward"] == SHORT.to_dict()
