@@ -20,8 +20,8 @@ from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.cache import never_cache
 
 SETUP_S = 300
-"""How long before it set up its second step a session must have given its password: allauth asks for
-it again after as long."""
+"""How long before a second step was set up the session that did so gave its password again: allauth
+asks for it after as long."""
 
 
 class Adapter(DefaultAccountAdapter):
@@ -140,7 +140,9 @@ def has_second_step(request: HttpRequest) -> bool:
     records = get_authentication_records(request, request.user)
     made = app.created_at.timestamp()
     return not records or any(
-        record["method"] == "mfa" or made - SETUP_S <= record["at"] <= made for record in records
+        record["method"] == "mfa"
+        or (record.get("reauthenticated") and made - SETUP_S <= record["at"] <= made)
+        for record in records
     )
 
 

@@ -213,6 +213,9 @@ def test_setting_it_up_opens_the_doors_and_then_it_is_asked_for(
 ) -> None:
     assert sign_in(client, "boss")
     setup = client.get("/admin/")["Location"]
+    again = client.get(setup)["Location"]  # the password once more, before anything is set up
+    assert again.startswith("/account/reauthenticate/")
+    assert client.post(again, {"password": PASSWORD})["Location"] == setup
     secret = client.get(setup).context["form"].secret
     assert client.post(setup, {"code": "000000"}).status_code == 200
     assert client.get("/admin/").status_code == 302
@@ -220,14 +223,14 @@ def test_setting_it_up_opens_the_doors_and_then_it_is_asked_for(
     assert client.get("/admin/").status_code == 200
     client.post("/account/logout/")
     # From now on a password alone is half the way.
-    again = Client()
-    assert not sign_in(again, "boss")
-    assert again.get("/admin/")["Location"].startswith("/admin/login/")
+    half = Client()
+    assert not sign_in(half, "boss")
+    assert half.get("/admin/")["Location"].startswith("/admin/login/")
     codes = RecoveryCodes(
         Authenticator.objects.get(user=boss, type="recovery_codes")
     ).get_unused_codes()
-    again.post("/account/2fa/authenticate/", {"code": codes[0]})
-    assert again.get("/admin/").status_code == 200
+    half.post("/account/2fa/authenticate/", {"code": codes[0]})
+    assert half.get("/admin/").status_code == 200
 
 
 def test_a_session_from_before_the_second_step_does_not_count(
