@@ -7,6 +7,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
 from allauth.account.stages import EmailVerificationStage
+from allauth.account.views import LoginView
 from allauth.core.internal import ratelimit
 from allauth.mfa.models import Authenticator
 from django.conf import settings
@@ -84,23 +85,44 @@ def account_of(**credentials: Any) -> str:
     return f"user-{found}" if found else typed
 
 
-@never_cache
-def admin_login(request: HttpRequest, home: str) -> HttpResponse:
-    """An admin's door: the site's own, with the way back; who is in already and may not pass is told.
+class AdminLogin(LoginView):
+    """An admin's door: the site's own way in, with its limits and second step, at the admin's address.
+    Who is in already and may not pass is told."""
 
-    Args:
-        home: name of the admin's first page.
-    """
-    target = request.GET.get("next", "")
-    if not url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()):
-        target = reverse(home)
-    if not request.user.is_authenticated:
-        return redirect(f"{reverse('account_login')}?{urlencode({'next': target})}")
-    admin = home.startswith("admin:")
-    allowed = request.user.is_staff if admin else request.user.has_perm("wagtailadmin.access_admin")
-    if allowed:
-        return redirect(target)
-    return render(request, "account/not_allowed.html", status=403)
+    template_name = "account/admin_login.html"
+    home = ""
+    """Name of the admin's first page."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
+            return response
+        if self._may_pass(request.user):
+            return redirect(self.get_success_url())
+        return render(request, "account/not_allowed.html", status=403)
+
+    def _may_pass(self, user: Any) -> bool:
+        if self.home.startswith("admin:"):
+            return bool(user.is_staff)
+        return bool(user.has_perm("wagtailadmin.access_admin"))
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        kwargs: dict[str, Any] = super().get_form_kwargs()
+        if "data" in kwargs:  # the admins' forms call it so, and so do password managers
+            data = kwargs["data"].copy()
+            data.setdefault("login", data.get("username", ""))
+            kwargs["data"] = data
+        return kwargs
+
+    def get_success_url(self) -> str:
+        return safe_next(self.request) or reverse(self.home)
+
+
+def safe_next(request: HttpRequest) -> str:
+    """Where a request asks to go on to, if that is on this site; else empty."""
+    target = str(request.POST.get("next") or request.GET.get("next") or "")
+    known = {request.get_host()}
+    return target if url_has_allowed_host_and_scheme(target, known, request.is_secure()) else ""
 
 
 @never_cache
@@ -108,7 +130,8 @@ def reader_login(request: HttpRequest) -> HttpResponse:
     """Where Wagtail sends readers of restricted pages and documents."""
     if request.user.is_authenticated:  # and not among those who may read it
         return render(request, "account/not_allowed.html", status=403)
-    return admin_login(request, home="account")
+    target = safe_next(request) or reverse("account")
+    return redirect(f"{reverse('account_login')}?{urlencode({'next': target})}")
 
 
 def shared_password(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

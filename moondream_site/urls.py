@@ -36,13 +36,13 @@ urlpatterns = [
     path("account/", include("allauth.urls")),
     path("status/", include("status.urls")),
     path("styleguide/", styleguide, name="styleguide"),
-    # Doors of the admins' own: all lead to the one above, which has the limits and the second step.
-    path("django-admin/login/", signin.admin_login, {"home": "admin:index"}),
+    # Doors of the admins' own: each is the site's way in, with its limits and its second step.
+    path("django-admin/login/", signin.AdminLogin.as_view(home="admin:index")),
     path(
         "django-admin/password_change/",
         RedirectView.as_view(pattern_name="account_change_password"),
     ),
-    path("admin/login/", signin.admin_login, {"home": "wagtailadmin_home"}),
+    path("admin/login/", signin.AdminLogin.as_view(home="wagtailadmin_home")),
     re_path(r"^admin/password_reset/", RedirectView.as_view(pattern_name="account_reset_password")),
     path("_util/login/", signin.reader_login),
     path(

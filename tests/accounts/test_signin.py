@@ -60,16 +60,48 @@ def sign_in(
     [("/admin/login/", "/admin/"), ("/admin/login/?next=/admin/pages/", "/admin/pages/"),
      ("/django-admin/login/", "/django-admin/"), ("/django-admin/login/?next=//evil.test/", "/django-admin/"),
      ("/admin/login/?next=https://evil.test/", "/admin/"), ("/admin/login/?next=javascript:x", "/admin/"),
-     ("/admin/login/?next=/\\evil.test", "/admin/"), ("/_util/login/?next=/docs/", "/docs/")],
+     ("/admin/login/?next=/\\evil.test", "/admin/")],
 )  # fmt: skip
-def test_every_door_leads_to_the_one_with_the_limits(client, boss, path: str, back: str) -> None:
-    form = {"username": "boss", "password": PASSWORD, "login": "boss"}
-    for answer in (client.get(path), client.post(path, form)):
-        assert answer.status_code == 302
-        assert answer["Location"].startswith(f"{LOGIN}?next=")
+def test_every_door_is_the_site_s_own(client, boss, path: str, back: str) -> None:
+    page = client.get(path).content.decode()
+    assert 'name="username"' in page
+    assert "evil.test" not in page
+    assert client.post(path, {"username": "boss", "password": "wrong"}).status_code == 200
+    assert client.post(path, {"username": "boss", "password": PASSWORD})["Location"] == back
+    assert "_auth_user_id" in client.session
+
+
+def test_readers_of_restricted_pages_sign_in_as_everybody(client) -> None:
+    for query, back in (("?next=/docs/", "%2Fdocs%2F"), ("?next=//evil.test/", "%2Faccount%2F")):
+        assert client.get(f"/_util/login/{query}")["Location"] == f"{LOGIN}?next={back}"
+        assert client.post(f"/_util/login/{query}", {"username": "x"}).status_code == 302
+
+
+DOORS_IN = ("/admin/login/", "/django-admin/login/", LOGIN)
+
+
+@pytest.mark.parametrize("last", DOORS_IN)
+def test_failures_at_all_doors_count_together(client, boss, last: str) -> None:
+    def attempt(door: str, password: str, address: str = "203.0.113.1") -> bool:
+        name = "login" if door == LOGIN else "username"
+        form = {name: "boss", "password": password}
+        client.post(door, form, REMOTE_ADDR=address)
+        return "_auth_user_id" in client.session
+
+    for number in range(5):
+        assert not attempt(DOORS_IN[number % 3], "wrong")
+    assert not attempt(last, PASSWORD)
+    assert attempt(last, PASSWORD, "198.51.100.7")
+
+
+@pytest.mark.parametrize("door", ["/admin/login/", "/django-admin/login/"])
+def test_every_door_asks_for_the_second_step(client, boss, door: str) -> None:
+    TOTP.activate(boss, "A" * 32)
+    answer = client.post(door, {"username": "boss", "password": PASSWORD})
+    assert answer["Location"].startswith("/account/2fa/authenticate/")
     assert "_auth_user_id" not in client.session
-    answer = client.post(client.get(path)["Location"], {"login": "boss", "password": PASSWORD})
-    assert answer["Location"] == back
+    client.post(answer["Location"], {"code": code_now("A" * 32)})
+    assert "_auth_user_id" in client.session
 
 
 def test_resets_and_changes_of_passwords_are_the_site_s_own(client, boss) -> None:
