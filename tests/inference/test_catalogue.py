@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from inference import selectors, services
+from inference.engine.measuring import Cost
 from inference.engine.testing import make_tiny_checkpoint
 from inference.models import Job, Variant, VariantMeasurement
 from inference.world.samples import sample_bytes
@@ -111,7 +112,23 @@ def test_the_report_measures_and_keeps(published: Path, monkeypatch) -> None:
     assert VariantMeasurement.objects.count() == 1
 
 
-def test_what_runs_elsewhere_is_not_measured_here(published: Path, settings) -> None:
+def _cost(threads: int, *, wait_ms: float = 20.0) -> Cost:
+    """Costs of a model whose first token takes so long; what they are is not the test's point."""
+    return Cost(
+        weight_bytes=10, peak_bytes=20, load_ms=1.0, encode_ms=wait_ms / 2,
+        first_token_ms=wait_ms / 2, tokens_per_s=100.0, dtype="float32", device="cpu",
+        hardware="a processor", threads=threads,
+    )  # fmt: skip
+
+
+def test_what_runs_elsewhere_is_not_measured_here(published: Path, settings, monkeypatch) -> None:
+    measured = []
+
+    def measure(folder: str, quantization: str, *, threads: int) -> Cost:
+        measured.append(folder)
+        return _cost(threads)
+
+    monkeypatch.setattr("inference.engine.measuring.measure", measure)
     settings.MOONDREAM_API_KEY = "key"
     settings.INFERENCE_MODEL_DIR = published
     services.variants_sync()
@@ -119,13 +136,25 @@ def test_what_runs_elsewhere_is_not_measured_here(published: Path, settings) -> 
     _run("report", "--scenes", "0")
     (row,) = selectors.latest_measurements()
     assert row.variant.slug == "moondream-embedded-fp16"
+    assert measured == [row.variant.folder]
     with pytest.raises(CommandError, match="has no weights here"):
         _run("report", "moondream-cloud")
 
 
-def test_the_number_of_threads_is_measured(published: Path) -> None:
+@pytest.mark.parametrize(
+    ("waits", "best"),
+    [((100.0, 60.0, 58.0), 2), ((100.0, 99.0, 95.0), 1), ((100.0, 60.0, 40.0), 3)],
+    ids=["a tenth more is not worth it", "one is enough", "each pays"],
+)
+def test_the_number_of_threads_is_measured(
+    published: Path, monkeypatch, waits: tuple[float, ...], best: int
+) -> None:
+    def measure(folder: str, quantization: str, *, threads: int) -> Cost:
+        return _cost(threads, wait_ms=waits[threads - 1])
+
+    monkeypatch.setattr("inference.engine.measuring.measure", measure)
     _run("add", str(published), "--revision", "2025-06-21")
-    out = _run("threads", "moondream2-2025-06-21-fp16", "--most", "2")
-    assert "1 threads:" in out
-    assert "2 threads:" in out
-    assert out.strip().splitlines()[-1] in ("INFERENCE_THREADS=1", "INFERENCE_THREADS=2")
+    out = _run("threads", "moondream2-2025-06-21-fp16", "--most", "3")
+    for count, wait in enumerate(waits, start=1):
+        assert f"{count} threads: {wait:7.1f} ms" in out
+    assert out.strip().splitlines()[-1] == f"INFERENCE_THREADS={best}"

@@ -200,12 +200,13 @@ def test_casual_questions_keep_their_meaning() -> None:
 
 
 def test_a_run_resumes_where_it_stopped_and_exports_a_model(tmp_path: Path) -> None:
-    warm, world = (dataclasses.replace(phase, steps=2) for phase in PHASES[:2])
+    # It stops in the middle of a phase: the optimisers' state has to come back too.
+    warm, world = (dataclasses.replace(p, steps=n) for p, n in zip(PHASES, (1, 2), strict=False))
     plan = Plan(phases=(warm, world), batch=2, segments=4, bf16=False)
     reports: list[dict[str, object]] = []
     whole = Trainer(tmp_path / "whole", plan)
     whole.train(reports.append, every=1)
-    assert [r["step"] for r in reports] == [1, 2, 3, 4]
+    assert [r["step"] for r in reports] == [1, 2, 3]
 
     first = Trainer(tmp_path / "parts", plan)
     batches = first._batches
