@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from django.core.cache import caches
 from django.test import Client
 
 from moondream_site import cache as module
 from moondream_site.cache import Cache
-from moondream_site.services.embedded import Valkey
+from moondream_site.services.embedded import EmbeddedServices, Valkey
 
 
 @pytest.fixture
@@ -164,3 +165,28 @@ def test_signing_in_and_out_needs_no_cache(
         assert refused.status_code == 429 or "too many" in refused.content.decode().lower()
     client.post("/account/logout/")
     assert client.get("/account/").status_code == 302
+
+
+def test_the_embedded_cache_is_a_server_of_its_own_with_a_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REDIS_URL")
+    monkeypatch.delenv("CACHE_URL", raising=False)
+    with EmbeddedServices(tmp_path) as services:
+        found = services.environment
+        broker, cache = (
+            redis.Redis.from_url(found[name]).config_get("maxmemory*")
+            for name in ("REDIS_URL", "CACHE_URL")
+        )
+    assert (broker["maxmemory"], broker["maxmemory-policy"]) == ("0", "noeviction")
+    assert (cache["maxmemory"], cache["maxmemory-policy"]) == (str(64 * 2**20), "allkeys-lru")
+
+
+def test_a_broker_that_is_named_is_the_caches_too_unless_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://broker/0")
+    monkeypatch.delenv("CACHE_URL", raising=False)
+    assert EmbeddedServices(tmp_path).environment["CACHE_URL"] == "redis://broker/0"
+    monkeypatch.setenv("CACHE_URL", "redis://cache/0")
+    assert EmbeddedServices(tmp_path).environment["CACHE_URL"] == "redis://cache/0"

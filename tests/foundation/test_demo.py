@@ -26,7 +26,9 @@ class Demo:
     def __init__(self, var: Path, port: int, *args: str) -> None:
         self.port, self.url = port, f"http://127.0.0.1:{port}"
         env = {
-            k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL", "VAR_DIR")
+            k: v
+            for k, v in os.environ.items()
+            if k not in ("DATABASE_URL", "REDIS_URL", "CACHE_URL", "VAR_DIR")
         }
         env |= {
             "OMP_NUM_THREADS": "1",
