@@ -3,6 +3,7 @@
 python -m bench.leaderboard scoring          needs nothing else
 python -m bench.leaderboard table            needs DATABASE_URL; its rows are rolled back
 python -m bench.leaderboard rebuild          the same: 40 entries on 1,500 items
+python -m bench.leaderboard items            the same: pages of 214,354 items, one entry and two
 """
 
 import argparse
@@ -195,6 +196,7 @@ def rebuild() -> None:
             get_user_model().objects.create_user("scale", "scale@example.org", "-"),
         )
         client.force_login(user)
+        client.get("/leaderboards/scale/")  # so that the first request is not charged with imports
         for what, action in (
             ("make private", "hide"),
             ("make public", "publish"),
@@ -207,8 +209,92 @@ def rebuild() -> None:
         transaction.set_rollback(True)
 
 
+def items() -> None:
+    """Pages of a public split as large as VQAv2's validation set: time, queries, memory."""
+    _django()
+    import gzip
+    import tracemalloc
+
+    import orjson
+    from django.core.files.base import ContentFile
+    from django.core.files.storage import storages
+    from django.db import connection, transaction
+    from django.test import Client
+    from django.test.utils import CaptureQueriesContext
+
+    from leaderboard import services
+    from leaderboard.models import Score, Submission, Team
+
+    rng, count = np.random.default_rng(5), 214354
+    with transaction.atomic():
+        benchmark = services.benchmark_make(
+            slug="scale", title="Scale", summary="-", task="vqa", primary_metric="exact_match",
+            licence="-", source="-",
+        )  # fmt: skip
+        started = time.perf_counter()
+        split = services.split_fill(
+            benchmark=benchmark, name="dev", is_public=True,
+            items=(
+                services.NewItem(
+                    str(n), {"answers": [WORDS[(n + k) % 18] for k in range(10)]}, "What is it?",
+                    image=f"https://images.test/{n % 40504}",
+                )
+                for n in range(count)
+            ),
+        )  # fmt: skip
+        print(
+            f"a split of {count:,} items made and laid out: {time.perf_counter() - started:.1f} s"
+        )
+        made = []
+        for number in range(2):
+            one = Submission.objects.create(
+                split=split, team=Team.objects.create(name=f"scale {number}"), status="scored",
+                model_name=f"Model {number}", file=f"predictions/scale-{number}.gz",
+            )  # fmt: skip
+            lines = (
+                orjson.dumps({"id": str(n), "answer": WORDS[n % 18]}) + b"\n" for n in range(count)
+            )
+            packed = gzip.compress(b"".join(lines), 1)
+            one.file = storages["private"].save(one.file, ContentFile(packed))
+            one.save()
+            scores = (rng.random(count) < 0.7).astype(np.float32)
+            mean = float(scores.mean())
+            Score.objects.create(
+                submission=one, metric="exact_match", version=1, value=mean, low=mean, high=mean,
+                signature="bench", per_item=scores.tobytes(),
+            )  # fmt: skip
+            started = time.perf_counter()
+            services.submission_open(submission_id=str(one.pk))
+            print(f"its predictions laid out by a worker: {time.perf_counter() - started:.1f} s")
+            made.append(one)
+        client, (a, b) = Client(), made
+        last = -(-count // 20)
+        for what, path in (
+            ("one entry, first page", f"/leaderboards/entries/{a.pk}/items/"),
+            ("one entry, last page", f"/leaderboards/entries/{a.pk}/items/?page={last}"),
+            ("two entries side by side", f"/leaderboards/compare/?a={a.pk}&b={b.pk}&page=5000"),
+        ):
+            assert client.get(path).status_code == 200
+            times = []
+            for _ in range(5):
+                started = time.perf_counter()
+                client.get(path)
+                times.append(1e3 * (time.perf_counter() - started))
+            tracemalloc.start()
+            with CaptureQueriesContext(connection) as queries:
+                client.get(path)
+            peak = tracemalloc.get_traced_memory()[1] / 2**20
+            tracemalloc.stop()
+            print(
+                f"{what:26} {np.median(times):7.1f} ms, {len(queries):2} queries, {peak:5.1f} MB at most"
+            )
+        for one in made:
+            storages["private"].delete(one.file)
+        transaction.set_rollback(True)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    ways = {"scoring": scoring, "table": table, "rebuild": rebuild}
+    ways = {"scoring": scoring, "table": table, "rebuild": rebuild, "items": items}
     parser.add_argument("what", choices=ways)
     ways[parser.parse_args().what]()

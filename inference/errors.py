@@ -152,6 +152,7 @@ CATALOGUE: tuple[KnownError, ...] = tuple(
         ("quota_day", 403, "The team's submissions of today are used up.", "Wait for 00:00 UTC."),
         ("quota_total", 403, "The team's submissions to the split are used up.", "Use the public split."),
         ("rate_limited", 429, "Too many requests from this address.", "Wait for `Retry-After` seconds."),
+        ("references_preparing", 503, "A split's references are being laid out.", "Try again after Retry-After seconds."),
         ("references_unavailable", 503, "A split's references cannot be opened.", "Tell an admin."),
         ("remote_image", 400, "Remote images are not fetched.", "Send the image's bytes."),
         ("rules_not_accepted", 400, "The challenge's rules were not accepted.", "Send `accept_rules`."),

@@ -16,7 +16,7 @@ from inference.answering import look
 from inference.database import released_after
 from inference.errors import Unsupported
 from inference.stream import Event
-from leaderboard import schemas, selectors, services, vault
+from leaderboard import schemas, selectors, services
 from leaderboard.models import Benchmark, Challenge, Phase, Split, Submission, Team
 from leaderboard.received import received_at
 
@@ -101,20 +101,20 @@ def items(request: HttpRequest, slug: str, split: str) -> Any:
     """What a model is given, as JSON lines: id, image, prompt, category; of a public split with the
     references, of a hidden one never."""
     found = selectors.split_get(selectors.benchmark_get(slug), split)
+    if found.is_public:
+        selectors.references_check(found)
     lines = _item_lines(found, request.build_absolute_uri("/"))
     return StreamingHttpResponse(released_after(lines), content_type="application/x-ndjson")
 
 
 def _item_lines(split: Split, root: str) -> Iterator[bytes]:
-    references = {i.key: i for i in vault.unseal(split)} if split.is_public else {}
-    for item in split.items.order_by("position").iterator(2000):
+    for item, known in selectors.with_references(split):
         url = selectors.image_url(item)
         row: dict[str, Any] = {
             "id": item.key, "image_url": url if url.startswith("http") else root.rstrip("/") + url,
             "prompt": item.prompt or split.benchmark.prompt, "category": item.category,
         }  # fmt: skip
-        if split.is_public:
-            known = references[item.key]
+        if known is not None:
             row |= {"image": known.image, "reference": known.reference}
         yield orjson.dumps(row) + b"\n"
 

@@ -73,8 +73,13 @@ def _benchmark_saved(sender: Any, instance: Benchmark, **_: Any) -> None:
     services.tables_stale(benchmarks=[instance.pk])
 
 
-def _split_saved(sender: Any, instance: Split, **_: Any) -> None:
+def _split_saved(
+    sender: Any, instance: Split, update_fields: frozenset[str] | None = None, **_: Any
+) -> None:
+    if update_fields is not None and not update_fields & {"is_public", "ranks", "item_count"}:
+        return
     services.tables_stale(benchmarks=[instance.benchmark_id])
+    services.split_saved(instance)
 
 
 def _team_saved(

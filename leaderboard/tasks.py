@@ -17,11 +17,24 @@ def rebuild_table(state_id: int) -> None:
     services.table_rebuild(state_id=state_id)
 
 
+@shared_task(soft_time_limit=600, time_limit=620)
+def open_split(split_id: int) -> None:
+    """Lay out a public split's references for pages."""
+    services.split_open(split_id=split_id)
+
+
+@shared_task(soft_time_limit=600, time_limit=620)
+def open_submission(submission_id: str) -> None:
+    """Lay out a submission's predictions for pages."""
+    services.submission_open(submission_id=submission_id)
+
+
 @shared_task
 def rescue() -> None:
     """Queue again what was lost; go on with runs."""
     services.tables_rescue()
     services.submissions_rescue()
+    services.blocks_rescue()
     services.runs_advance()
 
 

@@ -1,6 +1,7 @@
 """Benchmarks, what is submitted to them, and what came of it."""
 
 from leaderboard.models.benchmarks import Benchmark, BenchmarkItem, Split
+from leaderboard.models.blocks import PredictionBlock, ReferenceBlock
 from leaderboard.models.challenges import (
     Challenge,
     Participation,
@@ -24,6 +25,6 @@ from leaderboard.models.tables import PairTest, TableState
 
 __all__ = [
     "Benchmark", "BenchmarkItem", "BenchmarkPrompt", "Challenge", "Entry", "LogLine",
-    "PairTest", "Participation", "Phase", "QuotaLine", "ReportedFigure", "Run", "RunAnswer", "Score", "Split",
+    "PairTest", "Participation", "Phase", "PredictionBlock", "QuotaLine", "ReferenceBlock", "ReportedFigure", "Run", "RunAnswer", "Score", "Split",
     "Standing", "Submission", "TableState", "Team", "dates_state", "told",
 ]  # fmt: skip

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inference.errors import NotFound
-from leaderboard import vault
 from leaderboard.models import Benchmark, BenchmarkItem, Run, RunAnswer, Split
+from leaderboard.selectors.blocks import references_at
 from leaderboard.selectors.items import image_url
 
 
@@ -42,11 +42,14 @@ def examples(slug: str, most: int = 8) -> list[Example]:
     most = min(most, split.item_count)
     places = {n * split.item_count // most for n in range(most)}
     items = list(split.items.filter(position__in=places).order_by("position"))
-    references = {item.key: item.reference for item in vault.unseal(split)}
+    references = references_at(split, places)
     answers = _answers(split, [item.key for item in items])
     return [
-        Example(item, image_url(item), references[item.key], answers.get(item.key, []))
+        Example(
+            item, image_url(item), references[item.position].reference, answers.get(item.key, [])
+        )
         for item in items
+        if item.position in references  # otherwise a worker is about to lay them out
     ]
 
 

@@ -6,16 +6,24 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from django.core.files.storage import default_storage, storages
+from django.core.files.storage import default_storage
 from django.core.paginator import Page, Paginator
+from django.db.models import BinaryField, F, Func
 
 from inference.errors import NotFound
-from leaderboard import vault
 from leaderboard.metrics.statistics import bootstrap, paired_p, sums_by_unit
-from leaderboard.models import BenchmarkItem, Submission
-from leaderboard.scoring import read_predictions
+from leaderboard.models import BenchmarkItem, Score, Submission
+from leaderboard.selectors.blocks import references_at, said_at
 from leaderboard.selectors.details import Detail, entry_detail
 from leaderboard.selectors.tables import Cell
+from leaderboard.services.blocks import words
+from leaderboard.services.pairs import kept_p
+
+PREPARING = "being prepared"
+"""Where a worker has not laid out yet what there is to read."""
+COUNTED = 20_000
+"""Items that a page goes through to compare two entries; of larger splits it shows what is kept."""
+_FLOAT32 = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +44,6 @@ def image_url(item: BenchmarkItem) -> str:
     return item.image if item.image.startswith("http") else default_storage.url(item.image)
 
 
-def _said(value: Any) -> str:
-    """A prediction or reference in words."""
-    if isinstance(value, list):
-        return f"{len(value)} {'place' if len(value) == 1 else 'places'}"
-    return str(value)
-
-
 def right(reference: Mapping[str, Any]) -> str:
     """A reference in words."""
     if "captions" in reference:
@@ -50,7 +51,7 @@ def right(reference: Mapping[str, Any]) -> str:
     if "answers" in reference:
         return ", ".join(dict.fromkeys(reference["answers"]))
     if "objects" in reference:
-        return _said(reference["objects"])
+        return words(reference["objects"])
     return str(reference.get("count", reference.get("answer", "")))
 
 
@@ -65,25 +66,42 @@ def items_page(
     split = submissions[0].split
     if not split.is_public:
         raise NotFound("Items of a hidden split are not shown.", code="split_hidden")
-    page = Paginator(split.items.order_by("position"), size).get_page(number)
-    references = {item.key: item.reference for item in vault.unseal(split)}
-    said = [_predictions(s, set(references)) for s in submissions]
-    scores = [_item_scores(s) for s in submissions]
+    page = Paginator(range(split.item_count), size).get_page(number)
+    positions = list(page.object_list)
+    items = split.items.filter(position__in=positions).order_by("position")
+    references, said = references_at(split, positions), said_at(submissions, positions)
+    scores = _scores_at(submissions, positions)
     views = [
         ItemView(
-            item, image_url(item), [_said(p.get(item.key, "—")) for p in said],
-            [float(s[item.position]) if s is not None else None for s in scores],
-            right(references[item.key]), f"{split.benchmark.slug}/{split.name}/{item.key}",
+            item, image_url(item), [said[s.pk].get(item.position, PREPARING) for s in submissions],
+            [scores.get((s.pk, item.position)) for s in submissions],
+            right(known.reference) if (known := references.get(item.position)) else PREPARING,
+            f"{split.benchmark.slug}/{split.name}/{item.key}",
         )
-        for item in page.object_list
+        for item in items
     ]  # fmt: skip
     return page, views
 
 
-def _predictions(submission: Submission, keys: set[str]) -> dict[str, Any]:
-    with storages["private"].open(submission.file) as file:
-        rules = submission.split.benchmark.rules
-        return read_predictions(rules, keys, file, stored=True).predictions
+def _scores_at(
+    submissions: Sequence[Submission], positions: Sequence[int]
+) -> dict[tuple[UUID, int], float]:
+    """Scores of some items in a row by submission and position; the database cuts them out."""
+    if not positions:
+        return {}
+    cut: Any = Func(
+        F("per_item"), 1 + _FLOAT32 * positions[0], _FLOAT32 * len(positions),
+        function="substring", output_field=BinaryField(),
+    )  # fmt: skip
+    rows = Score.objects.filter(
+        submission__in=[s.pk for s in submissions], is_current=True, per_item__isnull=False,
+        metric=submissions[0].split.benchmark.ranked_by.slug,
+    ).annotate(cut=cut)  # fmt: skip
+    return {
+        (pk, positions[0] + n): float(score)
+        for pk, data in rows.values_list("submission_id", "cut")
+        for n, score in enumerate(np.frombuffer(data, dtype=np.float32))
+    }
 
 
 def _item_scores(submission: Submission) -> np.ndarray | None:
@@ -110,7 +128,12 @@ class Comparison:
     def verdict(self) -> str:
         """What may be said of it."""
         if self.p is None:
-            return "These two cannot be compared item by item."
+            large = self.left.submission.split.item_count > COUNTED
+            return (
+                "No paired test of these two was made: only those that lead a table are tested."
+                if large
+                else "These two cannot be compared item by item."
+            )
         sure = "The difference is significant" if self.p <= 0.05 else "The difference is within the noise"  # fmt: skip
         p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
         return f"{sure} ({p}, paired randomisation test over images)."
@@ -127,6 +150,8 @@ def compare(left_id: UUID, right_id: UUID, number: str | int = 1) -> Comparison:
     split = left.submission.split
     if right.submission.split_id != split.pk:
         raise NotFound("These entries are of different splits.", code="not_comparable")
+    if split.item_count > COUNTED:
+        return _compared_as_kept(left, right, number)
     a, b = _item_scores(left.submission), _item_scores(right.submission)
     if a is None or b is None or a.shape != b.shape:
         return Comparison(left, right)
@@ -140,3 +165,22 @@ def compare(left_id: UUID, right_id: UUID, number: str | int = 1) -> Comparison:
         left, right, Cell(split.benchmark.ranked_by, spread.value, spread.low, spread.high),
         paired_p(*sums), int((a > b).sum()), int((a < b).sum()), int((a == b).sum()), views, page,
     )  # fmt: skip
+
+
+def _compared_as_kept(left: Detail, right: Detail, number: str | int) -> Comparison:
+    """The same of a split that is too large to be gone through for a page: with the test that its
+    table was made with, if there is one."""
+    split = left.submission.split
+    metric = split.benchmark.ranked_by
+    scores = [
+        next((score for _, score in d.scores if score.metric == metric.slug), None)
+        for d in (left, right)
+    ]
+    page, views = (
+        items_page([left.submission, right.submission], number) if split.is_public else (None, [])
+    )
+    a, b = scores
+    if a is None or b is None:
+        return Comparison(left, right, items=views, page=page)
+    p = 1.0 if a.pk == b.pk else kept_p(split, a.pk, b.pk)
+    return Comparison(left, right, Cell(metric, a.value - b.value), p, items=views, page=page)

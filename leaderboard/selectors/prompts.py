@@ -17,9 +17,9 @@ from django.db.models import Q, QuerySet
 
 from inference import images
 from inference.errors import NotFound
-from leaderboard import vault
 from leaderboard.models import Benchmark, BenchmarkItem, BenchmarkPrompt, ReportedFigure, Split
 from leaderboard.scoring import TASKS, Item
+from leaderboard.selectors.blocks import preparing, references_at
 from leaderboard.selectors.items import image_url, right
 from leaderboard.selectors.tables import Cell
 
@@ -321,7 +321,10 @@ def _known(prompt: Prompt) -> Item:
     item = prompt.item
     if item is None or not item.split.is_public:
         raise NotFound("This prompt has no reference.", code="no_reference")
-    return next(i for i in vault.unseal(item.split) if i.key == item.key)
+    known = references_at(item.split, [item.position]).get(item.position)
+    if known is None:
+        raise preparing()
+    return Item(item.key, known.reference, item.category, known.image)
 
 
 def _boxes(reference: Mapping[str, Any]) -> list[dict[str, float]]:

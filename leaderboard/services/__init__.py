@@ -1,6 +1,12 @@
 """Writes: benchmarks, submissions and their scores, the rows of tables, runs of our own."""
 
 from leaderboard.services.benchmarks import NewItem, benchmark_make, split_fill
+from leaderboard.services.blocks import (
+    blocks_rescue,
+    split_open,
+    split_saved,
+    submission_open,
+)
 from leaderboard.services.challenges import (
     DECISIONS,
     challenge_announced,
@@ -67,14 +73,14 @@ from leaderboard.services.teams import (
 from leaderboard.services.world import world_load
 
 __all__ = [
-    "DECISIONS", "Card", "NewItem", "benchmark_make", "board_stream", "card_read",
+    "DECISIONS", "Card", "NewItem", "benchmark_make", "blocks_rescue", "board_stream", "card_read",
     "challenge_announced", "challenge_changed", "challenge_freeze", "challenge_join",
     "challenge_leave", "challenge_make", "challenge_sample", "challenge_stream", "challenge_submit",
     "entries_check", "entries_make", "entry_choose", "final_publish", "invite_end", "invite_link", "invites_end", "job_ended",
     "member_remove", "members_check", "our_team", "participation_decide", "phase_for", "predictions_check",
     "prompt_decide", "prompt_propose", "prompts_load", "quota_left", "refuse_problems",
     "reported_changed", "reported_load", "rescore", "run_advance", "run_start", "runs_advance", "runs_start",
-    "split_fill", "standings_make", "submission_make", "submission_own", "submission_publish",
+    "split_fill", "split_open", "split_saved", "standings_make", "submission_make", "submission_open", "submission_own", "submission_publish",
     "submission_score", "submission_take", "submission_withdraw", "submissions_rescue",
     "table_rebuild", "tables_make", "tables_rescue", "tables_stale", "team_in",
     "team_invite", "team_invited", "team_join", "team_name_check", "team_of", "team_own", "team_rename",

@@ -12,6 +12,7 @@ from inference.errors import InvalidInput
 from leaderboard import vault
 from leaderboard.models import Benchmark, BenchmarkItem, LogLine, Split
 from leaderboard.scoring import Item, data_hash, labels_of
+from leaderboard.services.blocks import references_keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ def split_fill(
         batch_size=2000,
     )  # fmt: skip
     vault.seal(split, sealed)
+    references_keep(split, sealed)
     LogLine.objects.create(
         benchmark=benchmark, actor="import", action="split",
         text=f"{name}: {len(rows)} items, data {digest[:12]}",

@@ -66,7 +66,7 @@ def _written(state: TableState, rows: list[Entry]) -> None:
     Entry.objects.filter(benchmark=state.benchmark).delete()
     Entry.objects.bulk_create(rows, batch_size=1000)
     first = rows[0] if rows and rows[0].submission_id else None
-    state.leader = first and first.submission_id
+    state.leader = first.submission_id if first else None
     if first and first.submission_id != before:
         _announce(state.benchmark, first)
     transaction.on_commit(partial(stale.table_changed, state))

@@ -53,6 +53,11 @@ def pair_ranges(
     return ranges_of([s.value for s in found], p_values, higher_is_better=higher_is_better)
 
 
+def kept_p(split: Split, a: int, b: int) -> float | None:
+    """What the test of two scores gave, by their ids; None where it was not made."""
+    return _kept(_known(split, [a, b])).get((min(a, b), max(a, b)))
+
+
 _Pair = tuple[int, int]
 
 

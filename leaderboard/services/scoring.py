@@ -21,6 +21,7 @@ from leaderboard import vault
 from leaderboard.models import Benchmark, PairTest, Score, Submission
 from leaderboard.scoring import Score as Scored
 from leaderboard.scoring import labels_of, read_predictions, score
+from leaderboard.services.blocks import predictions_keep
 from leaderboard.services.entries import scored_of, standings
 from leaderboard.services.stale import submission_stale, tables_stale, tell
 from leaderboard.services.submitting import log, quota_refund, refuse_problems, submission_queue
@@ -95,6 +96,8 @@ def _scores(submission: Submission, progress: Callable[[float], None]) -> dict[s
     with storages["private"].open(submission.file) as file:
         checked = read_predictions(split.benchmark.rules, {i.key for i in items}, file, stored=True)
     refuse_problems(checked)
+    if not submission.is_finished:
+        predictions_keep(submission, items, checked.predictions)
     progress(0.1)
     return score(
         split.benchmark.rules, items, checked.predictions, data_hash=split.data_hash,

@@ -174,7 +174,7 @@ def make(
 
 def _are_shown(rows: Iterable[Entry | Standing]) -> bool:
     """Whether all that rows stand for may be seen, whoever changed that without a note."""
-    ids = {row.submission_id for row in rows} - {None}
+    ids = {row.submission_id for row in rows if row.submission_id}
     shown = Submission.objects.filter(
         pk__in=ids, is_public=True, status=Submission.Status.SCORED
     ).count()

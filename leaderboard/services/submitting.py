@@ -348,7 +348,7 @@ def submission_own(*, submission_id: UUID, user: Any) -> Submission:
 
 def submission_withdraw(*, submission: Submission, actor: str) -> Submission:
     """Take a submission off the table for good, in whatever state it is: its row leaves at once, its
-    file goes, its scores and the log stay, its quota stays spent. One that is being scored stays
+    predictions go, its scores and the log stay, its quota stays spent. One that is being scored stays
     withdrawn when the scorer has finished."""
     withdrawn = Submission.Status.WITHDRAWN
     with transaction.atomic():
@@ -358,6 +358,7 @@ def submission_withdraw(*, submission: Submission, actor: str) -> Submission:
         )
         submission.refresh_from_db(fields=["status", "finished_at", "is_public"])
         if is_new:
+            submission.prediction_blocks.all().delete()
             log(submission, "withdrawn", actor=actor)
             submission_stale(submission, gone=True)
             transaction.on_commit(partial(_withdrawn, submission))
