@@ -7,7 +7,7 @@ COPY requirements ./requirements
 RUN pip install --no-cache-dir -r ${REQUIREMENTS}
 COPY . .
 RUN useradd --create-home hub && mkdir /data && chown hub /data \
- && SECRET_KEY=build-time-only-build-time-only-build-time-only-0000 python manage.py collectstatic --noinput \
+ && SECRET_KEY=build-time-only-build-time-only-build-time-only-0000 REFERENCES_KEY=build-time-only-build-time-only-build-time-only-1111 python manage.py collectstatic --noinput \
  && chown -R hub /data
 USER hub
 EXPOSE 8000

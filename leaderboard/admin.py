@@ -5,8 +5,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 
 from inference.errors import DomainError
 from leaderboard import names, services
@@ -34,9 +39,27 @@ class SplitInline(admin.TabularInline[Split, Benchmark]):
 
     model = Split
     extra = 0
-    fields = ("name", "is_public", "ranks", "daily_limit", "total_limit", "item_count")
-    readonly_fields = ("name", "item_count")
+    fields = (
+        "name",
+        "is_public",
+        "ranks",
+        "daily_limit",
+        "total_limit",
+        "item_count",
+        "references",
+    )
+    readonly_fields = ("name", "is_public", "item_count", "references")
     can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Benchmark | None = None) -> bool:
+        return False
+
+    @admin.display(description="References")
+    def references(self, split: Split) -> str:
+        if split.is_public:
+            return "public"
+        address = reverse("admin:publish_split", args=[split.pk])
+        return format_html('hidden; <a href="{}">make public…</a>', address)
 
 
 @admin.register(Benchmark)
@@ -45,6 +68,42 @@ class BenchmarkAdmin(admin.ModelAdmin[Benchmark]):
 
     list_display = ("title", "task", "is_open", "is_shown", "entry_rule")
     inlines = (SplitInline,)
+
+    def get_urls(self) -> list[URLPattern]:
+        publish = self.admin_site.admin_view(self.publish_split)
+        return [
+            path("splits/<int:pk>/publish/", publish, name="publish_split"),
+            *super().get_urls(),
+        ]
+
+    def publish_split(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """What would become public of a hidden split, and a field to write its name in."""
+        split = get_object_or_404(Split.objects.select_related("benchmark"), pk=pk)
+        if not self.has_change_permission(request, split.benchmark):
+            raise PermissionDenied
+        form = PublishForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                services.split_publish(
+                    split=split, by=request.user, confirm=form.cleaned_data["confirm"]
+                )
+            except DomainError as error:
+                form.add_error("confirm", error.message)
+            else:
+                self.message_user(request, f"The references of {split.name} are public.")
+                return redirect("admin:leaderboard_benchmark_change", split.benchmark_id)
+        context = {
+            **self.admin_site.each_context(request), "title": "Make references public",
+            "opts": self.opts, "split": split, "form": form,
+            "refused": services.publish_refusal(split), "submissions": split.submissions.count(),
+        }  # fmt: skip
+        return TemplateResponse(request, "leaderboard/admin/publish_split.html", context)
+
+
+class PublishForm(forms.Form):
+    """The split's name, written out."""
+
+    confirm = forms.CharField(max_length=100, label="Its name, to confirm")
 
 
 class TeamForm(forms.ModelForm[Team]):

@@ -16,7 +16,7 @@ from inference.answering import look
 from inference.database import released_after
 from inference.errors import Unsupported
 from inference.stream import Event
-from leaderboard import schemas, selectors, services
+from leaderboard import disclosure, schemas, selectors, services
 from leaderboard.models import Benchmark, Challenge, Phase, Split, Submission, Team
 from leaderboard.received import received_at
 
@@ -42,7 +42,7 @@ def _benchmark_out(benchmark: Benchmark) -> dict[str, Any]:
             {
                 "name": s.name, "is_public": s.is_public, "ranks": s.ranks, "items": s.item_count,
                 "data_hash": s.data_hash, "daily_limit": s.daily_limit,
-                "total_limit": s.total_limit,
+                "total_limit": s.total_limit, "is_retired": s.retired_at is not None,
                 "items_url": f"/api/leaderboards/{benchmark.slug}/splits/{s.name}/items",
             }
             for s in benchmark.splits.all()
@@ -147,7 +147,8 @@ def submit(
 ) -> Any:  # fmt: skip
     """Submit predictions: JSON lines or one JSON array, plain or gzip, up to 50 MB. They are checked
     at once, at no cost, and scored in a worker; follow `events_url`. With `challenge` they count in
-    that challenge: its phase says for which split, and how often."""
+    that challenge: its phase says for which split, and how often. Of several teams `team` names the
+    one it is for; by default it is the one you have been in longest."""
     benchmark = selectors.benchmark_get(slug)
     entered = selectors.challenge_get(challenge, benchmark) if challenge else None
     card = services.card_read({
@@ -164,16 +165,17 @@ def submit(
         submission = services.submission_make(
             split=selectors.split_get(benchmark, split), user=request.auth, card=card,  # type: ignore[attr-defined]
             file=_file(file), team=team, is_public=is_public, idempotency_key=idempotency_key,
+            received_at=received_at(request),
         )  # fmt: skip
-    return Status(202, _submission_out(submission))
+    return Status(202, _submission_out(submission, request.auth))  # type: ignore[attr-defined]
 
 
-def _quota_out(team: Team, split: Split, phase: Phase | None = None) -> dict[str, Any]:
-    left = services.quota_left(team=team, split=split, phase=phase)
+def _quota_out(user: Any, team: Team, split: Split, phase: Phase | None = None) -> dict[str, Any]:
+    left = services.quota_left(team=team, split=split, phase=phase, user=user)
     return {"team": team.name, "split": split.name, "resets": "00:00 UTC", **left}
 
 
-def _submission_out(submission: Submission) -> dict[str, Any]:
+def _submission_out(submission: Submission, user: Any) -> dict[str, Any]:
     failed = submission.status == Submission.Status.FAILED
     queue = selectors.queue_of(submission)
     detail = selectors.own_detail(submission)
@@ -195,20 +197,23 @@ def _submission_out(submission: Submission) -> dict[str, Any]:
                 "value": s.value * cell.metric.scale, "low": s.low * cell.metric.scale,
                 "high": s.high * cell.metric.scale, "unit": cell.metric.unit,
                 "signature": s.signature,
-                "by_category": {k: v * cell.metric.scale for k, v in s.by_category.items()},
+                "by_category": {
+                    k: v * cell.metric.scale
+                    for k, v in disclosure.slices(submission.split, s).items()
+                },
             }
             for cell, s in detail.scores
         },
         "url": submission.get_absolute_url(),
         "events_url": f"/api/leaderboards/submissions/{submission.id}/events",
-        "created_at": submission.created_at.isoformat(), "quota": _quota_out(submission.team, submission.split, phase),
+        "created_at": submission.created_at.isoformat(), "quota": _quota_out(user, submission.team, submission.split, phase),
     }  # fmt: skip
 
 
 @router.get("/submissions/{submission_id}", response={200: schemas.SubmissionOut, **ERRORS}, operation_id="submission_get")  # fmt: skip
 def submission_get(request: HttpRequest, submission_id: UUID) -> Any:
     """A submission of your team: its state, its scores, what is left of the quota."""
-    return _submission_out(_own(request, submission_id))
+    return _submission_out(_own(request, submission_id), request.auth)  # type: ignore[attr-defined]
 
 
 def _own(request: HttpRequest, submission_id: UUID) -> Submission:
@@ -220,7 +225,7 @@ def submission_publish(request: HttpRequest, submission_id: UUID, body: schemas.
     """Show a submission on the table, or to its team alone."""
     own = _own(request, submission_id)
     services.submission_publish(submission=own, is_public=body.is_public, actor=own.team.name)
-    return _submission_out(own)
+    return _submission_out(own, request.auth)  # type: ignore[attr-defined]
 
 
 @router.post("/submissions/{submission_id}/withdraw", response={200: schemas.SubmissionOut, **ERRORS}, operation_id="submission_withdraw")  # fmt: skip
@@ -228,7 +233,7 @@ def submission_withdraw(request: HttpRequest, submission_id: UUID) -> Any:
     """Take a submission off the table for good. Its quota stays spent."""
     own = _own(request, submission_id)
     services.submission_withdraw(submission=own, actor=own.team.name)
-    return _submission_out(own)
+    return _submission_out(own, request.auth)  # type: ignore[attr-defined]
 
 
 @router.get("/submissions/{submission_id}/events", response={**ERRORS}, operation_id="submission_events")  # fmt: skip
@@ -272,9 +277,11 @@ def board_events(request: HttpRequest, slug: str) -> Any:
 
 @router.get("/{slug}/quota", response={200: schemas.QuotaOut, **ERRORS}, operation_id="leaderboard_quota")  # fmt: skip
 def quota(request: HttpRequest, slug: str, split: str = "", team: str = "") -> Any:
-    """What your team has left; of several, the first unless one is named."""
+    """What you have left with a team: the least of its own count and of yours in all teams. Of several
+    teams it is the one you have been in longest unless `team` names another."""
     found = selectors.split_get(selectors.benchmark_get(slug), split)
-    return _quota_out(services.team_of(request.auth, team), found)  # type: ignore[attr-defined]
+    user = request.auth  # type: ignore[attr-defined]
+    return _quota_out(user, services.team_of(user, team), found)
 
 
 @router.get("/{slug}/log", auth=None, response={200: list[dict[str, Any]], **ERRORS}, operation_id="leaderboard_log")  # fmt: skip

@@ -62,7 +62,8 @@ def standings(request: HttpRequest, slug: str, phase: str = "", page: int = 1) -
             {
                 "rank": row.entry.rank, "rank_first": row.entry.rank_first,
                 "rank_last": row.entry.rank_last, "team": row.entry.team_name,
-                "model": row.entry.model_name, "value": row.cell.scaled,
+                "model": "" if row.entry.is_withdrawn else row.entry.model_name,
+                "is_withdrawn": row.entry.is_withdrawn, "value": row.cell.scaled,
                 "low": row.cell.low and row.cell.low * metric.scale,
                 "high": row.cell.high and row.cell.high * metric.scale,
                 "at": row.entry.scored_at.isoformat(),

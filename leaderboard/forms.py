@@ -7,6 +7,7 @@ from django import forms
 from inference.errors import DomainError
 from leaderboard.models import Split, Team
 from leaderboard.services.submitting import PRECISIONS
+from leaderboard.services.teams import teams_joined
 
 
 class SubmitForm(forms.Form):
@@ -76,7 +77,7 @@ class JoinForm(forms.Form):
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = list(user.teams.order_by("pk").values_list("name", flat=True))
+        names = list(teams_joined(user).values_list("name", flat=True))
         if len(names) > 1:
             _choices(self.fields["team"], [(name, name) for name in names])
         else:

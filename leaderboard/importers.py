@@ -2,6 +2,9 @@
 
 COCO captions and instances (cocodataset.org/#format-data), VQAv2 (visualqa.org/vqa_v2_2_download),
 POPE (one JSON object a line), CountBench (questions with counts), TextVQA and DocVQA (`data` arrays).
+
+What a format's rows show in a hidden split is what `open` names, beside question and image; a new
+format that names nothing shows nothing else. See `leaderboard.services.NewItem`.
 """
 
 import json
@@ -14,6 +17,10 @@ from inference.errors import InvalidInput
 from leaderboard.services import NewItem
 
 Images = Callable[[str], dict[str, Any]]
+_OPEN = frozenset(("key", "image"))
+"""Ids and file names were given to images and questions before anybody annotated them."""
+_IMAGE = frozenset(("image",))
+"""Ids number the rows, and those may be in the order of their answers."""
 
 
 def _images(folder: Path | None) -> Images:
@@ -54,7 +61,7 @@ def coco_captions(path: Path, images: Images) -> list[NewItem]:
     for row in data["annotations"]:
         captions[row["image_id"]].append(row["caption"])
     return [
-        NewItem(str(i["id"]), {"captions": captions[i["id"]]}, "normal", **images(i["file_name"]))
+        NewItem(str(i["id"]), {"captions": captions[i["id"]]}, "normal", open=_OPEN, **images(i["file_name"]))
         for i in data["images"] if captions[i["id"]]
     ]  # fmt: skip
 
@@ -78,7 +85,7 @@ def coco_detection(path: Path, images: Images) -> list[NewItem]:
         })  # fmt: skip
     return [
         NewItem(str(i["id"]), {"objects": boxes[str(i["id"])], "size": list(sizes[str(i["id"])])},
-                "object", **images(i["file_name"]))
+                "object", open=_OPEN, **images(i["file_name"]))
         for i in data["images"]
     ]  # fmt: skip
 
@@ -101,7 +108,7 @@ def vqa_v2(path: Path, images: Images, questions: Path | None) -> list[NewItem]:
     return [
         NewItem(
             str(a["question_id"]), {"answers": [x["answer"] for x in a["answers"]]},
-            texts[a["question_id"]], a.get("answer_type", ""),
+            texts[a["question_id"]], a.get("answer_type", ""), open=_OPEN,
             **images(f"COCO_{subset}_{a['image_id']:012}.jpg"),
         )
         for a in answered["annotations"]
@@ -111,7 +118,8 @@ def vqa_v2(path: Path, images: Images, questions: Path | None) -> list[NewItem]:
 def pope(path: Path, images: Images) -> list[NewItem]:
     """Its rows: question_id, image, text, label."""
     return [
-        NewItem(str(row["question_id"]), {"answer": row["label"].strip().lower()}, row["text"], **images(row["image"]))
+        NewItem(str(row["question_id"]), {"answer": row["label"].strip().lower()}, row["text"], open=_IMAGE,
+                **images(row["image"]))
         for row in _lines(path)
     ]  # fmt: skip
 
@@ -130,7 +138,7 @@ def textvqa(path: Path, images: Images) -> list[NewItem]:
     return [
         NewItem(
             str(row.get("question_id", row.get("questionId"))), {"answers": row["answers"]}, row["question"],
-            **images(row["image"] if "image" in row else f"{row['image_id']}.jpg"),
+            open=_OPEN, **images(row["image"] if "image" in row else f"{row['image_id']}.jpg"),
         )
         for row in _json(path)["data"]
     ]  # fmt: skip

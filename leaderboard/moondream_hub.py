@@ -14,6 +14,7 @@ import gzip
 import json
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 import warnings
@@ -33,11 +34,14 @@ class HubError(Exception):
 class Board:
     """One leaderboard of one hub."""
 
-    def __init__(self, url, slug, key="", timeout=60):
+    def __init__(self, url, slug, key="", timeout=60, team=""):
+        """`team` is whom you submit for, where you are in several: otherwise the one you have been in
+        longest."""
         self.root = f"{url.rstrip('/')}/api"
         self.slug = slug
         self.key = key
         self.timeout = timeout
+        self.team = team
 
     def about(self):
         """The leaderboard: its metrics, its splits, how a line of predictions looks."""
@@ -55,8 +59,9 @@ class Board:
             return response.read()
 
     def quota(self, split=""):
-        """What your team has left."""
-        return self._json("GET", f"/leaderboards/{self.slug}/quota?split={split}")
+        """What you have left with your team."""
+        asked = urllib.parse.urlencode({"split": split, "team": self.team})
+        return self._json("GET", f"/leaderboards/{self.slug}/quota?{asked}")
 
     def check(self, predictions, split=""):
         """Read predictions as scoring would; costs nothing. Warns of what will score nothing.
@@ -85,9 +90,14 @@ class Board:
         With `challenge` (its slug) they count in that challenge, for the split of its phase.
 
         `card`: parameters, precision, revision, latency_ms, hardware, link, contact, note,
-        open_weights, is_public, and team, where you are in several.
+        open_weights, is_public, and team, if another than the board's.
         """
-        fields = {"split": split, "model_name": model_name, "challenge": challenge}
+        fields = {
+            "split": split,
+            "model_name": model_name,
+            "challenge": challenge,
+            "team": self.team,
+        }
         for name, value in card.items():
             fields[name] = str(value).lower() if isinstance(value, bool) else str(value)
         key = idempotency_key or str(uuid.uuid4())

@@ -32,6 +32,7 @@ class SplitOut(Schema):
     data_hash: str
     daily_limit: int | None
     total_limit: int | None
+    is_retired: bool
     items_url: str
 
 
@@ -149,6 +150,7 @@ class StandingOut(Schema):
     rank_last: int | None
     team: str
     model: str
+    is_withdrawn: bool
     value: float | None
     low: float | None
     high: float | None

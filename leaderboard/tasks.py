@@ -35,6 +35,7 @@ def rescue() -> None:
     services.tables_rescue()
     services.submissions_rescue()
     services.blocks_rescue()
+    services.entries_seal()
     services.runs_advance()
 
 

@@ -14,7 +14,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from inference.errors import DomainError
 from leaderboard import selectors, services
 from leaderboard.forms import SubmitForm
-from leaderboard.models import Benchmark
+from leaderboard.models import Benchmark, Team
+from leaderboard.received import received_at
 from leaderboard.scoring import Checked
 from leaderboard.services.entries import TESTED
 
@@ -43,8 +44,10 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
         response = render(request, f"{name}#table", {"table": table, "benchmark": benchmark})
     else:
+        splits, sealed = selectors.splits_now(benchmark)
         context = {
-            "table": table, "benchmark": benchmark, "splits": benchmark.splits.all(),
+            "table": table, "benchmark": benchmark,
+            "splits": splits, "sealed": sealed,
             "tested": TESTED, "points": json.dumps(selectors.points(benchmark)),
             "metric": json.dumps({"name": benchmark.ranked_by.name, "unit": benchmark.ranked_by.unit,
                                   "up": benchmark.ranked_by.higher_is_better}),
@@ -120,6 +123,14 @@ print(result["scores"])
 """
 
 
+def for_team(code: str, teams: list[Team]) -> str:
+    """A snippet that names the team, for who is in several."""
+    if len(teams) < 2:
+        return code
+    name = json.dumps(teams[0].name, ensure_ascii=False)
+    return code.replace('key="mdh_…")', f'key="mdh_…", team={name})', 1)
+
+
 @require_safe
 def log(request: HttpRequest, slug: str) -> HttpResponse:
     """What happened on a leaderboard."""
@@ -135,17 +146,22 @@ def log(request: HttpRequest, slug: str) -> HttpResponse:
 def submit(request: HttpRequest, slug: str) -> HttpResponse:
     """The web form, and how to do it from a notebook."""
     benchmark = selectors.benchmark_get(slug)
-    splits = list(benchmark.splits.all())
+    splits, sealed = selectors.splits_now(benchmark)
     teams = selectors.teams_of(request.user)
     form = SubmitForm(request.POST or None, request.FILES or None, splits=splits, teams=teams)
-    context: dict[str, Any] = {"benchmark": benchmark, "form": form, "splits": splits,
+    context: dict[str, Any] = {"benchmark": benchmark, "form": form, "splits": splits, "sealed": sealed,
                                "example": json.dumps({"id": "…", **benchmark.rules.example}, ensure_ascii=False)}  # fmt: skip
     ranking = next((s.name for s in splits if s.ranks), "")
     root = request.build_absolute_uri("/").rstrip("/")
-    context["snippet"] = SNIPPET.format(root=root, slug=benchmark.slug, split=ranking)
+    context["snippet"] = for_team(
+        SNIPPET.format(root=root, slug=benchmark.slug, split=ranking), teams
+    )
     if request.user.is_authenticated:
         context["quotas"] = [
-            (team, [(s, services.quota_left(team=team, split=s)) for s in splits])
+            (
+                team,
+                [(s, services.quota_left(team=team, split=s, user=request.user)) for s in splits],
+            )
             for team in teams or [services.team_of(request.user)]
         ]
     if request.method != "POST":
@@ -184,7 +200,7 @@ def _submitted(request: HttpRequest, benchmark: Benchmark, form: SubmitForm) -> 
         return request.path
     made = services.submission_make(
         split=split, user=request.user, card=services.card_read(data), file=data["file"].file,
-        team=data.get("team", ""), is_public=data["is_public"],
+        team=data.get("team", ""), is_public=data["is_public"], received_at=received_at(request),
     )  # fmt: skip
     return made.get_absolute_url()
 
@@ -197,7 +213,9 @@ def submission(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     context = {
         "detail": selectors.own_detail(own), "s": own, "benchmark": own.split.benchmark,
         "queue": selectors.queue_of(own),
-        "quota": services.quota_left(team=own.team, split=own.split, phase=own.phase),
+        "quota": services.quota_left(
+            team=own.team, split=own.split, phase=own.phase, user=request.user
+        ),
     }  # fmt: skip
     return render(request, "leaderboard/submission.html", context)
 

@@ -149,7 +149,9 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
         return render(request, "leaderboard/challenge_submit.html", context, status=error.status)
     context |= {
         "team": team, "phase": phase,
-        "quota": services.quota_left(team=team, split=phase.split, phase=phase),
+        "quota": services.quota_left(
+            team=team, split=phase.split, phase=phase, user=request.user, at=received
+        ),
         "example": json.dumps({"id": "…", **found.benchmark.rules.example}, ensure_ascii=False),
         "snippet": _snippet(request, found, phase.split.name),
     }  # fmt: skip

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from inference.errors import DomainError, InvalidInput
 from leaderboard import services
+from leaderboard.models import Team
 
 
 @never_cache
@@ -62,6 +63,17 @@ def remove(request: HttpRequest, team_id: int, user_id: int) -> HttpResponse:
     return redirect("account") if left else redirect("team", team_id)
 
 
+def _default(request: HttpRequest, joined: Team) -> str:
+    """What a notebook that names no team goes on to do."""
+    default = services.team_of(request.user)
+    if default == joined:
+        return ""
+    return (
+        f" What names no team goes on to count for {default.name}: to submit for {joined.name}, choose "
+        f"it in the form, or write team={joined.name!r} in your notebook."
+    )
+
+
 @never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -72,7 +84,7 @@ def join(request: HttpRequest, code: str) -> HttpResponse:
         context["team"] = services.team_invited(code)
         if request.method == "POST":
             joined = services.team_join(code=code, user=request.user)
-            messages.success(request, f"You are in {joined.name}.")
+            messages.success(request, f"You are in {joined.name}.{_default(request, joined)}")
             return redirect("team", joined.pk)
     except DomainError as error:
         context["error"] = error

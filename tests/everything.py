@@ -30,7 +30,8 @@ _COUNT = re.compile(r"(\d+) (passed|failed|error|skipped)")
 
 
 def _production_environment() -> dict[str, str]:
-    return {**os.environ, **_PRODUCTION, "SECRET_KEY": secrets.token_urlsafe(50)}
+    keys = {name: secrets.token_urlsafe(50) for name in ("SECRET_KEY", "REFERENCES_KEY")}
+    return {**os.environ, **_PRODUCTION, **keys}
 
 
 def _checks() -> bool:

@@ -8,6 +8,9 @@ from leaderboard.models.challenges import (
     Phase,
     Standing,
     dates_state,
+    entries_shown,
+    sealed_by,
+    sealing,
     told,
 )
 from leaderboard.models.prompts import BenchmarkPrompt
@@ -26,5 +29,5 @@ from leaderboard.models.tables import PairTest, TableState
 __all__ = [
     "Benchmark", "BenchmarkItem", "BenchmarkPrompt", "Challenge", "Entry", "LogLine",
     "PairTest", "Participation", "Phase", "PredictionBlock", "QuotaLine", "ReferenceBlock", "ReportedFigure", "Run", "RunAnswer", "Score", "Split",
-    "Standing", "Submission", "TableState", "Team", "dates_state", "told",
+    "Standing", "Submission", "TableState", "Team", "dates_state", "entries_shown", "sealed_by", "sealing", "told",
 ]  # fmt: skip

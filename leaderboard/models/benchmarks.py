@@ -3,8 +3,10 @@
 from typing import Any, ClassVar
 
 import numpy as np
+from django.core.exceptions import ValidationError
 from django.db import models
 
+from inference.errors import Conflict
 from leaderboard.scoring import TASKS, Metric, Task, units
 
 
@@ -80,11 +82,26 @@ class Split(models.Model):
     daily_limit = models.PositiveIntegerField(null=True, blank=True, help_text="A team's, a day.")
     total_limit = models.PositiveIntegerField(null=True, blank=True, help_text="A team's, in all.")
     item_count = models.PositiveIntegerField(default=0)
-    data_hash = models.CharField(max_length=64, blank=True)
     labels: models.JSONField = models.JSONField(
         null=True, blank=True, editable=False,
         help_text="The classes its references name, to warn of files that name none. Not published.",
     )  # fmt: skip
+    data_hash = models.CharField(
+        max_length=64, blank=True, help_text="Of a hidden split keyed: see `vault.fingerprint`."
+    )
+    slices = models.JSONField(
+        default=dict, blank=True, editable=False,
+        help_text="Category → how many items; what is told by category is decided by it.",
+    )  # fmt: skip
+    sealed_as = models.CharField(
+        max_length=200, blank=True, editable=False, help_text="In the private storage."
+    )
+    retired_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Another took its place then."
+    )
+    published_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When its hidden references became public."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -98,6 +115,30 @@ class Split(models.Model):
 
     def __str__(self) -> str:
         return f"{self.benchmark_id}/{self.name}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """
+        Raises:
+            Conflict: it was hidden and is public now, or the other way round. `split_publish` alone
+                does that, and says so in the log.
+        """
+        if self.turned:
+            raise Conflict(
+                "Whether a split is public is not changed in passing.", code="split_visibility",
+                hint="`manage.py benchmarks publish` makes its references public, for good.",
+            )  # fmt: skip
+        super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        super().clean()
+        if self.turned:
+            raise ValidationError({"is_public": "References are made public by the action for it."})
+
+    @property
+    def turned(self) -> bool:
+        """Whether it is kept as hidden and is public here, or the other way round."""
+        kept = Split.objects.filter(pk=self.pk) if self.pk else Split.objects.none()
+        return kept.exclude(is_public=self.is_public).exists()
 
     def units(self) -> np.ndarray:
         """(N,) by item, in their order: what is drawn and flipped together."""

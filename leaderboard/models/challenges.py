@@ -12,7 +12,7 @@ from modelcluster.fields import ParentalKey
 from modelcluster.models import ClusterableModel
 
 from leaderboard.models.benchmarks import Benchmark, Split
-from leaderboard.models.submissions import Ranked, Submission, Team
+from leaderboard.models.submissions import Entry, Ranked, Submission, Team
 
 
 class Challenge(ClusterableModel):
@@ -158,6 +158,10 @@ class Participation(models.Model):
         Submission, null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
         help_text="What counts at the end; otherwise the benchmark's rule decides.",
     )  # fmt: skip
+    counted = models.ForeignKey(
+        Submission, null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+",
+        help_text="What counted when the final ranking was published: that stays so.",
+    )  # fmt: skip
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -177,6 +181,9 @@ class Standing(Ranked):
     challenge = models.ForeignKey(Challenge, on_delete=models.CASCADE, related_name="standings")
     phase = models.ForeignKey(Phase, on_delete=models.CASCADE, related_name="standings")
     is_final = models.BooleanField(default=False)
+    is_withdrawn = models.BooleanField(
+        default=False, help_text="Its team took it back after the final ranking: a gap stays."
+    )
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="+")
 
     class Meta:
@@ -189,12 +196,40 @@ class Standing(Ranked):
         ]  # fmt: skip
 
 
+def sealing(split: str = "split") -> models.QuerySet[Phase]:
+    """Phases that keep a hidden split shut: sealed ones of challenges that have begun and have no
+    final ranking yet. Until then it takes nothing but theirs, and nothing of it is told: otherwise
+    the benchmark's own table would be a second way to the same scores.
+
+    Args:
+        split: how the rows that it is asked of name their split.
+    """
+    return Phase.objects.filter(
+        split=models.OuterRef(split), split__is_public=False, feedback=Phase.Feedback.SEALED,
+        challenge__published_at=None, challenge__opens_at__lte=timezone.now(),
+    )  # fmt: skip
+
+
+def sealed_by(split: Split) -> Challenge | None:
+    """The challenge that keeps a split shut now."""
+    return Challenge.objects.filter(
+        phases__split=split, phases__split__is_public=False,
+        phases__feedback=Phase.Feedback.SEALED, published_at=None, opens_at__lte=timezone.now(),
+    ).first()  # fmt: skip
+
+
+def entries_shown() -> models.QuerySet[Entry]:
+    """Rows of tables that anybody may see now."""
+    return Entry.objects.exclude(models.Exists(sealing("submission__split")))
+
+
 def told() -> models.Q:
     """Of submissions: those whose scores anybody may see. One to a challenge may be seen once the
-    challenge's ranking is published, and never while its team is disqualified or has left."""
+    challenge's ranking is published, and never while its team is disqualified or has left; any other
+    while no challenge keeps its split shut."""
     inside = Participation.objects.filter(
         challenge=models.OuterRef("phase__challenge"), team=models.OuterRef("team"),
         state=Participation.State.ACCEPTED,
     )  # fmt: skip
     ended = models.Q(models.Exists(inside), phase__challenge__published_at__isnull=False)
-    return models.Q(phase=None) | ended
+    return (models.Q(phase=None) & ~models.Q(models.Exists(sealing()))) | ended

@@ -127,6 +127,12 @@ class Submission(models.Model):
         return f"/leaderboards/submissions/{self.id}/"
 
     @property
+    def is_sealed(self) -> bool:
+        """Whether it is to a phase that tells nothing before the final ranking, and that is not out."""
+        phase = self.phase
+        return phase is not None and not phase.is_live and not phase.challenge.published_at
+
+    @property
     def is_finished(self) -> bool:
         return self.status not in (self.Status.QUEUED, self.Status.RUNNING)
 
@@ -242,6 +248,13 @@ class QuotaLine(models.Model):
     """A submission's cost, or its refund: never changed, balances are sums."""
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="quota_lines")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
+        help_text="Who submitted: it counts for the person in every team.",
+    )  # fmt: skip
+    person = models.CharField(
+        max_length=64, blank=True, help_text="See `services.quota.person_of`: outlives the account."
+    )
     split = models.ForeignKey(Split, on_delete=models.CASCADE, related_name="+")
     phase = models.ForeignKey(
         "leaderboard.Phase", null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
@@ -252,13 +265,17 @@ class QuotaLine(models.Model):
     )
     amount = models.SmallIntegerField(help_text="1 when it was taken, -1 when it was given back.")
     reason = models.CharField(max_length=80)
-    day = models.DateField(help_text="In UTC; of the submission, also for a refund.")
+    day = models.DateField(help_text="In UTC, when the request came; also for a refund.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering: ClassVar[list[str]] = ["pk"]
         indexes: ClassVar[list[Any]] = [
-            models.Index(fields=["team", "split", "day"], name="quota_day")
+            models.Index(fields=["team", "split", "day"], name="quota_day"),
+            models.Index(fields=["user", "split"], name="quota_user"),
+            models.Index(
+                fields=["person", "split"], condition=~models.Q(person=""), name="quota_person"
+            ),
         ]
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(

@@ -1,6 +1,7 @@
 """From figures of each item to scores with intervals, categories and signatures."""
 
 import hashlib
+import hmac
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -84,9 +85,10 @@ def signature(metric: Metric, *, items: int, data_hash: str, seed: int) -> str:
     return "|".join([*parts, f"ci:bootstrap-{RESAMPLES}", f"seed:{seed}"])
 
 
-def data_hash(items: Sequence[Item]) -> str:
-    """SHA-256 of the items and their references, whatever their order."""
-    digest = hashlib.sha256()
+def data_hash(items: Sequence[Item], key: bytes = b"") -> str:
+    """SHA-256 of the items and their references, whatever their order; with a key their HMAC. Without
+    one, who guesses the references can tell that the guess is right."""
+    digest = hmac.new(key, digestmod="sha256") if key else hashlib.sha256()
     for item in sorted(items, key=lambda i: i.key):
         row = [item.key, item.category, item.image, item.reference]
         digest.update(orjson.dumps(row, option=orjson.OPT_SORT_KEYS) + b"\n")

@@ -59,6 +59,7 @@ from leaderboard.selectors.tables import (
     boards,
     points,
     split_get,
+    splits_now,
     table,
 )
 
@@ -70,6 +71,6 @@ __all__ = [
     "image_bytes", "image_url", "items_page", "leaders", "log_lines", "mini_benchmark", "own",
     "own_detail", "points", "prompt_benchmarks", "prompt_get", "prompt_menu", "prompts_page",
     "prompts_proposed_by", "public_benchmarks", "public_page", "queue_of", "reference_beside",
-    "reference_of", "references_at", "references_check", "reported", "reported_names", "side_by_side", "split_get", "standings", "submissions_of",
-    "table", "teams_of", "with_references",
+    "reference_of", "references_at", "references_check", "reported", "reported_names", "side_by_side", "split_get",
+    "splits_now", "standings", "submissions_of", "table", "teams_of", "with_references",
 ]  # fmt: skip

@@ -21,7 +21,7 @@ from leaderboard.models import (
 )
 from leaderboard.selectors.tables import PAGE, Cell, cell
 from leaderboard.services.challenges import team_in
-from leaderboard.services.submitting import quota_left
+from leaderboard.services.quota import quota_left
 
 State = Participation.State
 OWN = 10
@@ -77,7 +77,10 @@ class Standings:
     @property
     def rows(self) -> list[Place]:
         metric = self.challenge.benchmark.ranked_by
-        return [Place(s, cell(metric, s.figures.get(metric.slug))) for s in self.page.object_list]
+        return [
+            Place(s, cell(metric, None if s.is_withdrawn else s.figures.get(metric.slug)))
+            for s in self.page.object_list
+        ]
 
     @property
     def name(self) -> str:
@@ -134,7 +137,9 @@ def leaders(challenge_ids: Iterable[int], most: int = 3) -> dict[int, list[Place
     """Who leads each of some challenges: in the final ranking, or in the newest phase that has
     entries. One query."""
     rows = (
-        Standing.objects.filter(challenge__in=challenge_ids, rank__lte=most, challenge__is_shown=True)
+        Standing.objects.filter(
+            challenge__in=challenge_ids, rank__lte=most, challenge__is_shown=True, is_withdrawn=False
+        )
         .select_related("challenge__benchmark")
         .order_by("challenge", "-is_final", "-phase__starts_at", "rank", "scored_at")
     )  # fmt: skip
@@ -194,7 +199,7 @@ def own(challenge: Challenge, user: Any) -> Own:
     phases = list(challenge.phases.all())
     is_over = challenge.published_at is not None
     phase = next((p for p in phases if p.state == "open" and not is_over), None)
-    quota = quota_left(team=team, split=phase.split, phase=phase) if phase else {}
+    quota = quota_left(team=team, split=phase.split, phase=phase, user=user) if phase else {}
     sent = list(
         Submission.objects.filter(team=team, phase__challenge=challenge)
         .select_related("phase")

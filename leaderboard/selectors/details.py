@@ -12,8 +12,19 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 
 from inference import selectors as inference
 from inference.errors import NotFound
-from leaderboard.models import Benchmark, Entry, LogLine, Score, Submission, Team, told
+from leaderboard import disclosure
+from leaderboard.models import (
+    Benchmark,
+    LogLine,
+    Score,
+    Submission,
+    Team,
+    entries_shown,
+    sealed_by,
+    told,
+)
 from leaderboard.selectors.tables import Cell
+from leaderboard.services.teams import teams_joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +37,16 @@ class Detail:
     public: Submission | None = None
     """The same model on the public split, where its own is hidden."""
     is_sealed: bool = False
-    """Its phase of a challenge tells nothing before the final ranking."""
+    """Nothing of it is told before a challenge's final ranking: its own, or another on its split."""
 
     @property
     def by_category(self) -> list[tuple[str, list[str]]]:
         """Category → the figure of each metric, a dash where it has none."""
-        names = sorted({name for _, score in self.scores for name in score.by_category})
+        split = self.submission.split
+        told = [(cell.metric, disclosure.slices(split, score)) for cell, score in self.scores]
+        names = sorted({name for _, slices in told for name in slices})
         return [
-            (
-                name,
-                [
-                    Cell(cell.metric, score.by_category.get(name)).text
-                    for cell, score in self.scores
-                ],
-            )
+            (name, [Cell(metric, slices.get(name)).text for metric, slices in told])
             for name in names
         ]
 
@@ -47,7 +54,7 @@ class Detail:
 def _detail(submission: Submission, *, is_own: bool) -> Detail:
     benchmark = submission.split.benchmark
     phase = submission.phase
-    is_sealed = phase is not None and not phase.is_live and not phase.challenge.published_at
+    is_sealed = submission.is_sealed if phase else sealed_by(submission.split) is not None
     order = {m.slug: (n, m) for n, m in enumerate(benchmark.metrics)}
     scores = sorted(
         submission.scores.filter(is_current=True, metric__in=[] if is_sealed else order).defer(
@@ -119,9 +126,11 @@ def public_page(benchmark: Benchmark, number: str | int = 1) -> tuple[Page, list
 def comparable(submission: Submission, most: int = 50) -> list[Submission]:
     """Others of the same split to compare a submission with: of one that ranks those on the table."""
     if submission.split.ranks:
-        table = Entry.objects.filter(
-            benchmark=submission.split.benchmark_id, submission__isnull=False
-        ).exclude(submission=submission.pk)
+        table = (
+            entries_shown()
+            .filter(benchmark=submission.split.benchmark_id, submission__isnull=False)
+            .exclude(submission=submission.pk)
+        )
         rows = table.select_related("submission__team")[:most]
         return [entry.submission for entry in rows if entry.submission]
     _, rows_public = public_page(submission.split.benchmark)
@@ -163,7 +172,7 @@ def submissions_of(user: Any, most: int = 50) -> list[Submission]:
 
 def teams_of(user: Any) -> list[Team]:
     """A user's teams, the one they submit for by default first; none for a visitor."""
-    return list(user.teams.order_by("pk")) if user.is_authenticated else []
+    return list(teams_joined(user)) if user.is_authenticated else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+from leaderboard import disclosure
 from leaderboard.models import (
     Benchmark,
-    Entry,
     LogLine,
     ReportedFigure,
     Score,
     Submission,
+    entries_shown,
     told,
 )
 from leaderboard.scoring import Metric
@@ -33,7 +34,7 @@ def _heads(benchmark: Benchmark) -> list[str]:
 def export_rows(benchmark: Benchmark) -> list[dict[str, Any]]:
     """Every row of a table, for CSV and JSON; figures are given in the metrics' units."""
     rows: list[dict[str, Any]] = []
-    for e in Entry.objects.filter(benchmark=benchmark):
+    for e in entries_shown().filter(benchmark=benchmark):
         row: dict[str, Any] = {
             "rank": e.rank, "rank_first": e.rank_first, "rank_last": e.rank_last,
             "model": e.model_name, "team": e.team_name, "provenance": e.provenance,
@@ -89,11 +90,11 @@ def export_all() -> Iterator[dict[str, Any]]:
                 "hardware": s.hardware, "submitted_at": s.created_at.isoformat(),
             }  # fmt: skip
         scores = Score.objects.filter(submission__in=public).defer("per_item")
-        for score in scores.iterator(500):
+        for score in scores.select_related("submission__split").iterator(500):
             yield {
                 "kind": "score", "submission": str(score.submission_id), "metric": score.metric,
                 "value": score.value, "low": score.low, "high": score.high,
-                "signature": score.signature, "by_category": score.by_category,
+                "signature": score.signature, "by_category": disclosure.slices(score.submission.split, score),
                 "is_current": score.is_current, "scored_at": score.created_at.isoformat(),
             }  # fmt: skip
         yield from (

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from leaderboard.models import Entry, ReportedFigure, Submission
+from leaderboard.models import ReportedFigure, Submission, entries_shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,8 @@ def reported(benchmarks: Sequence[str] | None = None) -> list[Chart]:
 def scored(most: int = 6) -> list[Chart]:
     """The first entries of each leaderboard; one query."""
     rows = (
-        Entry.objects.filter(rank__lte=most, benchmark__is_shown=True)
+        entries_shown()
+        .filter(rank__lte=most, benchmark__is_shown=True)
         .select_related("benchmark")
         .order_by("benchmark__position", "rank", "scored_at")
     )
@@ -142,9 +143,11 @@ def scored(most: int = 6) -> list[Chart]:
 
 def by_variant() -> dict[str, dict[str, str]]:
     """What our own runs reached on each leaderboard: title → variant's slug → figure; one query."""
-    rows = Entry.objects.filter(
-        provenance=Submission.Provenance.REPRODUCED, benchmark__is_shown=True
-    ).select_related("benchmark", "submission")
+    rows = (
+        entries_shown()
+        .filter(provenance=Submission.Provenance.REPRODUCED, benchmark__is_shown=True)
+        .select_related("benchmark", "submission")
+    )
     found: dict[str, dict[str, str]] = {}
     for entry in rows.order_by("benchmark__position"):
         metric = entry.benchmark.ranked_by

@@ -1,7 +1,7 @@
 """Items of a split with what was said about them, and two submissions side by side."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import BinaryField, F, Func
 
 from inference.errors import NotFound
+from leaderboard import disclosure
 from leaderboard.metrics.statistics import bootstrap, paired_p, sums_by_unit
 from leaderboard.models import BenchmarkItem, Score, Submission
 from leaderboard.selectors.blocks import references_at, said_at
@@ -125,6 +126,12 @@ class Comparison:
     page: Page | None = None
 
     @property
+    def tells_items(self) -> bool:
+        """Whether counts of items may be told: with one's own entries on both sides, those of a
+        hidden split would tell what is right."""
+        return self.left.submission.split.is_public
+
+    @property
     def verdict(self) -> str:
         """What may be said of it."""
         if self.p is None:
@@ -135,7 +142,10 @@ class Comparison:
                 else "These two cannot be compared item by item."
             )
         sure = "The difference is significant" if self.p <= 0.05 else "The difference is within the noise"  # fmt: skip
-        p = "p < 0.001" if self.p < 0.001 else f"p = {self.p:.3f}"
+        bound = next((b for b in (0.001, 0.01, 0.05) if self.p < b), None)
+        p = f"p < {bound}" if bound else "p ≥ 0.05"
+        if self.tells_items and bound != 0.001:
+            p = f"p = {self.p:.3f}"
         return f"{sure} ({p}, paired randomisation test over images)."
 
 
@@ -157,13 +167,17 @@ def compare(left_id: UUID, right_id: UUID, number: str | int = 1) -> Comparison:
         return Comparison(left, right)
     units = split.units()
     sums = [sums_by_unit(x[:, None], units)[:, 0] for x in (a, b)]
-    spread = bootstrap(a - b, clusters=units)
+    metric = split.benchmark.ranked_by
+    spread = disclosure.interval(split, metric, bootstrap(a - b, clusters=units))
+    if not split.is_public:  # each end tells how many items differ
+        coarse = disclosure.coarse(split.item_count)
+        spread = replace(spread, low=disclosure.rounded(spread.low, coarse), high=disclosure.rounded(spread.high, coarse))  # fmt: skip
     page, views = (
         items_page([left.submission, right.submission], number) if split.is_public else (None, [])
     )
     return Comparison(
-        left, right, Cell(split.benchmark.ranked_by, spread.value, spread.low, spread.high),
-        paired_p(*sums), int((a > b).sum()), int((a < b).sum()), int((a == b).sum()), views, page,
+        left, right, Cell(metric, spread.value, spread.low, spread.high), paired_p(*sums),
+        int((a > b).sum()), int((a < b).sum()), int((a == b).sum()), views, page,
     )  # fmt: skip
 
 

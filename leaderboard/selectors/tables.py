@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, F, FloatField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, FloatField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
 from inference.errors import NotFound
-from leaderboard.models import Benchmark, Entry, Split
+from leaderboard.models import Benchmark, Challenge, Entry, Split, entries_shown, sealed_by, sealing
 from leaderboard.scoring import Metric
 
 PAGE = 25
@@ -219,6 +219,15 @@ def split_get(benchmark: Benchmark, name: str = "") -> Split:
     return found
 
 
+def splits_now(benchmark: Benchmark) -> tuple[list[Split], Challenge | None]:
+    """A benchmark's splits but for those that others took the place of, and the challenge that the
+    one that ranks is kept shut for; one query, two while it is."""
+    there = benchmark.splits.filter(retired_at=None).annotate(is_shut=Exists(sealing("pk")))
+    splits: list[Any] = list(there)
+    shut = next((s for s in splits if s.ranks and s.is_shut), None)
+    return splits, sealed_by(shut) if shut else None
+
+
 def _ordered(entries: QuerySet[Entry], asked: Asked) -> QuerySet[Entry]:
     if not asked.sort:
         return entries.order_by(F("score").desc(nulls_last=True), "scored_at", "pk")
@@ -247,7 +256,7 @@ def _wanted(asked: Asked) -> Q:
 
 def table(benchmark: Benchmark, asked: Asked) -> Table:
     """A page of a table: two queries."""
-    entries, wanted = Entry.objects.filter(benchmark=benchmark), _wanted(asked)
+    entries, wanted = entries_shown().filter(benchmark=benchmark), _wanted(asked)
     told = entries.aggregate(
         count=Count("pk", filter=wanted or None),
         precisions=ArrayAgg("precision", distinct=True, filter=~Q(precision=""), default=[]),
@@ -280,14 +289,17 @@ class Board:
 
 def boards(pks: Sequence[int] | None = None) -> list[Board]:
     """Every leaderboard, or those named, with who leads it; two queries."""
-    best = Entry.objects.filter(
+    best = entries_shown().filter(
         benchmark=OuterRef("pk"), score__isnull=False, submission__isnull=False
     )
     shown = Benchmark.objects.filter(is_shown=True)
     if pks is not None:
         shown = shown.filter(pk__in=pks)
     rows = list(
-        shown.annotate(entry_count=Count("entries"), first_id=Subquery(best.values("pk")[:1]))
+        shown.annotate(
+            entry_count=Count("entries", filter=~Exists(sealing("entries__submission__split"))),
+            first_id=Subquery(best.values("pk")[:1]),
+        )
     )
     first = Entry.objects.in_bulk([row.first_id for row in rows if row.first_id])
     return [Board(row, row.entry_count, first.get(row.first_id)) for row in rows]
@@ -302,7 +314,7 @@ def board_count() -> Coalesce:
 def points(benchmark: Benchmark, most: int = 300) -> list[dict[str, Any]]:
     """The best entries as points of a chart: figure, size, latency, date."""
     metric = benchmark.ranked_by
-    rows = Entry.objects.filter(benchmark=benchmark, score__isnull=False)[:most]
+    rows = entries_shown().filter(benchmark=benchmark, score__isnull=False)[:most]
     return [
         {
             "name": r.model_name, "precision": r.precision, "team": r.team_name, "ours": r.is_ours,

@@ -10,12 +10,24 @@ from typing import IO, Any
 from django.contrib.auth import get_user_model
 from django.core.mail import get_connection, send_mass_mail
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, Q
 from django.utils import timezone
 
 from inference.errors import Conflict, Forbidden, InvalidInput, NotFound
-from leaderboard.models import Benchmark, Challenge, LogLine, Participation, Phase, Submission, Team
+from leaderboard.models import (
+    Benchmark,
+    Challenge,
+    LogLine,
+    Participation,
+    Phase,
+    Standing,
+    Submission,
+    Team,
+    sealed_by,
+    sealing,
+)
 from leaderboard.services.stale import tables_stale
+from leaderboard.services.standings import counted_note
 from leaderboard.services.submitting import Card, submission_take
 from leaderboard.services.teams import ACTIVE, in_one_team, team_fits, team_of
 
@@ -125,6 +137,12 @@ def phase_for(*, challenge: Challenge, team: Team, received_at: datetime, split:
     participation = Participation.objects.filter(challenge=challenge, team=team).first()
     if participation is None or participation.state != State.ACCEPTED:
         raise _not_in(participation)
+    other = sealed_by(phase.split)
+    if other is not None and other.pk != challenge.pk:
+        raise Forbidden(
+            f"{phase.split.name} takes submissions to “{other.title}” alone, until its final ranking.",
+            code="split_sealed", challenge=other.slug,
+        )  # fmt: skip
     if split and split != phase.split.name:
         raise InvalidInput(
             f"The phase “{phase.name}” takes predictions for {phase.split.name}.",
@@ -145,7 +163,11 @@ def challenge_submit(
         Forbidden: it takes none now, or not of this team, or none are left.
         Conflict: the key was used for other predictions.
     """
-    of = team_in(challenge, user, team)
+    repeated = Submission.objects.filter(
+        created_by=user, team__members=user, phase__challenge=challenge,
+        idempotency_key=idempotency_key or None,
+    ).first()  # fmt: skip
+    of = repeated.team if repeated and not team else team_in(challenge, user, team)
 
     def phase_now() -> Phase:
         return phase_for(challenge=challenge, team=of, received_at=received_at, split=split)
@@ -302,8 +324,9 @@ def challenge_freeze(*, challenge: Challenge, by: Any) -> Challenge:
 
 
 def final_publish(*, challenge: Challenge, by: Any) -> Challenge:
-    """Let a worker rank what each team lets count, on the hidden split of the last phase, and show it;
-    the entries then join the benchmark's own table. Again, it ranks anew.
+    """Fix what each team lets count, and let a worker rank it on the hidden split of the last phase;
+    the entries then join the benchmark's own table. Again, the same is ranked anew, as after a
+    re-scoring.
 
     Raises:
         Conflict: it is not over, has no hidden split, or something is still being scored.
@@ -316,9 +339,13 @@ def final_publish(*, challenge: Challenge, by: Any) -> Challenge:
     waiting = last.submissions.filter(status__in=(Submission.Status.QUEUED, Submission.Status.RUNNING))  # fmt: skip
     if waiting.exists():
         raise Conflict("Submissions are still being scored.", code="challenge_state")
-    challenge.published_at = timezone.now()
+    is_first = challenge.published_at is None
+    challenge.published_at = challenge.published_at or timezone.now()
     with transaction.atomic():
         tables_stale(challenges=[challenge.pk])  # its lock first: see `_tables_stale`
+        if is_first:
+            counted_note(challenge=challenge)
+        Standing.objects.filter(challenge=challenge, is_final=True).delete()
         challenge.save(update_fields=["published_at"])
         text = f"Final ranking of “{challenge.title}”"
         _log(challenge, "final", text, actor=str(by or "organisers"))
@@ -331,7 +358,9 @@ def challenge_changed(*, challenge: Challenge, by: Any) -> None:
     """An editor has changed its dates or phases."""
     with transaction.atomic():
         _log(challenge, "changed", f"“{challenge.title}”", actor=str(by or "organisers"))
-        _tables_stale(challenge)
+        tables_stale(challenges=[challenge.pk])
+        # A sealed phase takes its split's rows away, or gives them back.
+        tables_stale(benchmarks=[challenge.benchmark_id], gone=Q(Exists(sealing())))
 
 
 def challenge_announced(*, url: str, challenge: Challenge | None) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from inference import selectors as inference
@@ -21,6 +21,7 @@ from leaderboard.models import (
     Standing,
     Submission,
     TableState,
+    sealing,
     told,
 )
 from leaderboard.services import stale
@@ -96,6 +97,15 @@ def entries_check() -> list[Benchmark]:
     return changed
 
 
+def entries_seal() -> int:
+    """Take the rows away of splits that a challenge has shut since they were made: readers do not see
+    them, and pages that are kept must not go on to show them. Returns of how many tables."""
+    shut = Entry.objects.filter(Exists(sealing("submission__split"))).order_by()
+    found = set(shut.values_list("benchmark", flat=True))
+    stale.tables_stale(benchmarks=found, gone=Q(Exists(sealing())))
+    return len(found)
+
+
 def variant_changed(*, slug: str) -> None:
     """A variant has other weights: what was measured with the old ones has expired."""
     rows = Entry.objects.filter(submission__variant_slug=slug)
@@ -129,7 +139,11 @@ def scored_of(benchmark: Benchmark) -> list[Scored]:
 
 def scored(submissions: QuerySet[Submission]) -> list[Scored]:
     """Those of some submissions that are scored, with what they scored, oldest first; two queries."""
-    found = submissions.filter(status=Submission.Status.SCORED)
+    return with_scores(submissions.filter(status=Submission.Status.SCORED))
+
+
+def with_scores(found: QuerySet[Submission]) -> list[Scored]:
+    """The same of submissions in whatever state: scores stay of what is withdrawn."""
     scores: dict[Any, dict[str, Score]] = {}
     rows = Score.objects.filter(submission__in=found, is_current=True).defer("per_item")
     for row in rows:

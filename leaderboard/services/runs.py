@@ -18,8 +18,8 @@ from inference import selectors as inference
 from inference import services as jobs
 from inference.errors import Busy, DomainError
 from inference.models import Job, Skill, Variant
-from leaderboard.models import BenchmarkItem, Run, RunAnswer, Split, Team
-from leaderboard.services.submitting import Card, log, submission_take
+from leaderboard.models import BenchmarkItem, Run, RunAnswer, Split, Team, sealing
+from leaderboard.services.submitting import Card, log, split_takes, submission_take
 
 logger = logging.getLogger(__name__)
 CALLER = "leaderboard"
@@ -36,7 +36,12 @@ def our_team() -> Team:
 
 
 def run_start(*, split: Split, variant: Variant) -> Run:
-    """Begin to run a variant over a split, or go on with what was begun."""
+    """Begin to run a variant over a split, or go on with what was begun.
+
+    Raises:
+        Forbidden: the split takes nothing now.
+    """
+    split_takes(split)
     run, _ = Run.objects.get_or_create(
         split=split, variant=variant, status=Run.Status.RUNNING,
         defaults={"revision": variant.revision, "data_hash": split.data_hash},
@@ -49,7 +54,11 @@ def runs_start() -> list[Run]:
     """A run of each local variant over each split of our benchmarks whose figure is missing or was
     measured with another revision, other items or an older scorer."""
     started = []
-    splits = Split.objects.filter(benchmark__is_shown=True).select_related("benchmark")
+    splits = (
+        Split.objects.filter(~Exists(sealing("pk")), benchmark__is_shown=True, retired_at=None)
+        .exclude(ranks=True, published_at__isnull=False)
+        .select_related("benchmark")
+    )
     for variant in inference.variants_available():
         if not variant.folder:
             continue  # a remote service costs money: only when it is asked for
@@ -75,8 +84,8 @@ def runs_advance() -> None:
 
 
 def _first() -> int | None:
-    """The run whose turn it is."""
-    running = Run.objects.filter(status=Run.Status.RUNNING).order_by("pk")
+    """The run whose turn it is; one on a split that a challenge has shut waits for its end."""
+    running = Run.objects.filter(~Exists(sealing()), status=Run.Status.RUNNING).order_by("pk")
     return running.values_list("pk", flat=True).first()
 
 

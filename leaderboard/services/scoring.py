@@ -2,8 +2,9 @@
 
 import contextlib
 import logging
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -17,14 +18,15 @@ from django.utils import timezone
 
 from inference import lease, stream
 from inference.errors import DomainError, InvalidInput
-from leaderboard import vault
+from leaderboard import disclosure, vault
 from leaderboard.models import Benchmark, PairTest, Score, Submission
 from leaderboard.scoring import Score as Scored
 from leaderboard.scoring import labels_of, read_predictions, score
 from leaderboard.services.blocks import predictions_keep
 from leaderboard.services.entries import scored_of, standings
+from leaderboard.services.quota import quota_refund
 from leaderboard.services.stale import submission_stale, tables_stale, tell
-from leaderboard.services.submitting import log, quota_refund, refuse_problems, submission_queue
+from leaderboard.services.submitting import log, refuse_problems, submission_queue
 from leaderboard.signals import submission_scored
 
 logger = logging.getLogger(__name__)
@@ -80,8 +82,10 @@ def _score(submission: Submission) -> None:
         _fail(submission, error.code, error.message, ours=False)
     except SoftTimeLimitExceeded:
         _fail(submission, "scoring_timeout", "Scoring took longer than its limit.", ours=False)
-    except Exception:  # whatever it is, the submitter's quota must not pay for it
-        logger.exception("Scoring %s failed", submission.id)
+    except Exception as error:  # noqa: BLE001  # whatever it is, the submitter's quota must not pay for it
+        # Its text may quote a reference: where it was raised is enough to find it.
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        logger.error("Scoring %s failed: %s at %s:%s", submission.id, type(error).__name__, where.filename, where.lineno)  # fmt: skip
         _fail(submission, "scoring_fault", "Scoring failed on our side; your quota was given back.", ours=True)  # fmt: skip
     else:
         _settle(submission, scores)
@@ -99,10 +103,14 @@ def _scores(submission: Submission, progress: Callable[[float], None]) -> dict[s
     if not submission.is_finished:
         predictions_keep(submission, items, checked.predictions)
     progress(0.1)
-    return score(
+    found = score(
         split.benchmark.rules, items, checked.predictions, data_hash=split.data_hash,
         progress=lambda share: progress(0.1 + 0.9 * share),
     )  # fmt: skip
+    return {
+        slug: replace(one, interval=disclosure.interval(split, one.metric, one.interval))
+        for slug, one in found.items()
+    }
 
 
 def _settle(submission: Submission, scores: dict[str, Scored]) -> None:

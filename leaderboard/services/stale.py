@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import redis
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from inference import stream
@@ -110,16 +110,22 @@ def _stale(state: TableState, gone: Q | None) -> None:
     state.save(update_fields=["generation", "stale_since", "failures"])
     removed = 0
     if gone is not None:
-        rows: Any = (
-            Standing.objects.filter(challenge=state.challenge_id)
-            if state.challenge_id
-            else Entry.objects.filter(benchmark=state.benchmark_id)
-        )
-        removed = rows.filter(submission__in=Submission.objects.filter(gone)).delete()[0]
+        removed = _remove(state, Submission.objects.filter(gone))
     if is_news:
         table_queue(state)
     if is_news or removed:
         transaction.on_commit(partial(table_changed, state))
+
+
+def _remove(state: TableState, gone: QuerySet[Submission]) -> int:
+    """Take rows away, and return of how many. In a final ranking what its team took back leaves a gap."""
+    if state.benchmark_id:
+        return Entry.objects.filter(benchmark=state.benchmark_id, submission__in=gone).delete()[0]
+    rows = Standing.objects.filter(challenge=state.challenge_id, submission__in=gone)
+    shown = Q(submission__is_public=True, submission__status=Submission.Status.SCORED)
+    gaps = rows.filter(is_final=True).exclude(shown)
+    marked = gaps.filter(is_withdrawn=False).update(is_withdrawn=True)
+    return marked + rows.exclude(pk__in=gaps.values("pk")).delete()[0]
 
 
 def table_changed(state: TableState) -> None:
@@ -174,7 +180,11 @@ def make(
 
 def _are_shown(rows: Iterable[Entry | Standing]) -> bool:
     """Whether all that rows stand for may be seen, whoever changed that without a note."""
-    ids = {row.submission_id for row in rows if row.submission_id}
+    ids = {
+        row.submission_id
+        for row in rows
+        if row.submission_id and not getattr(row, "is_withdrawn", False)
+    }
     shown = Submission.objects.filter(
         pk__in=ids, is_public=True, status=Submission.Status.SCORED
     ).count()

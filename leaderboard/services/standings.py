@@ -1,6 +1,6 @@
 """Standings of a challenge, made anew like a table's rows and ranked by the same tests."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,15 @@ from leaderboard.models import (
     TableState,
 )
 from leaderboard.services import stale
-from leaderboard.services.entries import Scored, chosen, figures_of, rank, score_of, scored
+from leaderboard.services.entries import (
+    Scored,
+    chosen,
+    figures_of,
+    rank,
+    score_of,
+    scored,
+    with_scores,
+)
 
 
 def standings_make(*, challenge: Challenge) -> bool:
@@ -26,7 +34,8 @@ def standings_make(*, challenge: Challenge) -> bool:
     `tables_stale`.
 
     While it is frozen what arrived later does not count, so a frozen table stays as it was but for
-    teams that leave, withdraw or are disqualified.
+    teams that leave, withdraw or are disqualified. Once the final ranking is published its rows stay:
+    what is taken back leaves a gap where it stood.
 
     Returns:
         Whether any row differs.
@@ -40,6 +49,8 @@ def standings_make(*, challenge: Challenge) -> bool:
         changed = [_told(r) for r in rows] != [_told(r) for r in before.order_by("pk")]
         if changed:
             before.delete()
+            for row in rows:
+                row.pk = None
             Standing.objects.bulk_create(rows, batch_size=1000)
         if changed or was_stale:  # the page says which of the two it is
             transaction.on_commit(partial(stale.table_changed, state))
@@ -51,6 +62,11 @@ def standings_make(*, challenge: Challenge) -> bool:
 def _computed(challenge_pk: int) -> list[Standing]:
     fresh = Challenge.objects.get(pk=challenge_pk)
     accepted = fresh.participations.filter(state=Participation.State.ACCEPTED)
+    wanted = set(accepted.filter(counted__isnull=False).values_list("counted", flat=True))
+    if fresh.published_at:
+        kept = _as_published(fresh, wanted)
+        if kept is not None:
+            return kept
     teams = dict(accepted.values_list("team", "chosen"))
     phases = list(fresh.phases.select_related("split__benchmark"))
     rows = [
@@ -60,14 +76,61 @@ def _computed(challenge_pk: int) -> list[Standing]:
         for row in _rows(phase, _so_far(fresh, phase, teams), is_final=False)
     ]
     if fresh.published_at and phases:
-        rows += _rows(phases[-1], _finals(phases[-1], teams), is_final=True)
+        rows += _finals(fresh, phases[-1], wanted)
     return rows
+
+
+def _as_published(challenge: Challenge, wanted: set[Any]) -> list[Standing] | None:
+    """The rows there are, if they rank what counts: neither other names nor other scores change them.
+    None if they have to be made, for the first time or because organisers let a team out or in."""
+    rows = list(Standing.objects.filter(challenge=challenge).order_by("pk"))
+    if not wanted or {row.submission_id for row in rows if row.is_final} != wanted:
+        return None
+    gone = _gone(row.submission_id for row in rows)
+    for row in rows:
+        row.is_withdrawn = row.submission_id in gone
+    return [row for row in rows if row.is_final or not row.is_withdrawn]
+
+
+def _gone(submissions: Iterable[Any]) -> set[Any]:
+    """Those that were withdrawn or made private."""
+    ids = set(submissions)
+    there = Submission.objects.filter(pk__in=ids, status=Submission.Status.SCORED, is_public=True)
+    return ids - set(there.values_list("pk", flat=True))
+
+
+def _finals(challenge: Challenge, last: Phase, wanted: set[Any]) -> list[Standing]:
+    """What counts, ranked; what was taken back since keeps its place, and shows nothing."""
+    rows = _rows(last, with_scores(Submission.objects.filter(pk__in=wanted)), is_final=True)
+    names = {
+        row.submission_id: (row.model_name, row.team_name)
+        for row in Standing.objects.filter(challenge=challenge, is_final=True)
+    }
+    gone = _gone(wanted)
+    for row in rows:
+        row.is_withdrawn = row.submission_id in gone
+        row.model_name, row.team_name = names.get(
+            row.submission_id, (row.model_name, row.team_name)
+        )
+    return rows
+
+
+def counted_note(*, challenge: Challenge) -> None:
+    """Note for each team what counts in the final ranking, also for those that are not ranked now:
+    whatever a team takes back later, none of its others comes in."""
+    last = challenge.phases.select_related("split__benchmark").last()
+    assert last is not None
+    for submission, _ in _counted(
+        last, dict(challenge.participations.values_list("team", "chosen"))
+    ):
+        own = challenge.participations.filter(team=submission.team_id, counted=None)
+        own.update(counted=submission)
 
 
 def _told(row: Standing) -> tuple[Any, ...]:
     return (
         row.phase_id, row.is_final, row.submission_id, row.team_name, row.model_name, row.score,
-        row.rank, row.rank_first, row.rank_last,
+        row.rank, row.rank_first, row.rank_last, row.is_withdrawn,
     )  # fmt: skip
 
 
@@ -89,7 +152,7 @@ def _so_far(challenge: Challenge, phase: Phase, teams: dict[int, Any]) -> list[S
     return chosen(benchmark, scored(entered), _rule(benchmark))
 
 
-def _finals(phase: Phase, teams: dict[int, Any]) -> list[Scored]:
+def _counted(phase: Phase, teams: dict[int, Any]) -> list[Scored]:
     """What each team chose to count; by the benchmark's rule for those who chose nothing."""
     everything = scored(_entered(phase, teams))
     wanted = {pk for pk in teams.values() if pk}

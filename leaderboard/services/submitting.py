@@ -19,15 +19,25 @@ from django.core.files import File
 from django.core.files.storage import storages
 from django.core.validators import URLValidator, validate_email
 from django.db import IntegrityError, transaction
-from django.db.models import F, Sum
+from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from inference.errors import Conflict, Forbidden, InvalidInput, NotFound, TooLarge
 from inference.messages import send_on_commit
 from leaderboard import names
-from leaderboard.models import BenchmarkItem, LogLine, Phase, QuotaLine, Split, Submission, Team
+from leaderboard.models import (
+    BenchmarkItem,
+    LogLine,
+    Phase,
+    Split,
+    Submission,
+    Team,
+    sealed_by,
+)
 from leaderboard.scoring import MAX_BYTES, Checked, Context, read_predictions
+from leaderboard.services.quota import quota_refund as quota_refund  # who takes may give back
+from leaderboard.services.quota import quota_take
 from leaderboard.services.stale import submission_stale, tell
 from leaderboard.services.teams import team_of
 
@@ -163,12 +173,12 @@ def refuse_problems(checked: Checked) -> None:
 
 def submission_make(
     *, split: Split, user: Any, card: Card, file: IO[bytes], team: str = "",
-    is_public: bool = True, idempotency_key: str = "",
+    is_public: bool = True, idempotency_key: str = "", received_at: datetime | None = None,
 ) -> Submission:  # fmt: skip
     """Check, count and keep predictions, and queue them to be scored.
 
-    `team` names one of the user's; their first by default. The same team and idempotency key give
-    the same submission again.
+    `team` names one of the user's; by default it is the one they have been in longest, and a repeated
+    request's is the one it had. The same team and idempotency key give the same submission again.
 
     Raises:
         InvalidInput: bad predictions; nothing is counted.
@@ -176,9 +186,30 @@ def submission_make(
         Conflict: the key was used for other predictions.
     """
     return submission_take(
-        split=split, team=team_of(user, team), user=user, card=card, file=file, is_public=is_public,
-        idempotency_key=idempotency_key,
+        split=split, team=team_for(user, team, idempotency_key), user=user, card=card, file=file,
+        is_public=is_public, idempotency_key=idempotency_key, received_at=received_at,
     )  # fmt: skip
+
+
+def team_for(user: Any, name: str, key: str) -> Team:
+    """The team a request is for: the named one, or by default the user's first, but that of the
+    request it repeats if it does. Another team in between makes no second submission of it.
+
+    Raises:
+        InvalidInput: the user is in no team of that name.
+        Conflict: the key was used for another team.
+    """
+    sent = Submission.objects.filter(created_by=user, idempotency_key=key).select_related("team")
+    earlier = sent.first() if key else None
+    if earlier is None:
+        return team_of(user, name)
+    is_in = earlier.team.members.filter(pk=user.pk).exists()
+    if not is_in or (name and team_of(user, name) != earlier.team):
+        raise Conflict(
+            "This Idempotency-Key was used for another team.", code="idempotency_conflict",
+            hint="Use a new key for a new submission.",
+        )  # fmt: skip
+    return earlier.team
 
 
 def submission_take(
@@ -204,6 +235,8 @@ def submission_take(
     earlier = _same(team, idempotency_key, same)
     if earlier is not None:
         return earlier
+    if phase is None:
+        split_takes(split)
     refuse_problems(predictions_check(split=split, file=file))
     submission = Submission(
         split=split, phase=phase, team=team, created_by=user, file_sha256=digest,
@@ -223,6 +256,30 @@ def submission_take(
         return earlier
     submission_queue(submission)
     return submission
+
+
+def split_takes(split: Split) -> None:
+    """Whether a split takes submissions outside of challenges, ours too.
+
+    Raises:
+        Forbidden: it does not, and why.
+    """
+    if split.retired_at:
+        raise Forbidden(
+            f"{split.name} takes no submissions: other items took its place.", code="split_retired"
+        )
+    if split.published_at and split.ranks:
+        raise Forbidden(
+            f"The references of {split.name} are public now: it ranks nobody any more.",
+            code="split_published",
+        )
+    challenge = sealed_by(split)
+    if challenge is not None:
+        raise Forbidden(
+            f"{split.name} takes submissions to “{challenge.title}” alone, until its final ranking.",
+            code="split_sealed", hint=f"Join it, and submit with challenge={challenge.slug}.",
+            challenge=challenge.slug,
+        )  # fmt: skip
 
 
 def _same(team: Team, key: str, same: tuple[Any, ...]) -> Submission | None:
@@ -252,61 +309,6 @@ def _keep(submission: Submission, file: IO[bytes]) -> None:
         storages["private"].save(submission.file, File(packed))
 
 
-def quota_take(*, submission: Submission, check: Callable[[], Any] = lambda: None) -> None:
-    """Save a submission and count it, one after the other for each team; expects a transaction.
-
-    Raises:
-        Forbidden: none left, with when there will be again.
-    """
-    team, split, phase = submission.team, submission.split, submission.phase
-    Team.objects.select_for_update().get(pk=team.pk)
-    check()
-    left = quota_left(team=team, split=split, phase=phase)
-    if not team.is_ours and left["today"] == 0:
-        raise Forbidden(
-            f"Your team has used its {(phase or split).daily_limit} submissions of today.",
-            code="quota_day", hint="The count starts anew at 00:00 UTC.", today=0, total=left["total"],
-        )  # fmt: skip
-    if not team.is_ours and left["total"] == 0:
-        raise Forbidden(
-            f"Your team has used all {(phase or split).total_limit} submissions to this {'phase' if phase else 'split'}.",
-            code="quota_total", total=0,
-        )  # fmt: skip
-    submission.save(force_insert=True)
-    QuotaLine.objects.create(
-        team=team, split=split, phase=phase, submission=submission, amount=1, reason="submitted",
-        day=timezone.now().date(),
-    )  # fmt: skip
-
-
-def quota_left(
-    *, team: Team | None, split: Split, phase: Phase | None = None
-) -> dict[str, int | None]:
-    """Submissions a team has left today and in all, of a split or of a challenge's phase; None is
-    no limit."""
-    lines = QuotaLine.objects.filter(team=team, split=split, phase=phase) if team else QuotaLine.objects.none()  # fmt: skip
-    used = lines.aggregate(n=Sum("amount"))["n"] or 0
-    today = lines.filter(day=timezone.now().date()).aggregate(n=Sum("amount"))["n"] or 0
-
-    def left(limit: int | None, spent: int) -> int | None:
-        return None if limit is None else max(0, limit - spent)
-
-    of = phase or split
-    return {"today": left(of.daily_limit, today), "total": left(of.total_limit, used)}
-
-
-def quota_refund(submission: Submission, reason: str) -> None:
-    """Give back what a submission cost; once, however often it is called."""
-    taken = QuotaLine.objects.filter(submission=submission, amount=1).first()
-    if taken is None:
-        return
-    QuotaLine.objects.bulk_create(
-        [QuotaLine(team=taken.team, split=taken.split, phase=taken.phase, submission=submission, amount=-1,
-                   reason=reason, day=taken.day)],
-        ignore_conflicts=True,
-    )  # fmt: skip
-
-
 def submission_queue(submission: Submission) -> None:
     """Hand a submission to the scorers. When the broker is away it stays queued: `submissions_rescue`
     tries again."""
@@ -322,11 +324,12 @@ def submission_queue(submission: Submission) -> None:
 
 
 def log(submission: Submission, action: str, *, actor: str, text: str = "") -> None:
-    """Note what happened; what is private stays out of the public log."""
+    """Note what happened; what is private, and who submits what to a sealed phase, stays out of the
+    public log."""
     LogLine.objects.create(
         benchmark_id=submission.split.benchmark_id, submission_id=submission.id, actor=actor,
         action=action, text=text or f"{submission.model_name} on {submission.split.name}",
-        is_public=submission.is_public,
+        is_public=submission.is_public and not submission.is_sealed,
     )  # fmt: skip
 
 
@@ -371,7 +374,18 @@ def _withdrawn(submission: Submission) -> None:
 
 
 def submission_publish(*, submission: Submission, is_public: bool, actor: str) -> Submission:
-    """Show a submission on the table, or show it to its team alone: then its row leaves at once."""
+    """Show a submission on the table, or show it to its team alone: then its row leaves at once.
+
+    Raises:
+        Forbidden: its challenge is closed, and it would come in among those that are ranked.
+    """
+    challenge = submission.phase.challenge if submission.phase else None
+    late = challenge and not challenge.published_at and timezone.now() >= challenge.closes_at
+    if is_public and late and not submission.is_public:
+        raise Forbidden(
+            "The challenge is closed: what was private then is not ranked.", code="challenge_closed",
+            hint="After the final ranking it can be shown on the leaderboard.",
+        )  # fmt: skip
     with transaction.atomic():
         changed = Submission.objects.filter(pk=submission.pk).exclude(is_public=is_public)
         is_new = changed.update(is_public=is_public)

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from inference.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -22,8 +22,16 @@ _CODE = re.compile(r"[\w-]{20,43}", re.ASCII)
 ACTIVE = (Participation.State.PENDING, Participation.State.ACCEPTED)
 
 
+def teams_joined(user: Any) -> QuerySet[Team]:
+    """A user's teams in the order in which they came in. The first is what they submit for unless they
+    name another: who accepts an invitation goes on to submit for the same."""
+    through = Team.members.through
+    joined = through.objects.filter(team=OuterRef("pk"), user=user.pk).values("pk")[:1]
+    return Team.objects.filter(members=user).order_by(Subquery(joined))
+
+
 def team_of(user: Any, name: str = "") -> Team:
-    """One of a user's teams by its name, the first by default; made when there is none, under a name
+    """One of a user's teams by its name, by default the one they have been in longest; made when there is none, under a name
     that gives nothing away.
 
     Raises:
@@ -37,14 +45,14 @@ def team_of(user: Any, name: str = "") -> Team:
                 "You are in no team of that name.", code="not_your_team", field="team"
             )
         return found  # type: ignore[no-any-return]
-    team = user.teams.order_by("pk").first()
+    team = teams_joined(user).first()
     return team if team is not None else _first_team(user)
 
 
 @transaction.atomic
 def _first_team(user: Any) -> Team:
     get_user_model().objects.select_for_update().get(pk=user.pk)  # two first requests, one team
-    team = user.teams.order_by("pk").first()
+    team = teams_joined(user).first()
     if team is None:
         team = Team.objects.create(name=f"team-{secrets.token_hex(4)}", founder=user)
         team.members.add(user)

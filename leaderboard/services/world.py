@@ -1,33 +1,40 @@
 """Benchmarks drawn by `inference.world`: small, exact, and the same for everybody but for the hidden
-split, whose scenes come of this installation's own key."""
+splits, whose scenes come of this installation's own key.
+
+Whatever of a hidden scene could be drawn again is: what is in it, its pixels, and which of its
+questions are asked, for a question's yes or no is drawn too. So all of it comes of 256 secret bits,
+and ids come of others. Each board has scenes of its own: what one asks would answer another.
+"""
 
 import hashlib
-import hmac
 import io
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from inference.errors import Conflict
 from inference.world import DOMAINS, caption
 from inference.world.evaluation import Item as Scene
 from inference.world.evaluation import held_out
 from inference.world.language import question
 from leaderboard import vault
 from leaderboard.metrics.vqa import read_count
-from leaderboard.models import Benchmark
-from leaderboard.services.benchmarks import NewItem, benchmark_make, split_fill
+from leaderboard.models import Benchmark, LogLine, Phase, Run, Split
+from leaderboard.services.benchmarks import NewItem, benchmark_make, split_fill, total_limit
+from leaderboard.services.stale import tables_stale
 
 DEV_SEED = 101
 LICENCE = "Apache-2.0"
 SOURCE = "Drawn by this project"
 ABOUT = "Drawn scenes, easy on purpose."
+OPEN = frozenset(("key", "image"))
+"""Ids and names come of a number. The category is the domain, which some questions ask for."""
 Maker = Callable[[Scene, str, random.Random], Iterator[NewItem]]
-
-
-def _hidden_seed() -> int:
-    digest = hmac.new(vault.secret().encode(), b"world-test", hashlib.sha256).hexdigest()
-    return int(digest[:12], 16)
 
 
 def _captions(scene: Scene, name: str, rng: random.Random) -> Iterator[NewItem]:
@@ -76,43 +83,115 @@ BENCHMARKS: tuple[tuple[str, str, str, str, str, Maker], ...] = (
 
 
 def world_load(*, dev: int = 10, test: int = 25) -> list[Benchmark]:
-    """Make the benchmarks that are missing, with that many scenes of each domain; what is there is
+    """Make the benchmarks that are missing, with so many scenes of each domain; one that is there is
     left as it is."""
     there = set(Benchmark.objects.values_list("slug", flat=True))
     missing = [(position, row) for position, row in enumerate(BENCHMARKS) if row[0] not in there]
     if not missing:
         return []
-    splits = {
-        "dev": list(_scenes("dev", dev, DEV_SEED)),
-        "test": list(_scenes("test", test, _hidden_seed())),
-    }
+    public = list(_public_scenes(dev))
     made = []
     for position, (slug, title, task, metric, summary, maker) in missing:
         benchmark = benchmark_make(
             slug=slug, title=title, summary=f"{summary} {ABOUT}", task=task, primary_metric=metric,
             licence=LICENCE, source=SOURCE, position=position,
         )  # fmt: skip
-        for name, scenes in splits.items():
-            hidden = name == "test"
-            split_fill(
-                benchmark=benchmark, name=name, is_public=not hidden, ranks=hidden,
-                daily_limit=5 if hidden else 50, total_limit=100 if hidden else None,
-                items=_items(scenes, maker, slug), folder=f"benchmarks/world/{name}",
-            )  # fmt: skip
+        split_fill(
+            benchmark=benchmark, name="dev", is_public=True, daily_limit=50,
+            items=_items(public, maker, slug), folder="benchmarks/world/dev",
+        )  # fmt: skip
+        _hidden_fill(benchmark, maker, count=test, drawing=1)
         made.append(benchmark)
     return made
 
 
-def _scenes(name: str, count: int, seed: int) -> Iterator[tuple[str, Scene, bytes]]:
+def _hidden_fill(benchmark: Benchmark, maker: Maker, *, count: int, drawing: int) -> Split:
+    """The hidden split of a benchmark, drawn for the first time or anew."""
+    where = f"{benchmark.slug}/{drawing}"
+    scenes = list(_hidden_scenes(where, count))
+    items = list(_items(scenes, maker, vault.keyed("world questions", where)))
+    return split_fill(
+        benchmark=benchmark, name="test", is_public=False, ranks=True, daily_limit=5,
+        total_limit=total_limit(len(items)), items=items,
+        folder=f"benchmarks/{benchmark.slug}/test-{drawing}",
+    )  # fmt: skip
+
+
+def _public_scenes(count: int) -> Iterator[tuple[str, Scene, bytes]]:
     for domain in DOMAINS:
-        for number, scene in enumerate(held_out(count, seed=seed, domain=domain)):
-            buffer = io.BytesIO()
-            scene.image.save(buffer, "WEBP", quality=90, method=2)
-            key = hashlib.sha256(f"{name}:{seed}:{domain}:{number}".encode()).hexdigest()[:12]
-            yield key, scene, buffer.getvalue()
+        for number, scene in enumerate(held_out(count, seed=DEV_SEED, domain=domain)):
+            name = f"dev:{DEV_SEED}:{domain}:{number}"
+            yield hashlib.sha256(name.encode()).hexdigest()[:12], scene, _file(scene)
 
 
-def _items(scenes: list[tuple[str, Scene, bytes]], maker: Maker, slug: str) -> Iterator[NewItem]:
+def _hidden_scenes(where: str, count: int) -> Iterator[tuple[str, Scene, bytes]]:
+    """By their ids, in the ids' order."""
+    drawn = [
+        (vault.keyed("world ids", f"{where}/{domain}/{number}")[:20], scene)
+        for domain in DOMAINS
+        for number, scene in enumerate(
+            held_out(count, seed=vault.keyed("world scenes", f"{where}/{domain}"), domain=domain)
+        )
+    ]
+    for key, scene in sorted(drawn, key=lambda row: row[0]):
+        yield key, scene, _file(scene)
+
+
+def _file(scene: Scene) -> bytes:
+    buffer = io.BytesIO()
+    scene.image.save(buffer, "WEBP", quality=90, method=2)
+    return buffer.getvalue()
+
+
+def _items(
+    scenes: Iterable[tuple[str, Scene, bytes]], maker: Maker, seed: str
+) -> Iterator[NewItem]:
+    """`seed` decides with each key what is asked."""
     for key, scene, data in scenes:
-        for item in maker(scene, key, random.Random(f"{slug}:{key}")):
-            yield replace(item, image=key, data=partial(bytes, data))
+        for item in maker(scene, key, random.Random(f"{seed}:{key}")):
+            yield replace(item, image=key, data=partial(bytes, data), open=OPEN)
+
+
+@transaction.atomic
+def world_rotate(*, benchmark: Benchmark, scenes: int = 25) -> Split:
+    """Draw a benchmark's hidden split anew: scenes, questions and ids. The split before it is kept
+    under another name with its submissions and their scores, takes none any more, and ranks nobody;
+    its references stay hidden.
+
+    Returns:
+        The new split.
+
+    Raises:
+        Conflict: it is none of the world's, or a challenge on it has submissions and no final ranking.
+    """
+    maker = next((row[-1] for row in BENCHMARKS if row[0] == benchmark.slug), None)
+    if maker is None:
+        raise Conflict(
+            f"{benchmark.slug} is not drawn here.", code="not_drawn",
+            hint="Import other items as a new split.",
+        )  # fmt: skip
+    Benchmark.objects.select_for_update().get(pk=benchmark.pk)
+    before = benchmark.splits.get(ranks=True)
+    waiting = Phase.objects.filter(split=before, challenge__published_at=None)
+    if waiting.filter(submissions__isnull=False).exists():
+        raise Conflict(
+            f"A challenge on {benchmark.slug} has submissions and no final ranking yet.",
+            code="split_in_use",
+        )
+    drawing = benchmark.splits.filter(retired_at__isnull=False).count() + 1
+    name = before.name
+    before.name, before.ranks, before.retired_at = f"{name}-{drawing}", False, timezone.now()
+    before.save()
+    made = _hidden_fill(benchmark, maker, count=scenes, drawing=drawing + 1)
+    made.daily_limit = before.daily_limit
+    made.save()
+    waiting.update(split=made)
+    Run.objects.filter(split=before, status=Run.Status.RUNNING).update(
+        status=Run.Status.FAILED, error="The split was drawn anew.", finished_at=timezone.now()
+    )
+    LogLine.objects.create(
+        benchmark=benchmark, actor="organisers", action="rotated",
+        text=f"{name} is drawn anew; what was scored before is of {before.name}",
+    )  # fmt: skip
+    tables_stale(benchmarks=[benchmark.pk], gone=Q(split=before))
+    return made

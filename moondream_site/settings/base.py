@@ -301,8 +301,10 @@ INFERENCE_BATCH = env.int("INFERENCE_BATCH", default=8)
 INFERENCE_IMAGE_RETENTION_H = env.int("INFERENCE_IMAGE_RETENTION_H", default=24)
 INFERENCE_WORKER_MEMORY_MB = env.int("INFERENCE_WORKER_MEMORY_MB", default=4096)
 IMAGE_STORE_DIR = Path(env.str("IMAGE_STORE_DIR", default=str(VAR_DIR / "images")))
-# What hidden references are sealed with, SECRET_KEY if empty; a new key makes those that are there unreadable.
+# What hidden references are sealed with, and hidden scenes are drawn from. Several, the newest
+# first, as in "2026b:…,2026a:…": the first seals, the others only open (`manage.py benchmarks reseal`).
 REFERENCES_KEY = env.str("REFERENCES_KEY", default="")
+REFERENCES_KEYS = env.list("REFERENCES_KEYS", default=[])
 ANON_RATE = env.str("ANON_RATE", default="60/m")
 
 # Celery: the broker's two extra options are what brings a killed worker's job back in seconds

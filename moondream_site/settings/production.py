@@ -3,10 +3,17 @@
 from django.core.exceptions import ImproperlyConfigured
 
 from moondream_site.settings.base import *  # noqa: F403
-from moondream_site.settings.base import SECRET_KEY, env
+from moondream_site.settings.base import REFERENCES_KEY, REFERENCES_KEYS, SECRET_KEY, env
 
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("Set SECRET_KEY to a random string of at least 50 characters.")
+_keys = [entry.partition(":")[2] for entry in REFERENCES_KEYS] or [REFERENCES_KEY]
+if any(len(key) < 40 or key == SECRET_KEY for key in _keys):
+    raise ImproperlyConfigured(
+        "Set REFERENCES_KEY to a random string of its own of at least 40 characters: hidden "
+        "references are sealed with it. What SECRET_KEY sealed before still opens; run "
+        "`manage.py benchmarks reseal` then."
+    )
 
 DEBUG = False
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)

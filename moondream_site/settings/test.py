@@ -6,6 +6,7 @@ from moondream_site.settings.base import *  # noqa: F403
 from moondream_site.settings.base import CACHES, DATABASES, REDIS_PREFIX, REDIS_URL, STORAGES
 
 SECRET_KEY = "for-tests-only"  # noqa: S105
+REFERENCES_KEY = "references-for-tests-only"
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

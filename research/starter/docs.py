@@ -131,8 +131,11 @@ CHAPTERS: list[dict[str, Any]] = [
                    "numbers, answers that are all the same.</li>"
                    "<li>JSON lines or one JSON array, in UTF-8, plain or packed with gzip: up to 50 MB, and 200 MB unpacked.</li>"
                    "<li>What fails on our side gives the quota back.</li>"
+                   "<li>A submission counts for your team and for you, in whichever team, on the day (UTC) your request came in.</li>"
+                   "<li>In several teams, name one: <code>hub.Board(…, team=\"Our team\")</code>. Otherwise it is the one you have been in longest.</li>"
                    "<li>The same scorer runs at home: <code>python -m leaderboard.scoring vqa dev.jsonl mine.jsonl</code>.</li>"
-                   "<li>Every figure carries a signature: metric, version, tokeniser, data, seed.</li></ul>"),
+                   "<li>Every figure carries a signature: metric, version, tokeniser, data, seed. The data part of a hidden split is keyed: it tells whether two figures are of the same items, and nothing of them.</li>"
+                   "<li>Of a hidden split no small slice is told, and no more digits than its size supports.</li></ul>"),
                 _p("<h2>Challenges</h2><p>A <a href=\"/research/challenges/\">challenge</a> is a leaderboard with dates. Join with your "
                    "team on its page and accept the rules, then submit as above with <code>challenge</code>; the phase of the moment "
                    "says for which split, and how often:</p>"),
@@ -141,7 +144,8 @@ CHAPTERS: list[dict[str, Any]] = [
                                      'print(board.standings("count-the-shelf")["rows"])')),
                 _p("<ul><li>A deadline is judged by when your request reached the server.</li>"
                    "<li>Frozen standings show what arrived before the freeze; your team still sees its own scores.</li>"
-                   "<li>In the end the hidden split ranks what your team let count: its best submission of the last phase, or the one you chose.</li>"
+                   "<li>In the end the hidden split ranks what your team let count: its best submission of the last phase, or the one you chose. What counted stays: withdrawn later, it leaves a gap.</li>"
+                   "<li>While a phase is sealed, its split takes submissions to the challenge alone.</li>"
                    "<li>If the organisers decline or disqualify a team, it sees why on the challenge's page; others do not.</li></ul>"),
              ]},
             {"slug": "prompts", "title": "Prompts that work", "lede": "Short phrases, one question, the words of the image.",

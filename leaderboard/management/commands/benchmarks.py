@@ -44,6 +44,15 @@ class Command(BaseCommand):
         load.add_argument("--source", default="")
         load.add_argument("--public", action="store_true", help="References can be downloaded.")
         load.add_argument("--limit", type=int, help="Only so many items.")
+        actions.add_parser("reseal", help="Seal all references with the newest key.")
+        rotate = actions.add_parser("rotate", help="Draw the world's hidden splits anew.")
+        rotate.add_argument("slugs", nargs="*", help="Benchmarks; all of the world's by default.")
+        rotate.add_argument("--scenes", type=int, default=25, help="Of each domain.")
+        public = actions.add_parser(
+            "publish", help="Make a hidden split's references public, for good."
+        )
+        public.add_argument("split", help="As benchmark/split.")
+        public.add_argument("--confirm", default="", help="The same once more.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -123,12 +132,49 @@ class Command(BaseCommand):
             primary_metric=metric, summary=f"Imported from {options['format']} files.",
             licence=options["licence"], source=options["source"] or options["format"],
         )  # fmt: skip
-        split = services.split_fill(
+        split = services.split_import(
             benchmark=benchmark, name=options["split"], items=items, is_public=options["public"],
             ranks=not options["public"], daily_limit=None if options["public"] else 5,
-            total_limit=None if options["public"] else 100,
+            total_limit=None if options["public"] else services.total_limit(len(items)),
         )  # fmt: skip
         services.tables_stale(benchmarks=[benchmark.pk])  # with what others report of it
         self.stdout.write(
             f"{benchmark.slug}/{split.name}: {split.item_count} items, data {split.data_hash[:12]}"
         )
+
+    def _reseal(self, options: dict[str, Any]) -> None:
+        failed = 0
+        for one in services.references_reseal():
+            name = f"{one.split.benchmark.slug}/{one.split.name}"
+            failed += bool(one.problem)
+            state = one.problem or f"key {one.key_id or '-'}{'' if one.is_new else ', as before'}"
+            self.stdout.write(f"{name}: {state}")
+        if failed:
+            raise CommandError(f"{failed} could not be opened; all others are done.")
+
+    def _rotate(self, options: dict[str, Any]) -> None:
+        slugs = options["slugs"] or [row[0] for row in services.WORLD]
+        refused = 0
+        for benchmark in Benchmark.objects.filter(slug__in=slugs):
+            try:
+                split = services.world_rotate(benchmark=benchmark, scenes=options["scenes"])
+            except DomainError as error:
+                refused += 1
+                self.stdout.write(f"{benchmark.slug}: {error.message}")
+            else:
+                self.stdout.write(f"{benchmark.slug}/{split.name}: {split.item_count} new items")
+        if refused:
+            raise CommandError(f"{refused} not drawn anew.")
+
+    def _publish(self, options: dict[str, Any]) -> None:
+        slug, _, name = options["split"].partition("/")
+        split = Split.objects.filter(benchmark__slug=slug, name=name).first()
+        if split is None:
+            raise CommandError(f"There is no split {options['split']!r}.")
+        if not options["confirm"]:
+            raise CommandError(
+                f"The {split.item_count} references of {options['split']} would be public for good. "
+                f"Repeat with --confirm {options['split']}."
+            )
+        services.split_publish(split=split, by=None, confirm=options["confirm"])
+        self.stdout.write(f"The references of {options['split']} are public.")
