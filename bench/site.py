@@ -37,6 +37,7 @@ class Site:
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "bench.settings",
             "SECRET_KEY": secrets.token_urlsafe(60),
+            "REFERENCES_KEY": secrets.token_urlsafe(60),
             "SECURE_SSL_REDIRECT": "false",
             "DEBUG": "false",
             "ALLOWED_HOSTS": "127.0.0.1",
