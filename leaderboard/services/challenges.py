@@ -345,7 +345,7 @@ def final_publish(*, challenge: Challenge, by: Any) -> Challenge:
         tables_stale(challenges=[challenge.pk])  # its lock first: see `_tables_stale`
         if is_first:
             counted_note(challenge=challenge)
-        Standing.objects.filter(challenge=challenge, is_final=True).delete()
+        Standing.objects.filter(challenge=challenge, is_final=True).update(rank=None)
         challenge.save(update_fields=["published_at"])
         text = f"Final ranking of “{challenge.title}”"
         _log(challenge, "final", text, actor=str(by or "organisers"))

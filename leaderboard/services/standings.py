@@ -82,9 +82,12 @@ def _computed(challenge_pk: int) -> list[Standing]:
 
 def _as_published(challenge: Challenge, wanted: set[Any]) -> list[Standing] | None:
     """The rows there are, if they rank what counts: neither other names nor other scores change them.
-    None if they have to be made, for the first time or because organisers let a team out or in."""
+    None if they have to be made: for the first time, because organisers let a team out or in, or
+    because they publish it again, which takes the ranks away."""
     rows = list(Standing.objects.filter(challenge=challenge).order_by("pk"))
-    if not wanted or {row.submission_id for row in rows if row.is_final} != wanted:
+    finals = [row for row in rows if row.is_final]
+    unranked = any(row.rank is None and row.score is not None for row in finals)
+    if not wanted or unranked or {row.submission_id for row in finals} != wanted:
         return None
     gone = _gone(row.submission_id for row in rows)
     for row in rows:

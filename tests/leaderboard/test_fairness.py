@@ -56,7 +56,7 @@ def test_leaving_a_team_gives_no_fresh_quota(send, user, split) -> None:
     colleague = person("bea")
     team.members.add(colleague)
     _used_up(send)
-    services.member_remove(team=team, user_id=user.pk)
+    services.member_remove(team=team, user_id=user.pk, by=user)
     fresh = services.team_of(user)
     assert fresh != team
     assert services.quota_left(team=fresh, split=split, user=user) == {"today": 0, "total": 2}
@@ -112,7 +112,7 @@ def test_challenges_count_people_too(challenge, user) -> None:
     team = services.team_of(user)
     team.members.add(person("bea"))
     services.challenge_leave(challenge=challenge, user=user, received_at=NOW())
-    services.member_remove(team=team, user_id=user.pk)
+    services.member_remove(team=team, user_id=user.pk, by=user)
     join(challenge, user)
     assert services.team_of(user) != team
     assert _code(lambda: submit(challenge, user, 3)) == "quota_day"
@@ -191,7 +191,8 @@ def test_the_api_counts_the_day_of_receipt(client, user, split, monkeypatch) -> 
 
 def test_accepting_an_invitation_changes_nothing_silently(client, user, send) -> None:
     """[15] The team invited to may be the older one: a notebook that names none goes on as before."""
-    theirs = services.team_invite(services.team_of(person("bea")))
+    host = person("bea")
+    theirs = services.team_invite(services.team_of(host), by=host)
     own = services.team_of(user)
     assert theirs.pk < own.pk
     client.force_login(user)
@@ -235,7 +236,7 @@ def test_a_repeated_request_is_not_another_teams_submission(send, user, split) -
     Team.objects.create(name="Second").members.add(user)
     assert send(5, score=False, idempotency_key="k") == made
     assert _code(lambda: send(5, idempotency_key="k", team="Second")) == "idempotency_conflict"
-    services.member_remove(team=own, user_id=user.pk)
+    services.member_remove(team=own, user_id=user.pk, by=user)
     with pytest.raises(Conflict):
         send(5, idempotency_key="k")
     assert Submission.objects.count() == 1
