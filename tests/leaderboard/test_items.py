@@ -110,8 +110,9 @@ def test_hidden_and_withdrawn_is_not_laid_out(send, split, large) -> None:
     services.split_open(split_id=split.pk)
     assert set(PredictionBlock.objects.values_list("submission", flat=True)) == {kept.pk}
     # A split that is closed shows nothing from that moment on.
-    large.is_public = False
-    large.save()
+    Split.objects.filter(pk=large.pk).update(is_public=False)  # by no service: it is not offered
+    large.refresh_from_db()
+    services.split_saved(large)
     assert not ReferenceBlock.objects.filter(split=large).exists()
     assert not PredictionBlock.objects.exists()
     ReferenceBlock.objects.create(split=split, number=0, data=b"-")
