@@ -143,6 +143,7 @@ CHAPTERS: list[dict[str, Any]] = [
                                      'board.submit(predictions, model_name="My model", challenge="count-the-shelf")\n'
                                      'print(board.standings("count-the-shelf")["rows"])')),
                 _p("<ul><li>A deadline is judged by when your request reached the server.</li>"
+                   "<li>Ranks follow a score within seconds: while <code>stale_since</code> is set, tables are being recomputed.</li>"
                    "<li>Frozen standings show what arrived before the freeze; your team still sees its own scores.</li>"
                    "<li>In the end the hidden split ranks what your team let count: its best submission of the last phase, or the one you chose. What counted stays: withdrawn later, it leaves a gap.</li>"
                    "<li>While a phase is sealed, its split takes submissions to the challenge alone.</li>"

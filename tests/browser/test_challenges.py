@@ -87,13 +87,13 @@ def test_join_submit_stand_and_be_disqualified(
     signed_in.get_by_role("button", name="Submit", exact=True).click()
     expect(signed_in.locator("[data-state]")).to_have_text("Scored")
     row = reader.locator(".board__model")
-    expect(row).to_contain_text("By hand")  # the reader has not moved
+    expect(row).to_contain_text("By hand", timeout=15_000)  # the reader has not moved
     board.key = key_of(signed_in)
     scored = board.submit(
         counts(items, len(items) - 1), model_name="From a notebook", challenge="count-the-shelf"
     )
     assert (scored["challenge"], scored["phase"]) == ("count-the-shelf", "practice")
-    expect(row).to_contain_text("From a notebook")
+    expect(row).to_contain_text("From a notebook", timeout=15_000)
     assert board.standings("count-the-shelf")["rows"][0]["model"] == "From a notebook"
     signed_in.goto(STANDINGS)
     expect(signed_in.get_by_role("region", name="Your submissions")).to_contain_text("By hand")
