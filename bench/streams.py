@@ -96,7 +96,7 @@ async def pages(client: Client, seconds: float) -> dict[str, list[float]]:
 
 async def measure(site: Site, streams: int, callers: int, seconds: float) -> bool:
     """Print pages' times without and with streams and callers; whether the goal was met."""
-    client = Client(site.port)
+    client, started = Client(site.port), time.time()
     boards = json.loads(await client.fetch("GET", "/api/leaderboards"))
     form = b"skill=caption&sample=night"
     job = json.loads(
@@ -138,15 +138,16 @@ async def measure(site: Site, streams: int, callers: int, seconds: float) -> boo
     await asyncio.sleep(8)  # for the server to notice, and to cancel what the callers asked
     since = time.time() - 1
     print(f"in use when all have left: {max(site.connections(since))}")
-    print(f"questions cancelled by callers' leaving: {_cancelled(site)}")
+    print(f"questions cancelled by callers' leaving: {_cancelled(site, started)}")
     return longest <= GOAL_S and in_use <= GOAL_CONNECTIONS and held
 
 
-def _cancelled(site: Site) -> int:
+def _cancelled(site: Site, since: float) -> int:
     with psycopg.connect(site.env["DATABASE_URL"]) as connection:
         found = connection.execute(
             "SELECT count(*) FROM inference_job WHERE status = 'cancelled' AND skill = 'query'"
-            " AND created_at > now() - interval '5 minutes'"
+            " AND created_at > to_timestamp(%s)",
+            [since],
         ).fetchone()
     return int(found[0]) if found else 0
 

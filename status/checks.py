@@ -99,7 +99,7 @@ def _database() -> tuple[str, str]:
 
 def _broker() -> tuple[str, str]:
     stream.client().ping()
-    if not readiness.look().cache:
+    if not readiness.look_at_servers().cache:
         return State.DEGRADED, CACHE_AWAY
     return State.UP, ""
 

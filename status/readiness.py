@@ -49,33 +49,39 @@ def _cache() -> None:
 
 
 class _Looker:
-    """Asks all parts at once. One that hangs keeps its thread, and is not asked again meanwhile."""
+    """Asks parts at once. One that hangs keeps its thread, and is not asked again meanwhile."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(max_workers=3, thread_name_prefix="readiness")
         self._asked: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
-        self._found = Readiness(database=False, broker=False, cache=False)
+        self._found: dict[str, bool] = {}
         self._found_at = float("-inf")
 
-    def look(self, parts: dict[str, Callable[[], None]]) -> Readiness:
+    def look(self, parts: dict[str, Callable[[], None]]) -> dict[str, bool]:
+        """Which of the parts answer, by their names."""
         with self._lock:
             if time.monotonic() - self._found_at > _KEPT_S:
                 for name, ask in parts.items():
                     if name not in self._asked or self._asked[name].done():
                         self._asked[name] = self._threads.submit(ask)
                 wait(self._asked.values(), timeout=_PATIENCE_S)
-                self._found = Readiness(**{
+                self._found = {
                     name: asked.done() and asked.exception() is None
                     for name, asked in self._asked.items()
-                })  # fmt: skip
+                }
                 self._found_at = time.monotonic()
             return self._found
 
 
-_looker = _Looker()
+_all, _servers = _Looker(), _Looker()
 
 
 def look() -> Readiness:
     """What answers now, or did within the last second; takes two seconds at most."""
-    return _looker.look({"database": _database, "broker": _broker, "cache": _cache})
+    return Readiness(**_all.look({"database": _database, "broker": _broker, "cache": _cache}))
+
+
+def look_at_servers() -> Readiness:
+    """The same for who reads the database anyway, and needs no second connection to ask for it."""
+    return Readiness(database=True, **_servers.look({"broker": _broker, "cache": _cache}))

@@ -51,7 +51,7 @@ def summary() -> Summary:
     the broker no check is run at all, and the latest would go on saying that all is well."""
     latest = CheckResult.objects.order_by("-checked_at").values_list("checked_at", flat=True)[:1]
     results = list(CheckResult.objects.filter(checked_at__in=latest).order_by("id"))
-    found = readiness.look()
+    found = readiness.look_at_servers()
     if not results and not found.broker:
         away = Component("broker", "Job broker", State.DOWN, State.DOWN.label, _AWAY_NOW, None)
         return Summary(State.DOWN, "Not working: Job broker.", None, [away])

@@ -23,7 +23,8 @@ State = CheckResult.State
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness, "_looker", readiness._Looker())
+    for name in ("_all", "_servers"):
+        monkeypatch.setattr(readiness, name, readiness._Looker())
     monkeypatch.setattr(readiness, "_KEPT_S", 0.0)
 
 
@@ -105,6 +106,17 @@ def test_the_status_page_does_not_wait_for_checks_that_need_the_broker(settings:
     assert selectors.summary().sentence.startswith("Not working: Job broker. The last check is")
     CheckResult.objects.all().delete()
     assert selectors.summary().sentence == "Not working: Job broker."
+
+
+@pytest.mark.django_db
+def test_the_status_page_takes_no_second_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(readiness, "_database", lambda: asked.append("database"))
+    services.checks_run()
+    assert selectors.summary().components
+    assert asked == []
+    readiness.look()
+    assert asked == ["database"]
 
 
 @pytest.mark.django_db
