@@ -12,4 +12,4 @@ RUN useradd --create-home hub && mkdir /data && chown hub /data \
 USER hub
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s CMD python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz')" || exit 1
-CMD ["python", "-m", "uvicorn", "moondream_site.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--proxy-headers", "--timeout-graceful-shutdown", "5"]
+CMD ["python", "-m", "uvicorn", "moondream_site.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-proxy-headers", "--timeout-graceful-shutdown", "5"]

@@ -1,6 +1,7 @@
 """`/v1`: the skills as the official clients call them, and jobs as the playground follows them."""
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -40,8 +41,16 @@ def _submit(
         params=params,
         caller="api",
         owner_key=getattr(request, "client_key", ""),
-        idempotency_key=request.headers.get("Idempotency-Key", "")[:128],
+        idempotency_key=_repeat_key(request, request.headers.get("Idempotency-Key", "")),
     )
+
+
+def _repeat_key(request: HttpRequest, sent: str) -> str:
+    """An Idempotency-Key as one that no other caller's meets, even behind the same address."""
+    if not sent:
+        return ""
+    scope = getattr(request, "client_scope", "")
+    return hashlib.sha256(f"{scope}\n{sent}".encode(errors="surrogatepass")).hexdigest()
 
 
 def _metrics(data: dict[str, Any]) -> dict[str, Any]:
@@ -301,7 +310,7 @@ def job_create(
         },
         caller="playground",
         owner_key=getattr(request, "client_key", ""),
-        idempotency_key=idempotency_key,
+        idempotency_key=_repeat_key(request, idempotency_key),
     )  # fmt: skip
     return Status(202, _job_out(job))
 

@@ -5,7 +5,6 @@ over when a process ends: with N processes the limits are N times as high.
 """
 
 import contextlib
-import ipaddress
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.http import HttpRequest
 
+from inference import addresses
 from inference.errors import Busy
 
 _RETRY_S = 10
@@ -83,22 +83,9 @@ def taken(request: HttpRequest) -> Iterator[Place]:
     Raises:
         Busy: there is none.
     """
-    place = PLACES.take(_network(request.META.get("REMOTE_ADDR", "")))
+    place = PLACES.take(addresses.network(request.META.get("REMOTE_ADDR", "")))
     try:
         yield place
     finally:
         if not place.is_handed_on:
             place.give_back()
-
-
-def _network(address: str) -> str:
-    """Who an address belongs to: of IPv6 a whole /64 is one subscriber's."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)

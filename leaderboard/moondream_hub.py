@@ -10,14 +10,20 @@ result = board.submit(predictions, split="dev", model_name="My model")
 print(result["scores"])
 """
 
+import email.utils
 import gzip
 import json
+import random
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
 import warnings
+
+PATIENCE_S = 300
+"""How long one call waits in all for a hub that is busy (429) or away for a moment (503)."""
+_TRIES = 8
 
 
 class HubError(Exception):
@@ -54,9 +60,7 @@ class Board:
 
     def image(self, item):
         """The bytes of an item's image."""
-        request = urllib.request.Request(item["image_url"])
-        with urllib.request.urlopen(request, timeout=self.timeout) as response:
-            return response.read()
+        return _open(urllib.request.Request(item["image_url"]), self.timeout)
 
     def quota(self, split=""):
         """What you have left with your team."""
@@ -170,11 +174,41 @@ class Board:
             self.root + path, body, {**sent, **(headers or {})}, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as response:
-                return response.read()
+            return _open(request, self.timeout)
         except urllib.error.HTTPError as error:
             try:
                 problem = json.loads(error.read())
             except ValueError:
                 problem = {"title": error.reason}
             raise HubError(error.code, problem) from None
+
+
+def _open(request, timeout):
+    """The answer's bytes, again after the wait that a busy hub asks for."""
+    deadline = time.monotonic() + PATIENCE_S
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as response:
+                return response.read()
+        except urllib.error.HTTPError as error:
+            wait = retry_after(error.headers.get("Retry-After"), 2 ** (tries - 1))
+            late = time.monotonic() + wait > deadline
+            if error.code not in (429, 503) or tries == _TRIES or late:
+                raise
+            error.close()
+        time.sleep(wait)
+
+
+def retry_after(value, default):
+    """Seconds to wait, from a Retry-After of seconds or a date; a little more, so that those who were
+    refused together do not come back together."""
+    try:
+        seconds = int(value)
+    except (TypeError, ValueError):
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (TypeError, ValueError, OverflowError):
+            seconds = default
+    return min(max(1, seconds), 86_400) * random.uniform(1, 1.2)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from moondream_site import proxies
 from moondream_site.handler import get_handler
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "moondream_site.settings.development")
@@ -19,6 +20,7 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 
 _DRAINED_BYTES = 4 * MAX_BODY_BYTES
 
+proxies.take_over()
 _django: Any = get_handler()
 
 
@@ -31,6 +33,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         await _django(scope, receive, send)
         return
+    proxies.settle(scope)
     scope["received_at"] = time.time()  # deadlines are judged by it, however long the body takes
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > MAX_BODY_BYTES:

@@ -156,7 +156,7 @@ class Demo:
         celery = ("-m", "celery", "-A", "moondream_site")
         self._start(
             "web", "-m", "uvicorn", "moondream_site.asgi:application", "--host", self.host,
-            "--port", str(self.port), "--timeout-graceful-shutdown", "3",
+            "--port", str(self.port), "--timeout-graceful-shutdown", "3", "--no-proxy-headers",
         )  # fmt: skip
         self._start(
             "worker", *celery, "worker", "-Q", "cpu,default", "-c", "1",

@@ -14,8 +14,8 @@ from leaderboard import selectors as leaderboard
 FIELDS = {"query": "question", "detect": "object", "point": "object"}
 
 
-def ask(*, fields: Mapping[str, str], file: UploadedFile | None) -> Job:
-    """Submit what the form holds.
+def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str) -> Job:
+    """Submit what the form holds, for a caller known by an opaque key.
 
     Raises:
         DomainError: with a message and a hint for the visitor.
@@ -51,4 +51,5 @@ def ask(*, fields: Mapping[str, str], file: UploadedFile | None) -> Job:
             "length": length,
         },
         caller="playground",
+        owner_key=owner_key,
     )

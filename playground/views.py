@@ -14,12 +14,13 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
-from inference.errors import DomainError, NotFound
+from inference.errors import Busy, DomainError, NotFound
 from leaderboard import selectors as leaderboard
 from leaderboard import services as leaderboards
 from playground import selectors, services
 from playground.forms import ProposeForm
-from pricing.throttling import AddressThrottle, too_many
+from pricing import throttling
+from pricing.callers import caller_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -30,14 +31,17 @@ def index(request: HttpRequest) -> HttpResponse:
         return _opened(request, context)
     ref = request.POST.get("item", "")
     try:
-        _throttle(request)
-        job = services.ask(fields=request.POST, file=request.FILES.get("image"))
+        throttling.check(request)
+        job = services.ask(
+            fields=request.POST, file=request.FILES.get("image"),
+            owner_key=caller_of(request).digest,
+        )  # fmt: skip
     except DomainError as error:
         context |= {"error": error, "entered": request.POST}
         if ref:
             with contextlib.suppress(NotFound):
                 context["chosen"] = leaderboard.prompt_get(ref)
-        return render(request, "playground/index.html", context, status=error.status)
+        return _told(render(request, "playground/index.html", context, status=error.status), error)
     address = reverse("playground:job", args=[job.id])
     return redirect(f"{address}?{urlencode({'prompt': ref})}" if ref else address)
 
@@ -54,10 +58,11 @@ def _opened(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     return render(request, "playground/index.html", context)
 
 
-def _throttle(request: HttpRequest) -> None:
-    throttle = AddressThrottle()
-    if not throttle.allow_request(request):
-        raise too_many(throttle.wait())
+def _told(answer: HttpResponse, error: DomainError | None) -> HttpResponse:
+    """The page with when to come back, where the error says it."""
+    if isinstance(error, Busy):
+        answer["Retry-After"] = str(error.retry_after)
+    return answer
 
 
 @require_GET
@@ -136,16 +141,17 @@ def propose(request: HttpRequest) -> HttpResponse:
     """Propose a prompt; see what became of those proposed before."""
     form = ProposeForm(request.POST or None)
     context: dict[str, Any] = {"form": form}
+    failed: DomainError | None = None
     if request.method == "POST":
         if not request.user.is_authenticated:
             return redirect(f"/account/login/?next={request.path}")
         status = 422
         if form.is_valid():
             try:
-                _throttle(request)
+                throttling.check(request)
                 leaderboards.prompt_propose(user=request.user, **form.proposal())
             except DomainError as error:
-                status = error.status
+                failed, status = error, error.status
                 name = error.extra.get("field")
                 form.add_error(name if name in form.fields else None, error.message)
                 context["existing"] = error.extra.get("existing")
@@ -155,4 +161,5 @@ def propose(request: HttpRequest) -> HttpResponse:
         context["status"] = status
     if request.user.is_authenticated:
         context["proposals"] = leaderboard.prompts_proposed_by(request.user)
-    return render(request, "playground/propose.html", context, status=context.get("status", 200))
+    answer = render(request, "playground/propose.html", context, status=context.get("status", 200))
+    return _told(answer, failed)

@@ -1,37 +1,25 @@
 """How callers of the API say who they are."""
 
-import hashlib
 from typing import Any
 
 from django.http import HttpRequest
 from ninja.utils import check_csrf
 
 from inference.errors import Forbidden, Unauthorised
-from pricing import selectors, services
-
-
-def token_of(request: HttpRequest) -> str:
-    """What the official clients send as `X-Moondream-Auth`, or a Bearer token; empty without."""
-    token = request.headers.get("X-Moondream-Auth", "").strip()
-    if not token:
-        scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-        token = value.strip() if scheme.lower() == "bearer" else ""
-    return token
+from pricing import services
+from pricing.callers import caller_of, token_of
 
 
 class ClientIdentity:
-    """Gives every caller a stable, opaque `request.client_key`.
-
-    Asking the model needs no account: any string is accepted, and tells callers behind one address
-    apart. Without one, the address stands in.
-    """
+    """Gives every caller a stable, opaque `request.client_key`: of the account whose working API key
+    was sent, else of the network the address is in. `request.client_scope` tells callers of one
+    network apart, so that none is handed another's job. Asking the model needs neither."""
 
     def __call__(self, request: HttpRequest) -> str:
-        token = token_of(request)
-        who = f"token:{token}" if token else f"address:{request.META.get('REMOTE_ADDR', '')}"
-        key = hashlib.sha256(who.encode()).hexdigest()
-        request.client_key = key  # type: ignore[attr-defined]
-        return key
+        caller = caller_of(request)
+        request.client_key = caller.digest  # type: ignore[attr-defined]
+        request.client_scope = caller.scope_digest  # type: ignore[attr-defined]
+        return caller.digest
 
 
 class Account:
@@ -49,12 +37,12 @@ class Account:
             Unauthorised: no key, or one that is unknown or revoked.
             Forbidden: the key is not for this, or the page's token has expired.
         """
-        token = token_of(request)
+        caller, token = caller_of(request), token_of(request)
         if not token and request.user.is_authenticated:
             if check_csrf(request) is not None:
                 raise Forbidden("The page has expired.", code="csrf", hint="Reload it.")
             return request.user
-        key = selectors.key_of(token) if token else None
+        key = caller.key
         if key is None:
             raise Unauthorised(
                 "An API key is needed." if not token else "This API key is not valid.",

@@ -1,35 +1,193 @@
-"""A rate limit by address: keeps one caller from crowding out the rest. Not a quota."""
+"""Rate limits: keep one caller from crowding out the rest. Not a quota.
+
+Which address of the site uses which allowance is in `moondream_site.limits`.
+"""
+
+import functools
+import logging
+import math
+import time
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.conf import settings
 from django.http import HttpRequest
-from ninja.throttling import SimpleRateThrottle
+from limits import RateLimitItem, RateLimitItemPerSecond
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from ninja.throttling import BaseThrottle
+from redis.exceptions import RedisError
 
 from inference.errors import Busy
+from inference.redis_client import options
+from pricing.callers import Caller, caller_of
+
+log = logging.getLogger(__name__)
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_NETWORK_FACTOR = 8
+"""How many accounts' allowances the accounts behind one address have together."""
+_AWAY_S = 5
+"""How long this process counts by itself after the shared counters could not be reached."""
 
 
-class AddressThrottle(SimpleRateThrottle):
-    """`ANON_RATE` requests of work (anything but GET) for each address."""
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How often a caller may do one kind of thing, as a multiple of their rate."""
 
-    scope = "anon"
+    name: str
+    factor: int
+    does: str
+    """What uses it, for the documentation."""
 
-    def __init__(self, rate: str = "", counted_as: str = "") -> None:
-        """
-        Args:
-            rate: another than `ANON_RATE`, for what costs little; counted by itself, under a name.
-        """
-        super().__init__(rate or settings.ANON_RATE)
-        self.counted_as = counted_as
 
-    def get_cache_key(self, request: HttpRequest) -> str | None:
-        if request.method in ("GET", "HEAD", "OPTIONS"):
-            return None
-        return f"throttle:{self.counted_as}{self.get_ident(request)}"
+WORK = Allowance(
+    "work", 1, "asking the model, submitting, and whatever else changes something by API"
+)
+SCORE = Allowance("score", 4, "scoring with a reward: it asks no model")
+READ = Allowance("read", 2, "pages that search or compute, and downloads")
+STREAM = Allowance("stream", 4, "opening a stream of events")
+PAGE = Allowance("page", 10, "any other page that is not kept ready")
+ALLOWANCES = (WORK, SCORE, READ, STREAM, PAGE)
+
+
+class Rate(NamedTuple):
+    """So many in so many seconds."""
+
+    amount: int
+    seconds: int
+
+
+def rate_read(text: str) -> Rate:
+    """A rate as settings write it: `60/m`, `10/30s`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    amount, _, period = text.strip().partition("/")
+    count = int(period[:-1] or 1) if period[-1:] in _SECONDS else 0
+    rate = Rate(int(amount), count * _SECONDS.get(period[-1:], 0))
+    if rate.amount < 1 or rate.seconds < 1:
+        raise ValueError(f"{text!r} is no rate; write it as 60/m")
+    return rate
+
+
+class AddressThrottle(BaseThrottle):
+    """One allowance: of the account whose key was sent, else of the network the address is in."""
+
+    def __init__(self, allowance: Allowance = WORK, cost: int = 1) -> None:
+        self.allowance = allowance
+        self.cost = cost
+        self._wait_s = 0.0
+
+    def allow_request(self, request: HttpRequest) -> bool:
+        """Count the request; whether the caller may go on."""
+        for name, rate in _counted(caller_of(request)):
+            item = RateLimitItemPerSecond(rate.amount * self.allowance.factor, rate.seconds)
+            self._wait_s = hit(item, self.allowance.name, name, cost=self.cost)
+            if self._wait_s:
+                return False
+        return True
+
+    def wait(self) -> float:
+        """Seconds until the request would be let through."""
+        return self._wait_s
+
+
+def _counted(caller: Caller) -> list[tuple[str, Rate]]:
+    """Every name the caller's requests are counted under, with its rate."""
+    rate = rate_read(settings.ANON_RATE)
+    if caller.key is None:
+        return [(caller.name, rate)]
+    own = rate_read(settings.KEY_RATE) if settings.KEY_RATE else Rate(2 * rate.amount, rate.seconds)
+    # Accounts cost nothing: those behind one address have a bound together.
+    together = Rate(own.amount * _NETWORK_FACTOR, own.seconds)
+    return [(caller.name, own), (f"accounts:{caller.network}", together)]
+
+
+def check(request: HttpRequest, allowance: Allowance = WORK, cost: int = 1) -> None:
+    """Count a request.
+
+    Raises:
+        Busy: the caller has used the allowance up.
+    """
+    throttle = AddressThrottle(allowance, cost)
+    if not throttle.allow_request(request):
+        raise too_many(throttle.wait())
 
 
 def too_many(wait_s: float | None) -> Busy:
-    """What an address over its limit is told."""
-    wait = int(wait_s or 1)
+    """What a caller over the limit is told."""
+    wait = max(1, math.ceil(wait_s or 1))
     return Busy(
         "Too many requests from this address.", retry_after=wait, code="rate_limited",
         hint=f"Try again in {wait} s.",
     )  # fmt: skip
+
+
+@functools.cache
+def _shared() -> SlidingWindowCounterRateLimiter:
+    """The counters of all processes; a slow one must not hold a request up."""
+    uri = settings.REDIS_URL.replace("unix://", "redis+unix://", 1)
+    prefix = f"{settings.REDIS_PREFIX}limits"
+    storage = RedisStorage(uri, key_prefix=prefix, **options(connect_s=1, answer_s=1))
+    return SlidingWindowCounterRateLimiter(storage)
+
+
+@functools.cache
+def _own() -> SlidingWindowCounterRateLimiter:
+    return SlidingWindowCounterRateLimiter(MemoryStorage())
+
+
+_shared_again_at = 0.0
+
+
+def hit(item: RateLimitItem, *names: str, cost: int = 1) -> float:
+    """Count `cost` at once, or nothing.
+
+    While the shared counters are away, each process counts for itself: the site goes on, and a limit
+    is at most as many times too wide as there are processes.
+
+    Returns:
+        0, or the seconds to wait.
+    """
+    global _shared_again_at
+    cost = min(cost, item.amount)
+    if time.monotonic() >= _shared_again_at:
+        try:
+            return _hit(_shared(), item, names, cost)
+        except RedisError:
+            log.warning("The counters of the rate limits cannot be reached.")
+            _shared_again_at = time.monotonic() + _AWAY_S
+    return _hit(_own(), item, names, cost)
+
+
+def _hit(
+    limiter: SlidingWindowCounterRateLimiter, item: RateLimitItem, names: tuple[str, ...], cost: int
+) -> float:
+    if limiter.hit(item, *names, cost=cost):
+        return 0.0
+    storage: RedisStorage | MemoryStorage = limiter.storage  # type: ignore[assignment]
+    window = storage.get_sliding_window(item.key_for(*names), item.get_expiry())
+    return wait_s(window, Rate(item.amount, item.get_expiry()), cost)
+
+
+def wait_s(window: tuple[int, float, int, float], rate: Rate, cost: int) -> float:
+    """Seconds until a sliding window has room for `cost`; at least a moment.
+
+    Args:
+        window: requests of the window before and seconds until it counts no more, requests of this
+            window and seconds until it becomes the one before.
+
+    The window before counts in proportion to what is left of it.
+    """
+    before, before_ends, now, now_ends = window
+    room = rate.amount - cost
+    if now <= room and before:
+        # before * (before_ends - t) / seconds must be below room - now + 1
+        return max(0.001, before_ends - (room - now + 1) * rate.seconds / before)
+    if now:
+        now_ends = now_ends if now_ends <= rate.seconds else now_ends - rate.seconds
+        decayed = max(0.0, rate.seconds - (room + 1) * rate.seconds / now)
+        return max(0.001, now_ends + decayed)
+    return 0.001

@@ -65,6 +65,7 @@ class LiveStack:
                 "moondream_site.asgi:application",
                 "--port",
                 str(self.port),
+                "--no-proxy-headers",
                 "--log-level",
                 "warning",
             )

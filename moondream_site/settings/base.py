@@ -64,9 +64,11 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "moondream_site.handler.ReleaseConnections",
+    "moondream_site.proxies.TrustedProxies",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "research.page_cache.PageCache",
+    "moondream_site.limits.RateLimits",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -244,6 +246,11 @@ WAGTAILDOCS_EXTENSIONS = [
 ]  # fmt: skip
 
 # Security
+# How many proxies stand in front: `moondream_site.proxies` alone reads what they say, and hands on
+# the address and the scheme. So to whatever else could read it, there is none.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+NINJA_NUM_PROXIES = 0
+ALLAUTH_TRUSTED_PROXY_COUNT = 0
 X_FRAME_OPTIONS = "SAMEORIGIN"
 SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -305,7 +312,10 @@ IMAGE_STORE_DIR = Path(env.str("IMAGE_STORE_DIR", default=str(VAR_DIR / "images"
 # first, as in "2026b:…,2026a:…": the first seals, the others only open (`manage.py benchmarks reseal`).
 REFERENCES_KEY = env.str("REFERENCES_KEY", default="")
 REFERENCES_KEYS = env.list("REFERENCES_KEYS", default=[])
+# How often an address may ask; other allowances are multiples of it (`pricing.throttling`).
 ANON_RATE = env.str("ANON_RATE", default="60/m")
+# The same for an account, by its API keys together; empty is twice as often.
+KEY_RATE = env.str("KEY_RATE", default="")
 
 # Celery: the broker's two extra options are what brings a killed worker's job back in seconds
 # (by default kombu sweeps about every 100 s).

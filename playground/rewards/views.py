@@ -9,10 +9,8 @@ from inference.engine.rewards.reward import MAX_DOCUMENT
 from inference.errors import Busy, DomainError, TooLarge
 from playground.rewards.page import Bench
 from playground.rewards.work import MAX_STATE, Work, act, read_form
-from pricing.throttling import AddressThrottle, too_many
+from pricing import throttling
 
-RATE = "240/m"
-"""Scoring a page of answers takes milliseconds and asks no model."""
 MAX_BODY = 600_000
 _KINDS = {"json": "application/json", "py": "text/x-python"}
 
@@ -46,9 +44,7 @@ def builder(request: HttpRequest) -> HttpResponse:
 
 
 def _check(request: HttpRequest) -> None:
-    throttle = AddressThrottle(RATE, "rewards:")
-    if not throttle.allow_request(request):
-        raise too_many(throttle.wait())
+    throttling.check(request, throttling.SCORE)
     if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY:
         raise TooLarge("That is too much to score at once.", hint="Leave some answers out.")
 

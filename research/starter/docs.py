@@ -106,7 +106,24 @@ CHAPTERS: list[dict[str, Any]] = [
                 _code("", ("json", '{"error": {"message": "There is no model variant \'x\'.", "type": "not_found_error",\n'
                                    '           "code": "variant_not_found", "hint": "Available: moondream-embedded."}}')),
                 _p("<p>Handle <code>code</code>, show <code>message</code>. A 429 or a 503 carries "
-                   "<code>Retry-After</code> in seconds. Outside <code>/v1</code> errors follow RFC 9457.</p>"),
+                   "<code>Retry-After</code> in seconds. Outside <code>/v1</code> errors follow RFC 9457.</p>"
+                   "<h2>How often you may ask</h2><p>An address may ask 60 times a minute; an account with an API key 120 times, "
+                   "all its keys together. IPv6 addresses of one /64 count as one. A made-up token changes nothing. "
+                   "Searches and downloads, streams, and pages are counted apart. "
+                   "Over the limit the answer is 429: wait for the seconds it names, then send the same again:</p>"),
+                _code("", ("python", 'import json\nimport random\nimport time\nimport urllib.error\nimport urllib.request\n\n'
+                                     'def ask(request, tries=6):\n'
+                                     '    while True:\n'
+                                     '        tries -= 1\n'
+                                     '        try:\n'
+                                     '            with urllib.request.urlopen(request) as answer:\n'
+                                     '                return json.load(answer)\n'
+                                     '        except urllib.error.HTTPError as error:\n'
+                                     '            if error.code not in (429, 503) or not tries:\n'
+                                     '                raise\n'
+                                     '            wait = int(error.headers.get("Retry-After", 5))\n'
+                                     '        time.sleep(wait * random.uniform(1, 1.2))')),
+                _p("<p><code>moondream_hub.py</code> and the playground wait by themselves.</p>"),
                 ("errors", {"title": "Every error, by its code"}),
              ]},
             {"slug": "leaderboards", "title": "Submit to a leaderboard", "lede": "Predictions in, scores with intervals out.",

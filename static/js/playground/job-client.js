@@ -1,9 +1,10 @@
 // Talks to /v1/jobs: submit, follow the events (resuming after a lost connection), cancel.
 export class JobError extends Error {
-  constructor({ message, code = "error", hint = "" }) {
+  constructor({ message, code = "error", hint = "", wait = NaN }) {
     super(message);
     this.code = code;
     this.hint = hint;
+    this.wait = wait; // seconds, where the server is busy or away
   }
 }
 
@@ -19,15 +20,49 @@ async function call(url, options = {}) {
   }
   const body = await response.json().catch(() => ({}));
   if (!response.ok) {
-    const wait = response.headers.get("Retry-After");
+    const wait = [429, 503].includes(response.status) ? retryAfter(response.headers.get("Retry-After")) : NaN;
     const told = body.error ?? { message: `The server answered with ${response.status}.`, hint: "Try again in a moment." };
-    throw new JobError({ ...told, hint: wait && !told.hint ? `Try again in ${wait} s.` : told.hint });
+    throw new JobError({ ...told, wait, hint: wait && !told.hint ? `Try again in ${Math.ceil(wait)} s.` : told.hint });
   }
   return body;
 }
 
-export function submit(form, key, signal) {
-  return call("/v1/jobs", { method: "POST", body: form, headers: { "Idempotency-Key": key }, signal });
+const TRIES = 4;
+const LONGEST_S = 60;
+
+// Seconds that a Retry-After asks for, as a number or a date; NaN where there is none.
+export function retryAfter(value, now = Date.now()) {
+  if (!value) return NaN;
+  return /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - now) / 1000;
+}
+
+function pause(seconds, signal) {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(new DOMException("stopped", "AbortError"));
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, 1000 * seconds);
+    if (signal?.aborted) stop();
+    else signal?.addEventListener("abort", stop, { once: true });
+  });
+}
+
+// A busy server says how long to wait: told by onNotice, waited for, and tried again a few times.
+export async function submit(form, key, signal, onNotice = () => {}) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await call("/v1/jobs", { method: "POST", body: form, headers: { "Idempotency-Key": key }, signal });
+    } catch (error) {
+      const wait = Math.max(1, error.wait);
+      if (!(wait <= LONGEST_S) || tries === TRIES) throw error;
+      onNotice(`${error.message} Trying again in ${Math.ceil(wait)} s.`);
+      await pause(wait * (1 + Math.random() / 5), signal);
+    }
+  }
 }
 
 export function cancel(job) {

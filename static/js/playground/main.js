@@ -168,7 +168,7 @@ class Playground {
         await this.runHere(run);
         return;
       }
-      const job = await submit(this.payload(run), crypto.randomUUID?.() ?? String(Math.random()), abort.signal);
+      const job = await submit(this.payload(run), crypto.randomUUID?.() ?? String(Math.random()), abort.signal, (notice) => this.busy(notice));
       this.job = { ...job, abort };
       run.image.id = job.image_id;
       run.job = job.id;
@@ -235,6 +235,12 @@ class Playground {
     this.$("run").disabled = true;
     this.started = performance.now();
     this.say(this.moon.set("sending"));
+  }
+
+  busy(notice) {
+    this.log(notice);
+    this.say(notice);
+    this.$("output").textContent = notice;
   }
 
   event(type, data, run) {

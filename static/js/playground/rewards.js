@@ -234,7 +234,8 @@ async function ask(button) {
       data.set("settings", JSON.stringify({ temperature, seed: number }));
       if (sample) data.set("sample", sample);
       else data.set("image", await (await fetch(image)).blob(), "image.webp");
-      const job = await submit(data, crypto.randomUUID?.() ?? String(Math.random()));
+      const job = await submit(data, crypto.randomUUID?.() ?? String(Math.random()), undefined, (notice) => tell(`${notice} The answers so far are kept.`));
+      tell();
       const end = await follow(job, () => {}, () => {});
       const text = words(end.data.result ?? end.data);
       if (!said.has(text)) await keep(key, text, temperature ? `the model, temperature ${temperature}` : "the model");

@@ -1,0 +1,117 @@
+"""Which address of the site uses which allowance, in one place.
+
+A request that is answered from the page cache, and static files, use none.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+
+from inference.errors import Busy
+from moondream_site.api import api
+from pricing import throttling
+from pricing.throttling import PAGE, READ, STREAM, WORK, Allowance
+
+
+class Use(NamedTuple):
+    """What one request uses of an allowance."""
+
+    allowance: Allowance
+    cost: int = 1
+
+
+_GET = ("GET", "HEAD", "OPTIONS")
+_API = "api-1:"
+
+READING: dict[str, Use] = {
+    # Whole tables and splits, read and written out.
+    f"{_API}export": Use(READ, 20),
+    f"{_API}entries": Use(READ, 4),
+    f"{_API}items": Use(READ, 4),
+    f"{_API}standings": Use(READ),
+    f"{_API}log": Use(READ),
+    f"{_API}openapi-json": Use(READ),
+    # Streams: each holds a connection (how many may be open is `inference.sse`'s).
+    f"{_API}job_events": Use(STREAM),
+    f"{_API}submission_events": Use(STREAM),
+    f"{_API}board_events": Use(STREAM),
+    f"{_API}challenge_events": Use(STREAM),
+    # Searched, drawn or computed for this reader.
+    "research:search": Use(READ, 2),
+    "research:card": Use(READ, 2),
+    "research:markdown": Use(READ),
+    "research:llms": Use(READ),
+    "research:sitemap": Use(READ, 2),
+    "research:rss": Use(READ),
+    "research:atom": Use(READ),
+    "research:json": Use(READ),
+    "playground:prompts": Use(READ),
+    "compare": Use(READ, 2),
+    "entry_items": Use(READ, 2),
+    "wagtaildocs_serve": Use(READ),
+}
+"""Reading that costs more than a page."""
+
+FREE = frozenset({"healthz", "readyz"})
+"""What must always answer."""
+
+CHEAP = frozenset({f"{_API}job_cancel", f"{_API}submission_withdraw", f"{_API}submission_publish"})
+"""Operations that make less work, not more."""
+
+WORKING = frozenset({"leaderboard_submit", "challenge_submit", "team_invite", "api_keys"})
+"""Forms that make work. Those of the playground count it in their views as well, so that a refusal
+shows what was entered."""
+
+
+def use_of(view: str, method: str) -> Use | None:
+    """What a request uses; None if nothing here counts it."""
+    if view in FREE:
+        return None
+    if method in _GET:
+        return READING.get(view, Use(PAGE))
+    works = view in WORKING or (view.startswith(_API) and view not in CHEAP)
+    return Use(WORK if works else PAGE)
+
+
+class RateLimits:
+    """Middleware: counts a request before its body is read, and refuses one too many.
+
+    It stands before the check of forged forms, which reads the body. Synchronous, as all of them are
+    (see `moondream_site.api.MethodNotAllowed`).
+    """
+
+    sync_capable, async_capable = True, False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if response.status_code == 429:
+            response.headers.setdefault("Retry-After", "60")  # allauth's own say nothing
+        return response
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        match = request.resolver_match
+        use = use_of(match.view_name or "" if match else "", request.method or "GET")
+        if use is None:
+            return None
+        try:
+            throttling.check(request, use.allowance, use.cost)
+        except Busy as error:
+            return refused(request, error)
+        return None
+
+
+def refused(request: HttpRequest, error: Busy) -> HttpResponse:
+    """A refusal in the reader's shape."""
+    if request.path.startswith(("/v1/", "/api/")) or request.path.endswith(".json"):
+        return api.problem(request, error)
+    response = render(request, "429.html", {"error": error}, status=error.status)
+    response["Retry-After"] = str(error.retry_after)
+    return response
