@@ -23,6 +23,7 @@ class Use(NamedTuple):
     cost: int = 1
 
 
+_WAITS = {429: "60", 503: "5"}
 _GET = ("GET", "HEAD", "OPTIONS")
 _API = "api-1:"
 
@@ -90,8 +91,8 @@ class RateLimits:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        if response.status_code == 429:
-            response.headers.setdefault("Retry-After", "60")  # allauth's own say nothing
+        if response.status_code in _WAITS:  # some say nothing, as allauth's
+            response.headers.setdefault("Retry-After", _WAITS[response.status_code])
         return response
 
     def process_view(
