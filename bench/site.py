@@ -141,7 +141,7 @@ def main() -> None:
     threading.Thread(target=watch, daemon=True).start()
     uvicorn.run(
         application, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning",
-        timeout_graceful_shutdown=3,
+        timeout_graceful_shutdown=3, proxy_headers=False,
     )  # fmt: skip
 
 

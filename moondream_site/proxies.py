@@ -7,13 +7,13 @@ address and scheme. A trusted proxy must pass `Host` on and set `X-Forwarded-For
 `X-Forwarded-Proto`.
 """
 
-import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from uvicorn import config
 
 from inference import addresses
 
@@ -77,9 +77,7 @@ def settle(scope: MutableMapping[str, Any]) -> None:
 def take_over() -> None:
     """Keep uvicorn from reading the headers first: started plainly, it believes those that come from
     loopback, where a proxy on the same machine passes on what its clients wrote."""
-    config = sys.modules.get("uvicorn.config")
-    if config is not None:
-        config.ProxyHeadersMiddleware = _as_it_is  # type: ignore[attr-defined]
+    config.ProxyHeadersMiddleware = _as_it_is  # type: ignore[misc,assignment]
 
 
 def _as_it_is(app: Any, trusted_hosts: Any) -> Any:
