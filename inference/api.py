@@ -16,6 +16,7 @@ from ninja.files import UploadedFile
 from inference import answering, images, places, schemas, selectors, services, sse, stream
 from inference.database import in_thread
 from inference.errors import DomainError, InvalidInput
+from inference.images import Upload
 from inference.models import Job, StoredImage
 from inference.world.samples import sample_bytes
 
@@ -26,18 +27,35 @@ router = Router(tags=["Skills"])
 jobs_router = Router(tags=["Jobs"])
 
 
-def _store_data_url(url: str | None) -> StoredImage | None:
-    return None if url is None else services.image_store(data=images.data_url_bytes(url))
-
-
 @in_thread
 def _submit(
+    request: HttpRequest, skill: str, slug: str | None, urls: list[str], params: dict[str, Any]
+) -> Job:
+    try:
+        return _job(request, skill, slug, urls.pop() if urls else None, params)
+    finally:
+        _let_go(request)
+
+
+def _taken(body: schemas.CaptionIn | schemas.QueryIn | schemas.RegionIn) -> list[str]:
+    """The image of a body, which keeps it no longer, in a list that `_submit` empties."""
+    url, body.image_url = body.image_url, ""
+    return [] if url is None else [url]
+
+
+def _let_go(request: HttpRequest) -> None:
+    """Forget what was read: whoever waits for an answer need not hold an image meanwhile."""
+    request._body = b""
+    getattr(request, "scope", {}).get("body_done", lambda: None)()
+
+
+def _job(
     request: HttpRequest, skill: str, slug: str | None, url: str | None, params: dict[str, Any]
 ) -> Job:
     return services.job_submit(
         skill=skill,
         variant_slug=slug,
-        image=_store_data_url(url),
+        image=None if url is None else Upload(lambda: images.data_url_bytes(url)),
         params=params,
         caller="api",
         owner_key=getattr(request, "client_key", ""),
@@ -75,12 +93,12 @@ async def _submitted(request: HttpRequest, *args: Any) -> Job:
 
 
 async def _asked(
-    request: HttpRequest, skill: str, slug: str | None, url: str | None, params: dict[str, Any],
+    request: HttpRequest, skill: str, slug: str | None, urls: list[str], params: dict[str, Any],
     *, streamed: bool = False,
 ) -> Any:  # fmt: skip
     """Submit, then answer as a stream or when all is there; both take a place while they last."""
     with places.taken(request) as place:
-        job = await _submitted(request, skill, slug, url, params)
+        job = await _submitted(request, skill, slug, urls, params)
         if streamed:
             return sse.EventStream(place, _text_stream(job), broken=_failure_line)
         return _answer(job, await answering.answer(job))
@@ -124,7 +142,7 @@ async def caption(request: HttpRequest, body: schemas.CaptionIn) -> Any:
     `data: {"chunk": …, "completed": false}` lines, ended by `"completed": true`."""
     params = {"length": body.length, "settings": body.settings}
     return await _asked(
-        request, "caption", body.variant_slug, body.image_url, params, streamed=body.stream
+        request, "caption", body.variant_slug, _taken(body), params, streamed=body.stream
     )
 
 
@@ -140,7 +158,7 @@ async def query(request: HttpRequest, body: schemas.QueryIn) -> Any:
         "spatial_refs": body.spatial_refs, "settings": body.settings,
     }  # fmt: skip
     return await _asked(
-        request, "query", body.variant_slug, body.image_url, params, streamed=body.stream
+        request, "query", body.variant_slug, _taken(body), params, streamed=body.stream
     )
 
 
@@ -151,7 +169,7 @@ async def query(request: HttpRequest, body: schemas.QueryIn) -> Any:
 async def detect(request: HttpRequest, body: schemas.RegionIn) -> Any:
     """Boxes of all objects the phrase names, normalised to 0..1 from the top left; may be empty."""
     params = {"object": body.object, "settings": body.settings}
-    return await _asked(request, "detect", body.variant_slug, body.image_url, params)
+    return await _asked(request, "detect", body.variant_slug, _taken(body), params)
 
 
 @router.post(
@@ -161,7 +179,7 @@ async def detect(request: HttpRequest, body: schemas.RegionIn) -> Any:
 async def point(request: HttpRequest, body: schemas.RegionIn) -> Any:
     """The centre of each object the phrase names, normalised to 0..1 from the top left."""
     params = {"object": body.object, "settings": body.settings}
-    return await _asked(request, "point", body.variant_slug, body.image_url, params)
+    return await _asked(request, "point", body.variant_slug, _taken(body), params)
 
 
 @router.post(
@@ -184,7 +202,7 @@ def segment(request: HttpRequest, body: schemas.SegmentIn) -> Any:
 async def chat_completions(request: HttpRequest, body: schemas.ChatIn) -> Any:
     """OpenAI's shape over `/query`: the last user turn's text is asked about the newest image of
     the conversation. Earlier turns are not read: the model has no memory of a conversation."""
-    question, url = _last_question(body.messages)
+    question, urls = _last_question(body.messages)
     settings = {
         "temperature": body.temperature, "top_p": body.top_p,
         "max_tokens": body.max_completion_tokens or body.max_tokens,
@@ -193,8 +211,9 @@ async def chat_completions(request: HttpRequest, body: schemas.ChatIn) -> Any:
         "question": question, "reasoning": bool(body.reasoning),
         "settings": {k: v for k, v in settings.items() if v is not None},
     }  # fmt: skip
+    body.messages = []
     with places.taken(request) as place:
-        job = await _submitted(request, "query", body.model, url, params)
+        job = await _submitted(request, "query", body.model, urls, params)
         if body.stream:
             return sse.EventStream(place, _chat_stream(job), broken=_failure_line)
         data = await answering.answer(job)
@@ -234,19 +253,19 @@ async def _chat_stream(job: Job) -> AsyncIterator[str]:
     yield "data: [DONE]\n\n"
 
 
-def _last_question(messages: list[schemas.Message]) -> tuple[str, str | None]:
-    """Text of the last user turn, and the newest image up to it."""
+def _last_question(messages: list[schemas.Message]) -> tuple[str, list[str]]:
+    """Text of the last user turn, and the newest image up to it, if there is one."""
     turns = [m for m in messages if m.role == "user"]
     if not turns:
         raise InvalidInput("There is no user message.", code="question_required")
-    image: str | None = None
+    newest: list[str] = []
     for turn in turns:
         for part in turn.content if isinstance(turn.content, list) else []:
             if part.image_url is not None:
-                image = part.image_url.url
+                newest = [part.image_url.url]
     last = turns[-1].content
     text = last if isinstance(last, str) else " ".join(p.text for p in last if p.text)
-    return text, image
+    return text, newest
 
 
 @router.get(
@@ -343,12 +362,15 @@ def _json_settings(text: str) -> dict[str, Any]:
     return value
 
 
-def _form_image(file: UploadedFile | None, sample: str, image_id: str) -> StoredImage | None:
+def _form_image(
+    file: UploadedFile | None, sample: str, image_id: str
+) -> StoredImage | Upload | None:
     if file is not None:
         images.check_size(file.size or 0)
-        return services.image_store(data=file.read())
+        return Upload(file.read)
     if sample:
-        return services.image_store(data=sample_bytes(sample))
+        data = sample_bytes(sample)
+        return Upload(lambda: data)
     return services.image_get(sha256=image_id) if image_id else None
 
 

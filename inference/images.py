@@ -1,32 +1,32 @@
-"""Uploaded images: bounded before they are decoded, decoded once, stored by content."""
+"""Uploaded images: bounded before they are decoded, decoded once in another process, stored by content."""
 
 import base64
 import binascii
 import contextlib
+import functools
 import hashlib
 import io
 import os
 import re
 import tempfile
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pillow_heif
+import redis
 from django.conf import settings
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from inference import image_pool, stream
 from inference.errors import InvalidInput, TooLarge, Unsupported
+from inference.image_decoder import KEPT_AS_IS, MAX_ASPECT, MAX_SIDE
+from inference.image_headers import BadHeader, CostlyHeader, Header, NoImage, read_header
 
-pillow_heif.register_heif_opener()
-ImageFile.LOAD_TRUNCATED_IMAGES = False
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "HEIF")
 ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
-_MAX_ASPECT = 64
-_MAX_SIDE = 2048
-"""Longer sides are reduced before storing: the largest tiling reads about 1,400 pixels a side."""
-_KEPT_AS_IS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+_CPU_S = 6
+"""Processor seconds that decoding one image may take."""
+_SCANS = 16
+"""Passes that the largest progressive JPEG may take; a smaller one may take more."""
 _DATA_URL = re.compile(r"data:[^,;]*(?:;[^,;]*)*?;base64,", re.IGNORECASE)
 
 
@@ -100,56 +100,108 @@ def normalise(data: bytes) -> NormalisedImage:
             code="unsupported_image",
             hint=f"Export it as one of {ACCEPTED}.",
         )
-    with warnings.catch_warnings():
-        # Our own pixel limit below comes first; Pillow's warning would only be noise.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-        except UnidentifiedImageError as error:
-            raise Unsupported(
-                "This file is not an image we can read.",
-                code="unsupported_image",
-                hint=f"Use {ACCEPTED}.",
-            ) from error
-        except Image.DecompressionBombError as error:
-            raise _too_many_pixels() from error
-        except Exception as error:
-            raise _broken() from error
-        _check_shape(image.width, image.height)
-        try:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            rgb = _rgb(upright)
-        except Image.DecompressionBombError as error:
-            raise _too_many_pixels() from error
-        except Exception as error:  # decoders raise anything from SyntaxError to struct.error
-            raise _broken() from error
-    plain = (
-        image.format in _KEPT_AS_IS
-        and image.mode == "RGB"
-        and not getattr(image, "is_animated", False)
-        and not image.getexif()
-        and "icc_profile" not in image.info
-        and "exif" not in image.info
-        and "xmp" not in image.info
-        and max(rgb.size) <= _MAX_SIDE
-    )
-    if plain:
-        stored, extension = data, _KEPT_AS_IS[image.format or ""]
-    else:
-        rgb.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
-        out = io.BytesIO()
-        rgb.save(out, "PNG", compress_level=1)
-        stored, extension = out.getvalue(), "png"
+    header = check_header(data)
+    about = {
+        "kind": header.format, "max_pixels": settings.INFERENCE_MAX_IMAGE_PIXELS, "cpu_s": _CPU_S,
+    }  # fmt: skip
+    try:
+        told, stored = image_pool.pool().ask(about, data)
+    except image_pool.Lost as error:
+        raise _too_costly() from error
+    if "refused" in told:
+        refusal = _REFUSALS[told["refused"]]
+        raise refusal()
+    stored = stored if told["is_new"] else data
     digest = hashlib.sha256(stored).hexdigest()
-    return NormalisedImage(stored, extension, rgb.width, rgb.height, digest)
+    return NormalisedImage(stored, told["extension"], told["width"], told["height"], digest)
 
 
-def write(image: NormalisedImage, name: str) -> None:
-    """Store a file atomically: it is there whole or not at all."""
+def check_header(data: bytes) -> Header:
+    """Judge a file by what its header claims, before anything is decoded.
+
+    Raises:
+        InvalidInput, TooLarge, Unsupported: with a code and a hint for the uploader.
+    """
+    try:
+        header = read_header(data)
+    except NoImage as error:
+        raise _unsupported() from error
+    except CostlyHeader as error:
+        raise _too_costly() from error
+    except BadHeader as error:
+        raise _broken() from error
+    if header.pixels > settings.INFERENCE_MAX_IMAGE_PIXELS:
+        raise _too_many_pixels()
+    if header.scans * header.pixels > _SCANS * settings.INFERENCE_MAX_IMAGE_PIXELS:
+        raise _too_costly()
+    if header.format != "HEIF":  # there, the sides of several pictures may be mixed up
+        check_shape(header.width, header.height)
+    return header
+
+
+class Upload:
+    """A file that came with a request. It is read and decoded once everything else is in order."""
+
+    def __init__(self, read: Callable[[], bytes]) -> None:
+        self._read = read
+
+    @functools.cached_property
+    def data(self) -> bytes:
+        """The bytes as they came.
+
+        Raises:
+            InvalidInput, TooLarge: they are no bytes of an image's size.
+        """
+        data = self._read()
+        check_size(len(data))
+        return data
+
+    @functools.cached_property
+    def source(self) -> str:
+        """The SHA-256 of the bytes as they came."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def remember(source: str, sha256: str) -> None:
+    """Note which image an uploaded file became: the same file need not be decoded again."""
+    with contextlib.suppress(redis.exceptions.RedisError):
+        stream.client().set(
+            _source_key(source), sha256, ex=3600 * settings.INFERENCE_IMAGE_RETENTION_H
+        )
+
+
+def remembered(source: str) -> str:
+    """The SHA-256 of the image that a file became; empty if it is not known."""
+    try:
+        found = stream.client().get(_source_key(source))
+    except redis.exceptions.RedisError:
+        return ""
+    return found.decode() if isinstance(found, bytes) else ""
+
+
+def _source_key(source: str) -> str:
+    return f"{settings.REDIS_PREFIX}image:{source}"
+
+
+def sha256_of(data: bytes) -> str:
+    """The SHA-256 of the image that a file is or would be stored as.
+
+    Raises:
+        InvalidInput, TooLarge, Unsupported: see `normalise`.
+    """
+    source = hashlib.sha256(data).hexdigest()
+    known = remembered(source)
+    if not known:
+        known = normalise(data).sha256
+        remember(source, known)
+    return known
+
+
+def write(image: NormalisedImage, name: str) -> bool:
+    """Store a file atomically: it is there whole or not at all. Tells whether it is new."""
     target = Path(settings.IMAGE_STORE_DIR) / name
     if target.exists():
-        return
+        return False
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=target.parent, suffix=".partial")
     try:
@@ -160,6 +212,12 @@ def write(image: NormalisedImage, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             Path(partial).unlink()
         raise
+    return True
+
+
+def exists(name: str) -> bool:
+    """Whether a stored file is there."""
+    return (Path(settings.IMAGE_STORE_DIR) / name).exists()
 
 
 def read(name: str) -> Image.Image:
@@ -167,8 +225,13 @@ def read(name: str) -> Image.Image:
 
     Raises:
         FileNotFoundError: it was purged.
+        ValueError: it is not what `normalise` makes.
     """
-    with Image.open(Path(settings.IMAGE_STORE_DIR) / name) as image:
+    data = (Path(settings.IMAGE_STORE_DIR) / name).read_bytes()
+    header = read_header(data)
+    if header.format not in KEPT_AS_IS or max(header.width, header.height) > MAX_SIDE:
+        raise ValueError("a stored image is not in its normal form")
+    with Image.open(io.BytesIO(data), formats=[header.format]) as image:
         return image.convert("RGB")
 
 
@@ -177,30 +240,34 @@ def delete(name: str) -> None:
     (Path(settings.IMAGE_STORE_DIR) / name).unlink(missing_ok=True)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode to RGB: transparency on white, 16 bits scaled to 8 (Pillow alone would clip)."""
-    if image.mode.startswith("I;16") or image.mode == "I":
-        _, high = image.getextrema()
-        scale = 1 / 257 if isinstance(high, int | float) and high > 255 else 1  # type: ignore[redundant-expr]
-        image = image.convert("I").point(lambda v: v * scale).convert("L")
-    elif image.mode == "F":
-        image = image.point(lambda v: v * 255 if v <= 1 else v).convert("L")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, layered).convert("RGB")
-    return image.convert("RGB")
+def check_shape(width: int, height: int) -> None:
+    """Refuse what is too long and thin to be looked at."""
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise _thin()
 
 
-def _check_shape(width: int, height: int) -> None:
-    if width * height > settings.INFERENCE_MAX_IMAGE_PIXELS:
-        raise _too_many_pixels()
-    if max(width, height) > _MAX_ASPECT * min(width, height):
-        raise InvalidInput(
-            f"{width} × {height} pixels is too long and thin to be looked at.",
-            code="image_shape",
-            hint=f"Sides may differ by a factor of {_MAX_ASPECT} at most: crop it.",
-        )
+def _thin() -> InvalidInput:
+    return InvalidInput(
+        "The image is too long and thin to be looked at.",
+        code="image_shape",
+        hint=f"Sides may differ by a factor of {MAX_ASPECT} at most: crop it.",
+    )
+
+
+def _unsupported() -> Unsupported:
+    return Unsupported(
+        "This file is not an image we can read.",
+        code="unsupported_image",
+        hint=f"Use {ACCEPTED}.",
+    )
+
+
+def _too_costly() -> TooLarge:
+    return TooLarge(
+        "The image takes too much time or memory to read.",
+        code="image_too_costly",
+        hint="Save it again as an ordinary PNG or JPEG, or scale it down.",
+    )
 
 
 def _too_many_pixels() -> TooLarge:
@@ -218,3 +285,8 @@ def _broken() -> InvalidInput:
         code="broken_image",
         hint="Save or export it again and retry.",
     )
+
+
+_REFUSALS = {
+    "broken": _broken, "pixels": _too_many_pixels, "shape": _thin, "memory": _too_costly,
+}  # fmt: skip

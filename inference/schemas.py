@@ -1,6 +1,6 @@
 """Wire shapes of `/v1`, as the official clients speak them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
 
@@ -15,11 +15,14 @@ SettingsField = Field(
 )
 
 
+Place = Annotated[list[float], Field(max_length=4)]
+
+
 class SkillIn(Schema):
     """What every skill takes. `model` and `variant` mean the same; absent, the default answers."""
 
-    model: str | None = None
-    variant: str | None = None
+    model: str | None = Field(default=None, max_length=200)
+    variant: str | None = Field(default=None, max_length=200)
     settings: dict[str, Any] | None = SettingsField
 
     @property
@@ -38,7 +41,7 @@ class QueryIn(SkillIn):
     image_url: str | None = DataUrl
     stream: bool = False
     reasoning: bool = False
-    spatial_refs: list[list[float]] | None = Field(
+    spatial_refs: list[Place] | None = Field(
         default=None,
         max_length=16,
         description="Points [x, y] or boxes [x1, y1, x2, y2], each 0 to 1.",
@@ -48,7 +51,7 @@ class QueryIn(SkillIn):
 class RegionIn(SkillIn):
     image_url: str = DataUrl
     object: str = Field(max_length=20_000, examples=["red circle"])
-    spatial_refs: list[list[float]] | None = None
+    spatial_refs: list[Place] | None = Field(default=None, max_length=16)
 
 
 class SegmentIn(RegionIn):
@@ -135,19 +138,22 @@ class ImageUrl(Schema):
 
 class Part(Schema):
     type: Literal["text", "image_url"]
-    text: str | None = None
+    text: str | None = Field(default=None, max_length=20_000)
     image_url: ImageUrl | None = None
+
+
+Text = Annotated[str, Field(max_length=20_000)]
 
 
 class Message(Schema):
     role: Literal["system", "user", "assistant"]
-    content: str | list[Part]
+    content: Text | Annotated[list[Part], Field(max_length=64)]
 
 
 class ChatIn(Schema):
     """OpenAI's chat completion, as the Python client sends it."""
 
-    model: str | None = None
+    model: str | None = Field(default=None, max_length=200)
     messages: list[Message] = Field(min_length=1, max_length=64)
     stream: bool = False
     reasoning: bool | None = None

@@ -59,6 +59,11 @@ def publish(job_id: UUID | str, kind: str, data: dict[str, Any]) -> bool:
         return bool(pipe.execute()[2])
 
 
+def forget(job_id: UUID | str) -> None:
+    """Delete a stream."""
+    client().delete(key(job_id))
+
+
 def request_cancel(job_id: UUID | str) -> None:
     """Ask the worker that has the job to stop."""
     client().set(key(job_id, "cancel"), 1, ex=settings.INFERENCE_STREAM_TTL_S)

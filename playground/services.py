@@ -7,6 +7,7 @@ from django.core.files.uploadedfile import UploadedFile
 from inference import images
 from inference import services as inference
 from inference.errors import InvalidInput
+from inference.images import Upload
 from inference.models import Job, Skill
 from inference.world.samples import InvalidSample, sample_bytes
 from leaderboard import selectors as leaderboard
@@ -31,9 +32,10 @@ def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str)
                            hint="Write what you ask in its place.")  # fmt: skip
     if file is not None:
         images.check_size(file.size or 0)
-        data = file.read()
+        image = Upload(file.read)
     elif fields.get("item"):
-        data = leaderboard.image_bytes(leaderboard.prompt_get(fields["item"]))
+        prompt = leaderboard.prompt_get(fields["item"])
+        image = Upload(lambda: leaderboard.image_bytes(prompt))
     else:
         try:
             data = sample_bytes(fields.get("sample", ""))
@@ -41,10 +43,11 @@ def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str)
             raise InvalidInput(
                 "An image is needed.", code="image_required", hint="Choose a file or a sample."
             ) from error
+        image = Upload(lambda: data)
     return inference.job_submit(
         skill=skill,
         variant_slug=fields.get("variant"),
-        image=inference.image_store(data=data),
+        image=image,
         params={
             "question": fields.get("question", ""),
             "object": fields.get("object", ""),

@@ -1,5 +1,6 @@
 """Taking a question in, and taking it back."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,9 +13,11 @@ from django.db import IntegrityError, transaction
 from inference import selectors, stream
 from inference.engine.settings import Settings, read_reference
 from inference.errors import Busy, Conflict, InvalidInput
+from inference.images import Upload
 from inference.messages import send_on_commit
 from inference.models import Job, StoredImage, Variant
 from inference.services.settling import settle_cancelled
+from inference.services.stored_images import Looked, image_drop, image_keep, image_look
 
 logger = logging.getLogger(__name__)
 MAX_TEXT = 2000
@@ -25,20 +28,22 @@ def job_submit(
     *,
     skill: str,
     variant_slug: str | None,
-    image: StoredImage | None,
+    image: StoredImage | Upload | None,
     params: Mapping[str, Any],
     caller: str,
     owner_key: str = "",
     idempotency_key: str = "",
     in_background: bool = False,
 ) -> Job:
-    """Save a job and hand it to its queue.
+    """Save a job and hand it to its queue. What is cheap to check comes first; an image is decoded when
+    nothing else speaks against the question, and stored with it.
 
     The same caller, owner and idempotency key give the same job again. `in_background` lets every
     other question pass.
 
     Raises:
-        InvalidInput: params that no model could answer.
+        InvalidInput: params that no model could answer, or an image that cannot be read.
+        TooLarge, Unsupported: the image.
         NotFound: unknown variant.
         Conflict: the idempotency key was used for another question.
         Busy: the queue is full (429), or broker or queue are away (503); nothing is left behind.
@@ -47,25 +52,27 @@ def job_submit(
     checked = _check_params(skill, params, has_image=image is not None)
     _check_abilities(variant, checked, has_image=image is not None)
     job = Job(
-        skill=skill, variant=variant, image=image, image_sha256=image.sha256 if image else "",
-        params=checked, caller=caller, owner_key=owner_key, idempotency_key=idempotency_key,
-        in_background=in_background,
+        skill=skill, variant=variant, params=checked, caller=caller, owner_key=owner_key,
+        idempotency_key=idempotency_key, in_background=in_background,
     )  # fmt: skip
-    earlier = _same_job(job)
+    earlier = _earlier(job)
+    ahead = 0 if earlier else _check_queue(variant.queue, owner_key)
+    looked = image_look(image) if image is not None else None
+    job.image_sha256 = looked.sha256 if looked else ""
     if earlier is not None:
-        return earlier
-    ahead = _check_queue(variant.queue, owner_key)
+        return _same(earlier, job)
+    job.image = image_keep(looked) if looked else None
     try:
         with transaction.atomic():
             job.save(force_insert=True)
     except IntegrityError:
-        earlier = _same_job(job)  # the twin request was quicker
+        earlier = _earlier(job)  # the twin request was quicker
         if earlier is None:
             raise
-        return earlier
+        return _same(earlier, job)
 
     def lost(error: Exception) -> None:
-        job.delete()
+        _take_back(job, looked)
         raise _queue_away() from error
 
     try:
@@ -74,6 +81,15 @@ def job_submit(
         lost(error)
     enqueue(job, priority=3 if in_background else min(3, ahead), lost=lost)
     return job
+
+
+def _take_back(job: Job, looked: Looked | None) -> None:
+    """Leave nothing of a job that could not be queued."""
+    with contextlib.suppress(redis.exceptions.RedisError):
+        stream.forget(job.id)
+    job.delete()
+    if looked is not None:
+        image_drop(looked)
 
 
 def _queue_away() -> Busy:
@@ -102,21 +118,23 @@ def enqueue(
     )  # fmt: skip
 
 
-def _same_job(job: Job) -> Job | None:
-    """The job that its idempotency key made before, if any.
-
-    Raises:
-        Conflict: that one asks for something else.
-    """
+def _earlier(job: Job) -> Job | None:
+    """The job that its idempotency key made before, if any."""
     if not job.idempotency_key:
         return None
-    earlier = (
+    return (
         Job.objects.select_related("variant")
         .filter(caller=job.caller, owner_key=job.owner_key, idempotency_key=job.idempotency_key)
         .first()
     )
-    if earlier is None:
-        return None
+
+
+def _same(earlier: Job, job: Job) -> Job:
+    """The earlier job.
+
+    Raises:
+        Conflict: it asks for something else.
+    """
     same = ("skill", "variant_id", "image_sha256", "params")
     if any(getattr(earlier, name) != getattr(job, name) for name in same):
         raise Conflict(

@@ -301,7 +301,7 @@ def reference_beside(
     """
     known = _known(prompt)
     same = skill == prompt.skill and asked.strip() == prompt.text.strip()
-    if not same or image_sha256 != images.normalise(image_bytes(prompt)).sha256:
+    if not same or image_sha256 != images.sha256_of(image_bytes(prompt)):
         raise NotFound(
             "The image or the prompt is not the item's: there is nothing to compare.",
             code="not_comparable",
