@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver
 from kombu.exceptions import OperationalError as BrokerError
 from ninja import NinjaAPI
-from ninja.errors import HttpError, Throttled, ValidationError
+from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from redis.exceptions import RedisError
 
@@ -25,7 +25,6 @@ from inference.world.samples import InvalidSample
 from leaderboard.api import router as leaderboards_router
 from leaderboard.api_challenges import router as challenges_router
 from pricing.auth import Account, ClientIdentity
-from pricing.throttling import too_many
 from research.selectors import register_schema
 
 logger = logging.getLogger(__name__)
@@ -143,11 +142,6 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
             f"{first['field'] or 'body'}: {first['problem']}", code="invalid_field", fields=problems
         ),
     )
-
-
-@api.exception_handler(Throttled)
-def _throttled(request: HttpRequest, error: Throttled) -> HttpResponse:
-    return api.problem(request, too_many(error.wait))
 
 
 @api.exception_handler(RequestDataTooBig)

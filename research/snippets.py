@@ -33,7 +33,7 @@ console.log(answer);
 _SHELL = """\
 curl -sO {site}/static/samples/night.webp
 
-curl -s {site}/v1/query -H "Content-Type: application/json" -d @- <<JSON
+curl -s --retry 5 {site}/v1/query -H "Content-Type: application/json" -d @- <<JSON
 {"image_url": "data:image/webp;base64,$(base64 < night.webp | tr -d '\\n')",
  "question": "How many stars are there?"}
 JSON
