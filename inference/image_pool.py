@@ -43,7 +43,7 @@ class _Process:
     def ask(self, about: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         self.left -= 1
         # Time on the clock, far above the processor time that the child grants itself.
-        ending = threading.Timer(8 * about["cpu_s"] + 20, self.end)
+        ending = threading.Timer(8 * about["cpu_s"] + 20, self._child.kill)
         ending.start()
         try:
             assert self._child.stdin is not None
