@@ -14,7 +14,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import pillow_heif
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -156,7 +156,7 @@ def main(memory_mb: int) -> None:
         send(replies, *_answer(got[1], got[0]))
 
 
-def send(file: BinaryIO, about: dict[str, Any], data: bytes) -> None:
+def send(file: IO[bytes], about: dict[str, Any], data: bytes) -> None:
     """Write one message."""
     head = json.dumps(about).encode()
     file.write(_HEAD.pack(len(head), len(data)) + head)
@@ -164,7 +164,7 @@ def send(file: BinaryIO, about: dict[str, Any], data: bytes) -> None:
     file.flush()
 
 
-def receive(file: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+def receive(file: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
     """Read one message; None at the end."""
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
