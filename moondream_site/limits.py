@@ -13,7 +13,7 @@ from django.shortcuts import render
 from inference.errors import Busy
 from moondream_site.api import api
 from pricing import throttling
-from pricing.throttling import PAGE, READ, STREAM, WORK, Allowance
+from pricing.throttling import FILE, PAGE, READ, STREAM, WORK, Allowance
 
 
 class Use(NamedTuple):
@@ -52,9 +52,12 @@ READING: dict[str, Use] = {
     "playground:prompts": Use(READ),
     "compare": Use(READ, 2),
     "entry_items": Use(READ, 2),
-    "wagtaildocs_serve": Use(READ),
+    "document": Use(READ),
+    # Pictures: a page shows many.
+    "media": Use(FILE),
+    "playground:prompt_image": Use(FILE),
 }
-"""Reading that costs more than a page."""
+"""Reading that costs more than a page, or less."""
 
 FREE = frozenset({"healthz", "readyz"})
 """What must always answer."""

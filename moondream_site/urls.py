@@ -55,7 +55,7 @@ urlpatterns = [
     ),
     path("django-admin/", admin.site.urls),
     path("admin/", include(wagtailadmin_urls)),
-    re_path(r"^documents/(\d+)/(.*)$", media.document),
+    re_path(r"^documents/(\d+)/(.*)$", media.document, name="document"),
     path("documents/", include(wagtaildocs_urls)),
     path("media/<path:name>", media.file, name="media"),
     path("", include("research.urls")),

@@ -48,7 +48,8 @@ SCORE = Allowance("score", 4, "scoring with a reward: it asks no model")
 READ = Allowance("read", 2, "pages that search or compute, and downloads")
 STREAM = Allowance("stream", 4, "opening a stream of events")
 PAGE = Allowance("page", 10, "any other page that is not kept ready")
-ALLOWANCES = (WORK, SCORE, READ, STREAM, PAGE)
+FILE = Allowance("file", 40, "pictures on pages")
+ALLOWANCES = (WORK, SCORE, READ, STREAM, PAGE, FILE)
 
 
 class Rate(NamedTuple):
