@@ -48,9 +48,8 @@ def guarded(response: HttpResponseBase, name: str) -> HttpResponseBase:
     response["Content-Type"] = str(kind) if shown else "application/octet-stream"
     if kind == "text/plain" and shown:
         response["Content-Type"] = "text/plain; charset=utf-8"
-    response["Content-Disposition"] = content_disposition_header(
-        not shown, PurePosixPath(name).name
-    )
+    header = content_disposition_header(not shown, PurePosixPath(name).name)
+    response["Content-Disposition"] = header or "inline"
     # Chromium shows no PDF in a sandbox; its viewer runs nothing in this origin.
     sandbox = "" if kind == _PDF else "; sandbox"
     response["Content-Security-Policy"] = f"default-src 'none'; style-src 'unsafe-inline'{sandbox}"

@@ -1,22 +1,21 @@
 """Which pages a reader may be told of: those under no restriction, or under none that bars them."""
 
-from typing import TypeVar
+from typing import Any
 
 from django.conf import settings
 from django.db.models import CharField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 from django.http import HttpRequest
-from wagtail.models import Page, PageViewRestriction
-
-P = TypeVar("P", bound=Page)
+from wagtail.models import PageViewRestriction
 
 
-def readable(pages: QuerySet[P], request: HttpRequest | None = None) -> QuerySet[P]:
+def readable(pages: Any, request: HttpRequest | None = None) -> Any:
     """The published ones of some pages, without those that an editor restricted.
 
     A restriction holds for the page, for all under it, and for aliases of either; unlike Wagtail's
     `public()` this is part of the one query.
 
     Args:
+        pages: a query of pages, of any of their models; the same comes back.
         request: whose reader it is. Without one, or without a session, nobody in particular reads.
     """
     bars = _restrictions_of_outer_page()
