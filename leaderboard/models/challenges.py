@@ -211,10 +211,11 @@ def sealing(split: str = "split") -> models.QuerySet[Phase]:
 
 
 def sealed_by(split: Split) -> Challenge | None:
-    """The challenge that keeps a split shut now."""
+    """The challenge that keeps a split shut now; no query of a public one."""
+    if split.is_public:
+        return None
     return Challenge.objects.filter(
-        phases__split=split, phases__split__is_public=False,
-        phases__feedback=Phase.Feedback.SEALED, published_at=None, opens_at__lte=timezone.now(),
+        phases__split=split, phases__feedback=Phase.Feedback.SEALED, published_at=None, opens_at__lte=timezone.now(),
     ).first()  # fmt: skip
 
 
