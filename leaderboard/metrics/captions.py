@@ -1,8 +1,8 @@
-"""Caption metrics as COCO's evaluation defines them, with what a bootstrap needs of each image.
+"""Caption metrics as COCO's evaluation defines them, with what intervals need of each image.
 
 The formulas are pycocoevalcap's (BLEU, ROUGE-L, CIDEr-D); captions are tokenised by
 `leaderboard.metrics.ptb`. Every metric is given as statistics by image, from which the corpus figure
-of any resample follows. What rewards need too is in `inference.engine.metrics`.
+of any weighting follows. What rewards need too is in `inference.engine.metrics`.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Average precision as COCO defines it, and F1 for models that give no scores.
 
 Boxes are matched by pycocotools, the reference implementation; the accumulation is repeated here with
-weights for images, so that a bootstrap does not match anew. With weights of one it equals
+weights for images, so that leaving some out does not match anew. With weights of one it equals
 `COCOeval.accumulate` (a test compares AP, AP50 and AP75).
 """
 
@@ -49,6 +49,10 @@ class AveragePrecision:
             references: likewise, with optional `area` and `iscrowd` instead of a score.
         """
         self.classes = _match(predictions, references)
+        self.wanted = np.sum([c.wanted for c in self.classes], axis=0, initial=0.0) + np.zeros(
+            len(references)
+        )
+        """(I,) counted references of each image."""
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """(R, I) weights → (R, T) AP at each threshold, the mean over classes with references; NaN

@@ -1,72 +1,53 @@
-"""How sure a score is, and whether two differ: bootstrap, paired tests, ranks with ties.
+"""Whether scores differ, and which ranks that leaves open: intervals, paired tests, ranks with ties.
 
-Everything is seeded and vectorised over resamples. A resample is a weight for each unit (an item, or
-the image that several items are about), so a statistic is any function of weighted units: the mean of
-scores, BLEU's ratio of sums, or COCO's average precision.
+How sure one figure is, is in `leaderboard.metrics.intervals`; whether two differ, in
+`leaderboard.metrics.paired`.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
-RESAMPLES = 1000
+from leaderboard.metrics.intervals import (
+    Interval,
+    difference_interval,
+    effective_items,
+    mean_interval,
+    spread_of_mean,
+    sums_by_unit,
+    variance_of,
+)
+from leaderboard.metrics.paired import paired_p
+
+__all__ = [
+    "Interval",
+    "RankRange",
+    "bootstrap",
+    "holm",
+    "mean_interval",
+    "paired_p",
+    "pairs_of",
+    "ranges_of",
+    "rank_ranges",
+    "ranks",
+    "sums_by_unit",
+]  # fmt: skip
+
+RESAMPLES = 2000
 _CHUNK = 2_000_000
 """Indices drawn at once: bounds the memory of a large benchmark."""
-_MANY = 2000
-"""Differences from which on the sum of random signs is normal to more digits than resampling gives."""
+_FEWEST = 60
+"""Units below which a bootstrap covers too seldom."""
+_INSIDE = 30
+"""Right and wrong items from which on a share is far enough from its bounds for a bootstrap."""
 
-PAIR_VERSION = 1
+PAIR_VERSION = 2
 """Of what a pair's test gives: raise it when `paired_p` would give another p, so that kept ones are
 made anew."""
 RANK_RESAMPLES = 2000
-
-Statistic = Callable[[np.ndarray], np.ndarray]
-"""(R, U) weights of U units, such as images → (R, M) values of M figures."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A figure with its interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def sums_by_unit(table: np.ndarray, clusters: np.ndarray | None) -> np.ndarray:
-    """(N, K) figures of items added up by what they belong to: (U, K); without clusters each item
-    is a unit."""
-    if clusters is None:
-        return table
-    _, labels = np.unique(clusters, return_inverse=True)
-    sums = np.zeros((int(labels.max()) + 1, table.shape[1]))
-    np.add.at(sums, labels, table)
-    return sums
-
-
-def bootstrap_of(
-    statistic: Statistic,
-    units: int,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    level: float = 0.95,
-) -> list[Interval]:
-    """Percentile-bootstrap intervals (Efron & Tibshirani 1993, 13.3) of the figures of any statistic of
-    weighted units; a resample in which a figure is not defined does not count for it."""
-    rng = np.random.default_rng(seed)
-    chunk = max(1, _CHUNK // max(1, units))
-    drawn = []
-    for start in range(0, resamples, chunk):
-        rows = rng.integers(0, units, (min(chunk, resamples - start), units))
-        weights = np.stack([np.bincount(row, minlength=units) for row in rows])
-        drawn.append(statistic(weights.astype(float)))
-    values = statistic(np.ones((1, units)))[0]
-    tail = (1 - level) / 2
-    lows, highs = np.nanquantile(np.concatenate(drawn), (tail, 1 - tail), axis=0)
-    return [Interval(*map(float, row)) for row in zip(values, lows, highs, strict=True)]
 
 
 def bootstrap(
@@ -77,7 +58,10 @@ def bootstrap(
     level: float = 0.95,
     clusters: np.ndarray | None = None,
 ) -> Interval:
-    """The interval of a mean.
+    """The interval of a mean of scores, or of differences of scores, without a model of them.
+
+    Where a bootstrap is known to cover too seldom another takes its place: with fewer than 60 units, or
+    next to a bound, `mean_interval` for scores of 0 to 1 and `difference_interval` for others.
 
     Args:
         scores: (N,) per-item scores.
@@ -89,42 +73,45 @@ def bootstrap(
     """
     if not len(scores) or not np.isfinite(scores).all():
         raise ValueError("Finite scores are needed, at least one.")
+    spread = spread_of_mean(scores, clusters)
+    units = len(spread.effects)
+    variance, freedom = variance_of(spread)
+    if scores.min() >= 0 and scores.max() <= 1:
+        share = spread.value
+        items = effective_items(spread, share, variance, freedom, 1.0, level)
+        if units < _FEWEST or min(share, 1 - share) * items < _INSIDE:
+            return mean_interval(scores, clusters=clusters, level=level)
+    elif units < _FEWEST or np.count_nonzero(spread.effects) < _FEWEST:
+        return difference_interval(spread, level=level)
+    drawn = _means_drawn(scores, clusters, seed=seed, resamples=resamples)
+    return _bca(spread.value, drawn, spread.effects, level)
+
+
+def _means_drawn(
+    scores: np.ndarray, clusters: np.ndarray | None, *, seed: int, resamples: int
+) -> np.ndarray:
+    """(R,) means of units drawn with replacement, as many as there are."""
     sums = sums_by_unit(np.column_stack([scores, np.ones(len(scores))]), clusters)
-
-    def mean(weights: np.ndarray) -> np.ndarray:
-        total: np.ndarray = weights @ sums
-        return total[:, :1] / total[:, 1:]
-
-    return bootstrap_of(mean, len(sums), seed=seed, resamples=resamples, level=level)[0]
-
-
-def paired_p(a: np.ndarray, b: np.ndarray, *, seed: int = 0, resamples: int = 10_000) -> float:
-    """Two-sided p of a difference in means of paired scores, by random sign flips (Fisher's
-    randomisation test); the observed arrangement counts, so it is never 0. With very many differences
-    the limit of that test is used.
-
-    Raises:
-        ValueError: not the same items.
-    """
-    if a.shape != b.shape or not len(a):
-        raise ValueError("Paired scores of the same items are needed.")
-    difference = a - b
-    changed = difference[difference != 0]
-    if not len(changed):
-        return 1.0
-    observed = abs(changed.sum())
-    if len(changed) > _MANY:
-        spread = math.sqrt(2 * float((changed**2).sum()))
-        return max(1 / (resamples + 1), math.erfc(observed / spread))
-    rng = np.random.default_rng(seed)
-    chunk = max(1, _CHUNK // len(changed))
-    extreme = 0
+    units, rng = len(sums), np.random.default_rng(seed)
+    chunk = max(1, _CHUNK // units)
+    totals = []
     for start in range(0, resamples, chunk):
-        signs = rng.integers(0, 2, (min(chunk, resamples - start), len(changed)), dtype=np.int8)
-        sums = np.abs((2.0 * signs - 1.0) @ changed)
-        # A sum that differs by rounding alone is as extreme.
-        extreme += int((sums >= observed * (1 - 1e-12)).sum())
-    return (extreme + 1) / (resamples + 1)
+        rows = rng.integers(0, units, (min(chunk, resamples - start), units))
+        totals.append(np.stack([np.bincount(row, minlength=units) for row in rows]) @ sums)
+    total = np.concatenate(totals)
+    result: np.ndarray = total[:, 0] / total[:, 1]
+    return result
+
+
+def _bca(value: float, drawn: np.ndarray, effects: np.ndarray, level: float) -> Interval:
+    """Percentiles of what was drawn, moved by its bias and by the skew of what units add (bias
+    corrected and accelerated, Efron 1987)."""
+    below = float((drawn < value).mean() + (drawn == value).mean() / 2)
+    bias = special.ndtri(min(max(below, 0.5 / len(drawn)), 1 - 0.5 / len(drawn)))
+    skew = float((effects**3).sum()) / (6 * float((effects**2).sum()) ** 1.5)
+    ends = bias + special.ndtri([(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(drawn, special.ndtr(bias + ends / (1 - skew * ends)))
+    return Interval(value, min(value, float(low)), max(value, float(high)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

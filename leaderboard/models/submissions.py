@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from leaderboard.metrics.intervals import sums_by_unit
 from leaderboard.models.benchmarks import Benchmark, Split
 from leaderboard.names import look_of
 
@@ -149,6 +150,10 @@ class Score(models.Model):
     signature = models.CharField(max_length=200)
     by_category = models.JSONField(default=dict, blank=True)
     per_item = models.BinaryField(null=True, blank=True, help_text="float32, in the items' order.")
+    contributions = models.BinaryField(
+        null=True, blank=True,
+        help_text="float32, by unit: what two such scores are paired by; of figures that are no mean.",
+    )  # fmt: skip
     is_current = models.BooleanField(
         default=True, help_text="Not so while it is in shadow, or old."
     )
@@ -170,6 +175,16 @@ class Score(models.Model):
         if self.per_item is None:
             return None
         return np.frombuffer(self.per_item, dtype=np.float32).astype(float)
+
+    def by_unit(self, units: np.ndarray) -> np.ndarray | None:
+        """What a paired test compares: (U,) sums over the units that `units` (N,) names for each item,
+        or what each unit contributes to a figure that is no mean; None where neither is kept."""
+        if self.contributions is not None:
+            return np.frombuffer(self.contributions, dtype=np.float32).astype(float)
+        items = self.items()
+        if items is None or len(items) != len(units):
+            return None
+        return sums_by_unit(items[:, None], units)[:, 0]
 
 
 class Ranked(models.Model):

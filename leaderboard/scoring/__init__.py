@@ -12,13 +12,21 @@ from leaderboard.scoring.files import (
     read_predictions,
 )
 from leaderboard.scoring.preflight import Context, Warned
-from leaderboard.scoring.scores import SEED, Score, data_hash, score, units
+from leaderboard.scoring.scores import (
+    INTERVALS,
+    SEED,
+    Score,
+    data_hash,
+    interval_method,
+    score,
+    units,
+)
 from leaderboard.scoring.series import labels_of
 from leaderboard.scoring.tasks import TASKS
 from leaderboard.scoring.types import BadPrediction, Item, Metric, Task
 
 __all__ = [
-    "MAX_BYTES", "SEED", "TASKS", "BadPrediction", "Checked", "Context", "Item", "Metric", "Problems",
-    "Score", "Task", "Warned", "data_hash", "labels_of", "read_items", "read_predictions", "score",
-    "units",
+    "INTERVALS", "MAX_BYTES", "SEED", "TASKS", "BadPrediction", "Checked", "Context", "Item",
+    "Metric", "Problems", "Score", "Task", "Warned", "data_hash", "interval_method", "labels_of",
+    "read_items", "read_predictions", "score", "units",
 ]  # fmt: skip

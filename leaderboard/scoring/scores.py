@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import orjson
 
-from leaderboard.metrics.statistics import RESAMPLES, Interval, bootstrap_of
+from leaderboard.metrics.intervals import Interval, interval_of
 from leaderboard.scoring.types import Figures, Item, Metric, Task
 
 SEED = 20
+INTERVALS = "jackknife-korn-graubard-1"
+"""How intervals are made, as signatures name it; another number when the same scores would get others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,9 @@ class Score:
     interval: Interval
     signature: str
     per_item: np.ndarray | None
+    """(N,) where the figure is their mean."""
+    contributions: np.ndarray | None
+    """(U,) where it is no mean of items: numbers of units of which it is the mean, to pair by."""
     by_category: dict[str, float]
 
 
@@ -48,13 +53,14 @@ def score(
     categories = np.array([item.category for item in items])
     scores: dict[str, Score] = {}
     for done, (slugs, one) in enumerate(figures.items(), 1):
-        intervals = bootstrap_of(*one.by_unit(unit_of), seed=seed)
+        spreads = one.spreads(unit_of, seed=seed)
         parts = _by_category(one, categories)
-        for column, (slug, interval) in enumerate(zip(slugs, intervals, strict=True)):
+        for column, (slug, spread) in enumerate(zip(slugs, spreads, strict=True)):
             metric = task.metric(slug)
             scores[slug] = Score(
-                metric, interval,
+                metric, interval_of(spread, bounds=metric.bounds),
                 signature(metric, items=len(items), data_hash=data_hash, seed=seed), one.per_item,
+                spread.contributions if one.per_item is None else None,
                 {name: values[column] for name, values in parts.items()
                  if math.isfinite(values[column])},
             )  # fmt: skip
@@ -72,7 +78,7 @@ def _by_category(figures: Figures, categories: np.ndarray) -> dict[str, list[flo
 
 
 def units(items: Iterable[tuple[str, str]]) -> np.ndarray:
-    """(N,) a number for what a bootstrap draws, and a paired test flips, together: the items of one
+    """(N,) a number for what an interval leaves out, and a paired test flips, together: the items of one
     image. Each item is given as (image, key); one without an image is alone."""
     return np.unique([image or key for image, key in items], return_inverse=True)[1]
 
@@ -82,7 +88,13 @@ def signature(metric: Metric, *, items: int, data_hash: str, seed: int) -> str:
     parts = [metric.slug, f"v:{metric.version}", f"n:{items}"]
     parts += [f"tok:{metric.tokeniser.replace(' ', '-')}"] if metric.tokeniser else []
     parts += [f"data:{data_hash[:12]}"] if data_hash else []
-    return "|".join([*parts, f"ci:bootstrap-{RESAMPLES}", f"seed:{seed}"])
+    return "|".join([*parts, f"ci:{INTERVALS}", f"seed:{seed}"])
+
+
+def interval_method(signature: str) -> str:
+    """How an interval was made, by its signature."""
+    parts = dict(part.split(":", 1) for part in signature.split("|") if ":" in part)
+    return parts.get("ci", "")
 
 
 def data_hash(items: Sequence[Item], key: bytes = b"") -> str:

@@ -70,9 +70,14 @@ def yes_no(items: Sequence[Item], found: Sequence[str]) -> Found:
         )
         return result
 
+    def counted(sums: np.ndarray) -> np.ndarray:
+        """Items that are yes for either, for the model, in truth."""
+        hits, yes, truth = sums.T
+        return np.column_stack([yes + truth - hits, yes, truth])
+
     return {
         ("accuracy",): mean_of((said == true).astype(float)),
-        ("f1", "precision", "recall"): Sums(table, shares),
+        ("f1", "precision", "recall"): Sums(table, shares, counted=counted),
         ("yes_ratio",): mean_of(said.astype(float)),
     }
 
@@ -103,7 +108,7 @@ def boxes(items: Sequence[Item], found: Sequence[list[dict[str, Any]]]) -> Found
             at = precision(weights)
             return np.column_stack([at.mean(1), at[:, 0], at[:, 5]])
 
-        scores["map", "ap50", "ap75"] = Whole(chosen)
+        scores["map", "ap50", "ap75"] = Whole(chosen, precision.wanted)
     return scores
 
 

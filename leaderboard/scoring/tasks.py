@@ -8,7 +8,7 @@ from leaderboard.scoring.types import Metric, Task
 _PTB = "ptb-lite 2"
 _CAPTION_METRICS = (
     Metric("cider_d", "CIDEr-D", "Vedantam et al. 2015, as COCO computes it; document frequencies of the whole split.",
-           unit="", scale=1.0, digits=3, tokeniser=_PTB, version=2),
+           unit="", scale=1.0, digits=3, tokeniser=_PTB, version=2, bounds=(0.0, 10.0)),
     *(Metric(f"bleu{n}", f"BLEU-{n}", "Papineni et al. 2002, as COCO computes it: closest reference length, no smoothing.",
              tokeniser=_PTB, version=2) for n in (4, 3, 2, 1)),
     Metric("rouge_l", "ROUGE-L", "Lin 2004, as COCO computes it: β = 1.2.", tokeniser=_PTB, version=2),
@@ -23,7 +23,7 @@ _COUNT_METRICS = (
     Metric("count_accuracy", "Accuracy", "The count is right; a number or its word, nothing is picked out of a sentence."),
     Metric("off_by_one", "Within one", "The count is at most one off."),
     Metric("count_mae", "MAE", "Mean absolute error; what is no number counts as 0.", unit="", scale=1.0,
-           digits=3, higher_is_better=False),
+           digits=3, higher_is_better=False, bounds=(0.0, None)),
 )  # fmt: skip
 _YES_NO_METRICS = (
     Metric("accuracy", "Accuracy", "Li et al. 2023 (POPE), with its own reading of answers.", tokeniser="pope-official"),
@@ -42,7 +42,7 @@ _BOX_METRICS = (
 _POINT_METRICS = (
     Metric("point_f1", "F1 in box", "F1 of points that lie in a box of their own, the mean over images."),
     Metric("point_error", "Point error", "Mean distance to the centre in parts of the image's side; 0.5 for one not found.",
-           unit="", scale=1.0, digits=4, higher_is_better=False),
+           unit="", scale=1.0, digits=4, higher_is_better=False, bounds=(0.0, 2**0.5)),
 )  # fmt: skip
 
 

@@ -6,8 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from leaderboard.metrics.statistics import Statistic, sums_by_unit
+from leaderboard.metrics.intervals import (
+    Bounds,
+    Spread,
+    spread_of,
+    spread_of_mean,
+    sums_by_unit,
+)
 from leaderboard.scoring.preflight import Maker
+
+GROUPS = 200
+"""Units that a figure is computed without, one after the other, where each costs a whole computation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,8 @@ class Metric:
     higher_is_better: bool = True
     version: int = 1
     tokeniser: str = ""
+    bounds: Bounds = (0.0, 1.0)
+    """The least and the most it can be, as it is computed; None where there is no most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,11 @@ class Item:
     reference: Mapping[str, Any]
     category: str = ""
     image: str = ""
-    """What image it is about: items of one image are drawn together by the bootstrap."""
+    """What image it is about: items of one image count as one for intervals and tests."""
+
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""(R, N) weights of N items → (R, M) values of M figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +61,53 @@ class Sums:
     combine: Callable[[np.ndarray], np.ndarray]
     """(R, K) sums → (R, M)"""
     per_item: np.ndarray | None = None
-    """(N,) when the one figure is their mean: only then can two entries be paired."""
+    """(N,) when the one figure is their mean."""
+    counted: Callable[[np.ndarray], np.ndarray] = lambda sums: sums[:, -1:]
+    """(R, K) sums → (R, M), or (R, 1) for all: how much each figure counts, in any unit; by default
+    the last column."""
 
     def over(self, weights: np.ndarray) -> np.ndarray:
         """(R, N) weights of items → (R, M)."""
         return self.combine(weights @ self.table)
 
-    def by_unit(self, unit_of: np.ndarray) -> tuple[Statistic, int]:
-        """The same of weighted units, and how many there are; `unit_of` (N,) names each item's."""
+    def spreads(self, unit_of: np.ndarray, *, seed: int) -> list[Spread]:
+        """Of each figure, over the units that `unit_of` (N,) names for each item."""
+        if self.per_item is not None:
+            return [spread_of_mean(self.per_item, unit_of)]
         sums = sums_by_unit(self.table, unit_of)
-        return (lambda weights: self.combine(weights @ sums)), len(sums)
+        total = sums.sum(0, keepdims=True)
+        with np.errstate(all="ignore"):  # without its only unit a figure is not defined
+            values, without = self.combine(total)[0], self.combine(total - sums)
+        sizes = np.broadcast_to(self.counted(sums), without.shape)
+        return [
+            spread_of(float(v), w, s) for v, w, s in zip(values, without.T, sizes.T, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """Figures that need every item anew, for tasks whose items have an image each."""
+    """Figures that need every item anew."""
 
     statistic: Statistic
+    counted: np.ndarray
+    """(N,) how much each item counts, such as its boxes."""
     per_item: None = None
 
     def over(self, weights: np.ndarray) -> np.ndarray:
         return self.statistic(weights)
 
-    def by_unit(self, unit_of: np.ndarray) -> tuple[Statistic, int]:
-        return self.statistic, len(unit_of)
+    def spreads(self, unit_of: np.ndarray, *, seed: int) -> list[Spread]:
+        """Of each figure. Of very many units random groups are left out one at a time, the same for
+        every submission to a split."""
+        labels = np.unique(unit_of, return_inverse=True)[1]
+        units = int(labels.max()) + 1
+        if units > GROUPS:
+            labels = (np.random.default_rng(seed).permutation(units) % GROUPS)[labels]
+            units = GROUPS
+        kept = (labels[None] != np.arange(units)[:, None]).astype(float)
+        values, without = self.statistic(np.ones((1, len(labels))))[0], self.statistic(kept)
+        sizes = np.bincount(labels, weights=self.counted, minlength=units)
+        return [spread_of(float(v), w, sizes) for v, w in zip(values, without.T, strict=True)]
 
 
 Figures = Sums | Whole

@@ -12,7 +12,12 @@ from django.db.models import BinaryField, F, Func
 
 from inference.errors import NotFound
 from leaderboard import disclosure
-from leaderboard.metrics.statistics import bootstrap, paired_p, sums_by_unit
+from leaderboard.metrics.intervals import (
+    difference_interval,
+    spread_of_contributions,
+    spread_of_mean,
+)
+from leaderboard.metrics.statistics import paired_p
 from leaderboard.models import BenchmarkItem, Score, Submission
 from leaderboard.selectors.blocks import references_at, said_at
 from leaderboard.selectors.details import Detail, entry_detail
@@ -105,10 +110,9 @@ def _scores_at(
     }
 
 
-def _item_scores(submission: Submission) -> np.ndarray | None:
+def _ranking_score(submission: Submission) -> Score | None:
     slug = submission.split.benchmark.ranked_by.slug
-    score = submission.scores.filter(is_current=True, metric=slug).first()
-    return score.items() if score else None
+    return submission.scores.filter(is_current=True, metric=slug).first()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +123,10 @@ class Comparison:
     right: Detail
     difference: Cell | None = None
     p: float | None = None
-    wins: int = 0
-    losses: int = 0
-    ties: int = 0
+    wins: int | None = None
+    """Items of which the left one is better; None where they were not counted, or have no score."""
+    losses: int | None = None
+    ties: int | None = None
     items: list[ItemView] = field(default_factory=list)
     page: Page | None = None
 
@@ -139,7 +144,7 @@ class Comparison:
             return (
                 "No paired test of these two was made: only those that lead a table are tested."
                 if large
-                else "These two cannot be compared item by item."
+                else "These two cannot be compared image by image."
             )
         sure = "The difference is significant" if self.p <= 0.05 else "The difference is within the noise"  # fmt: skip
         bound = next((b for b in (0.001, 0.01, 0.05) if self.p < b), None)
@@ -162,22 +167,29 @@ def compare(left_id: UUID, right_id: UUID, number: str | int = 1) -> Comparison:
         raise NotFound("These entries are of different splits.", code="not_comparable")
     if split.item_count > COUNTED:
         return _compared_as_kept(left, right, number)
-    a, b = _item_scores(left.submission), _item_scores(right.submission)
-    if a is None or b is None or a.shape != b.shape:
-        return Comparison(left, right)
+    a, b = _ranking_score(left.submission), _ranking_score(right.submission)
     units = split.units()
-    sums = [sums_by_unit(x[:, None], units)[:, 0] for x in (a, b)]
-    metric = split.benchmark.ranked_by
-    spread = disclosure.interval(split, metric, bootstrap(a - b, clusters=units))
+    mine, theirs = (score.by_unit(units) if score else None for score in (a, b))
+    if a is None or b is None or mine is None or theirs is None or mine.shape != theirs.shape:
+        return Comparison(left, right)
+    metric, of_a, of_b = split.benchmark.ranked_by, a.items(), b.items()
+    wins = losses = ties = None
+    if of_a is None or of_b is None:
+        spread = spread_of_contributions(mine - theirs, a.value - b.value)
+    else:
+        spread = spread_of_mean(of_a - of_b, units)
+        gains = of_a - of_b if metric.higher_is_better else of_b - of_a
+        wins, losses, ties = (int(x.sum()) for x in (gains > 0, gains < 0, gains == 0))
+    found = disclosure.interval(split, metric, difference_interval(spread))
     if not split.is_public:  # each end tells how many items differ
         coarse = disclosure.coarse(split.item_count)
-        spread = replace(spread, low=disclosure.rounded(spread.low, coarse), high=disclosure.rounded(spread.high, coarse))  # fmt: skip
+        found = replace(found, low=disclosure.rounded(found.low, coarse), high=disclosure.rounded(found.high, coarse))  # fmt: skip
     page, views = (
         items_page([left.submission, right.submission], number) if split.is_public else (None, [])
     )
     return Comparison(
-        left, right, Cell(metric, spread.value, spread.low, spread.high), paired_p(*sums),
-        int((a > b).sum()), int((a < b).sum()), int((a == b).sum()), views, page,
+        left, right, Cell(metric, found.value, found.low, found.high), paired_p(mine, theirs),
+        wins, losses, ties, views, page,
     )  # fmt: skip
 
 

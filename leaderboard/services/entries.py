@@ -24,6 +24,7 @@ from leaderboard.models import (
     sealing,
     told,
 )
+from leaderboard.scoring import INTERVALS, interval_method
 from leaderboard.services import stale
 from leaderboard.services.pairs import pair_ranges
 from leaderboard.signals import top_entry_changed
@@ -145,7 +146,9 @@ def scored(submissions: QuerySet[Submission]) -> list[Scored]:
 def with_scores(found: QuerySet[Submission]) -> list[Scored]:
     """The same of submissions in whatever state: scores stay of what is withdrawn."""
     scores: dict[Any, dict[str, Score]] = {}
-    rows = Score.objects.filter(submission__in=found, is_current=True).defer("per_item")
+    rows = Score.objects.filter(submission__in=found, is_current=True).defer(
+        "per_item", "contributions"
+    )
     for row in rows:
         scores.setdefault(row.submission_id, {})[row.metric] = row
     return [
@@ -205,7 +208,10 @@ def _expired(
     metrics = {m.slug: m for m in benchmark.metrics}
     old = [metrics[slug].name for slug, score in scores.items()
            if slug in metrics and score.version != metrics[slug].version]  # fmt: skip
-    return f"scored by an older version of {', '.join(old)}"[:120] if old else ""
+    if old:
+        return f"scored by an older version of {', '.join(old)}"[:120]
+    methods = {interval_method(score.signature) for score in scores.values()}
+    return "its intervals are of an older method" if methods - {INTERVALS, ""} else ""
 
 
 def _reported(benchmark: Benchmark) -> list[Entry]:
@@ -262,8 +268,9 @@ def rank(split: Split, rows: list[Row], scored: Sequence[Scored]) -> None:
     scores: dict[Any, dict[str, Score]] = {submission.pk: of for submission, of in scored}
     wanted = [scores[r.submission_id][metric.slug].pk for r in first]
     ranges = pair_ranges(split, wanted, higher_is_better=metric.higher_is_better)
-    for row, found in zip(first, ranges or [], strict=ranges is not None):
-        row.rank_first, row.rank_last = found.first, found.last
+    for row, found in zip(first, ranges, strict=True):
+        if found:
+            row.rank_first, row.rank_last = found.first, found.last
 
 
 def _announce(benchmark: Benchmark, entry: Entry) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from django.db import IntegrityError, transaction
 from django.db.models import BinaryField, F, Func, IntegerField
+from django.db.models.functions import Coalesce
 
 from leaderboard.metrics.statistics import (
     PAIR_VERSION,
@@ -17,7 +19,6 @@ from leaderboard.metrics.statistics import (
     paired_p,
     pairs_of,
     ranges_of,
-    sums_by_unit,
 )
 from leaderboard.models import PairTest, Score, Split
 
@@ -33,24 +34,28 @@ class _Known:
     pk: int
     value: float
     digest: bytes
-    """SHA-256 of its items."""
+    """SHA-256 of its items, or of what its units contribute."""
 
 
 def pair_ranges(
     split: Split, scores: Sequence[int], *, higher_is_better: bool
-) -> list[RankRange] | None:
-    """The ranks that paired tests leave open to entries, by the ids of their scores; None where the
-    metric is no mean of items, so that there is nothing to pair. Only what is not kept is tested."""
+) -> list[RankRange | None]:
+    """The ranks that paired tests leave open to entries, by the ids of their scores; None for a score
+    of before there was anything to pair by. Only what is not kept is tested."""
     known = _known(split, scores)
-    if len(known) < len(scores):
-        return None
-    found = [known[pk] for pk in scores]
+    found = [known[pk] for pk in scores if pk in known]
     pairs = [(found[i], found[j]) for i, j in pairs_of(len(found))]
     kept = _kept(known)
     missing = [(a, b) for a, b in pairs if _ordered(a, b) not in kept]
     tests = kept | (dict(_tested(split, missing)) if missing else {})
     p_values = [tests[_ordered(a, b)] for a, b in pairs]
-    return ranges_of([s.value for s in found], p_values, higher_is_better=higher_is_better)
+    values = [s.value for s in found]
+    ranges = dict(zip((s.pk for s in found), ranges_of(values, p_values, higher_is_better=higher_is_better), strict=True))  # fmt: skip
+    # What cannot be tested may stand on either side of the others.
+    untested = len(scores) - len(found)
+    return [
+        RankRange(r.first, r.last + untested) if (r := ranges.get(pk)) else None for pk in scores
+    ]
 
 
 def kept_p(split: Split, a: int, b: int) -> float | None:
@@ -72,15 +77,24 @@ def _basis(first: bytes, second: bytes) -> str:
 
 
 def _known(split: Split, scores: Sequence[int]) -> dict[int, _Known]:
-    """Those that have a figure for every item of the split; the database hashes them, so that large
-    ones are not read where every pair is kept."""
-    digest: Any = Func(F("per_item"), function="sha256", output_field=BinaryField())
-    length: Any = Func(F("per_item"), function="length", output_field=IntegerField())
-    rows = Score.objects.filter(pk__in=scores).annotate(digest=digest, length=length)
+    """Those that have a figure for every item of the split, or contributions of as many units as most;
+    the database hashes them, so that large ones are not read where every pair is kept."""
+    kept = Coalesce("contributions", "per_item")
+    digest: Any = Func(kept, function="sha256", output_field=BinaryField())
+    lengths: dict[str, Any] = {
+        name: Func(F(name), function="length", output_field=IntegerField())
+        for name in ("contributions", "per_item")
+    }
+    rows = Score.objects.filter(pk__in=scores).annotate(
+        digest=digest, units=lengths["contributions"], items=lengths["per_item"]
+    )
+    found = list(rows.values_list("pk", "value", "digest", "units", "items"))
+    counts = Counter(units for *_, units, _ in found if units)
+    usual = counts.most_common(1)[0][0] if counts else 0
     return {
         pk: _Known(pk, value, bytes(digest))
-        for pk, value, digest, length in rows.values_list("pk", "value", "digest", "length")
-        if length == _FLOAT32 * split.item_count
+        for pk, value, digest, units, items in found
+        if (units == usual if counts else items == _FLOAT32 * split.item_count)
     }
 
 
@@ -103,8 +117,11 @@ def _tested(
     needed = {score.pk for pair in missing for score in pair}
     for score in Score.objects.filter(pk__in=needed).iterator(1):
         # Hashed as it was read: it may have been scored anew since it was looked at.
-        digests[score.pk] = hashlib.sha256(score.per_item or b"").digest()
-        sums[score.pk] = _sums(score, units)
+        stored = score.contributions if score.contributions is not None else score.per_item
+        digests[score.pk] = hashlib.sha256(stored or b"").digest()
+        found = score.by_unit(units)
+        assert found is not None
+        sums[score.pk] = found
     done: list[PairTest] = []
     for first, second in (_ordered(a, b) for a, b in missing):
         p = paired_p(sums[first], sums[second], resamples=RANK_RESAMPLES)
@@ -115,13 +132,6 @@ def _tested(
             done = []
         yield (first, second), p
     _keep(done)
-
-
-def _sums(score: Score, units: np.ndarray) -> np.ndarray:
-    """(U,) its items added up by what is flipped together."""
-    items = score.items()
-    assert items is not None
-    return sums_by_unit(items[:, None], units)[:, 0]
 
 
 def _keep(tests: Sequence[PairTest]) -> None:

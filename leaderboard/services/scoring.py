@@ -148,13 +148,17 @@ def scores_keep(
         fields: dict[str, Any] = {
             "version": one.metric.version, "value": one.interval.value, "low": one.interval.low,
             "high": one.interval.high, "by_category": one.by_category, "is_current": is_current,
-            "per_item": None if one.per_item is None else one.per_item.astype(np.float32).tobytes(),
+            "per_item": _stored(one.per_item), "contributions": _stored(one.contributions),
         }  # fmt: skip
         row, _ = Score.objects.update_or_create(
             submission=submission, metric=slug, signature=one.signature, defaults=fields
         )
         kept.append(row)
     return kept
+
+
+def _stored(numbers: np.ndarray | None) -> bytes | None:
+    return None if numbers is None else numbers.astype(np.float32).tobytes()
 
 
 def _fail(submission: Submission, code: str, message: str, *, ours: bool) -> None:
