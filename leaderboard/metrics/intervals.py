@@ -21,7 +21,7 @@ from scipy import special
 _TINY = 1e-12
 _FAR = 1e4
 """Where a figure has no upper bound, one is put so many times its size away."""
-_BISECTIONS = 45
+_BISECTIONS = 36
 _FALLING_SHORT = 3
 """Whole items short of a bound, up to which the others' scores do not count for more than right ones."""
 _BALANCED = 20
