@@ -248,9 +248,9 @@ def ranges(report: Report, rng: np.random.Generator) -> None:
         alike = systems(rng, np.full(15, 0.7), 300, 3)[0]
         found += any((r.first, r.last) != (1, 15) for r in rank_ranges(alike))
     report.level("15 systems alike: any pair told apart", found, 60)
-    rows = systems(rng, np.linspace(0.95, 0.1, 40), 1500, 1)[0]
+    many = systems(rng, np.linspace(0.95, 0.1, 40), 1500, 1)[0]
     started = time.perf_counter()
-    p = [paired_p(a, b) for n, a in enumerate(rows) for b in rows[:n]]
+    p = [paired_p(a, b) for n, a in enumerate(many) for b in many[:n]]
     spent = time.perf_counter() - started
     report.cell("780 pairs of 1,500 items", f"{spent:.2f} s", ok=spent < 5)
     least = min(holm(p))

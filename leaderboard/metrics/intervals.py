@@ -19,6 +19,8 @@ import numpy as np
 from scipy import special
 
 _TINY = 1e-12
+_ROUNDING = 1e-20
+"""Variance that equal scores have by rounding."""
 _FAR = 1e4
 """Where a figure has no upper bound, one is put so many times its size away."""
 _BISECTIONS = 36
@@ -89,7 +91,8 @@ def spread_of_mean(scores: np.ndarray, clusters: np.ndarray | None = None) -> Sp
     sums = sums_by_unit(np.column_stack([scores, np.ones(len(scores))]), clusters)
     mean = float(scores.mean())
     effects = (sums[:, 0] - mean * sums[:, 1]) / len(scores)
-    return Spread(mean, effects, sums[:, 1], float(scores.var()) / len(scores))
+    noise = float(scores.var()) / len(scores)
+    return Spread(mean, effects, sums[:, 1], noise if noise > _ROUNDING else 0.0)
 
 
 def spread_of_contributions(contributions: np.ndarray, value: float) -> Spread:

@@ -86,9 +86,9 @@ def _known(split: Split, scores: Sequence[int]) -> dict[int, _Known]:
         for name in ("contributions", "per_item")
     }
     rows = Score.objects.filter(pk__in=scores).annotate(
-        digest=digest, units=lengths["contributions"], items=lengths["per_item"]
+        digest=digest, unit_bytes=lengths["contributions"], item_bytes=lengths["per_item"]
     )
-    found = list(rows.values_list("pk", "value", "digest", "units", "items"))
+    found = list(rows.values_list("pk", "value", "digest", "unit_bytes", "item_bytes"))
     counts = Counter(units for *_, units, _ in found if units)
     usual = counts.most_common(1)[0][0] if counts else 0
     return {

@@ -158,6 +158,13 @@ def test_scores_between_bounds_are_covered(
     assert held / 400 >= 0.92
 
 
+@pytest.mark.parametrize("value", [0.3, 0.6, 0.9])
+def test_scores_all_alike_are_not_certain(value: float) -> None:
+    found = mean_interval(np.full(50, value), clusters=np.arange(50) // 2)
+    assert found.low < value - 0.05
+    assert found.high > value + 0.02
+
+
 def test_no_errors_at_all_leave_some_open() -> None:
     found = mean_interval(np.zeros(100), bounds=(0, None))
     assert found.low == 0

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("leaderboard", "0010_split_labels"),
+        ("leaderboard", "0013_persons_and_finals"),
     ]
 
     operations = [
