@@ -189,7 +189,7 @@ def ranges_of(
     count = len(means)
     better, worse = [0] * count, [0] * count
     for (i, j), p in zip(pairs_of(count), holm(p_values), strict=True):
-        if p > alpha:
+        if p > alpha or means[i] == means[j]:  # equal as they are told
             continue
         first_wins = (means[i] > means[j]) == higher_is_better
         winner, loser = (i, j) if first_wins else (j, i)

@@ -190,6 +190,8 @@ def test_split_units_are_what_contributions_are_of(captioned) -> None:
     made = captioned("One", 0.2, 12)
     one = made.scores.get(metric="bleu4")
     assert one.items() is None
-    assert one.by_unit(made.split.units()).mean() == pytest.approx(one.value, abs=1e-6)
+    assert one.by_unit(made.split.units()).mean() == pytest.approx(
+        one.value, abs=0.03
+    )  # told in steps
     mean = made.scores.get(metric="rouge_l")
     assert mean.by_unit(made.split.units()) == pytest.approx(mean.items()[np.argsort(made.split.units())], abs=1e-6)  # fmt: skip
