@@ -381,11 +381,14 @@ def job_get(request: HttpRequest, job_id: UUID) -> Any:
 
 
 @jobs_router.post(
-    "/jobs/{job_id}/cancel", response={200: schemas.JobOut, **ERRORS}, operation_id="job_cancel"
-)
+    "/jobs/{job_id}/cancel", response={200: schemas.JobOut, 403: schemas.ErrorOut, **ERRORS},
+    operation_id="job_cancel",
+)  # fmt: skip
 def job_cancel(request: HttpRequest, job_id: UUID) -> Any:
-    """Cancel a job; repeating it, or cancelling a finished one, changes nothing."""
-    return _job_out(services.job_cancel(job_id=job_id))
+    """Cancel a job of your own: asked with the same key, or from the same network. Repeating it, or
+    cancelling a finished one, changes nothing."""
+    owner_key = getattr(request, "client_key", "")
+    return _job_out(services.job_cancel(job_id=job_id, owner_key=owner_key))
 
 
 @jobs_router.get("/jobs/{job_id}/events", operation_id="job_events", response={**ERRORS})

@@ -146,6 +146,7 @@ CATALOGUE: tuple[KnownError, ...] = tuple(
          "Set it up in your account."),
         ("no_file", 415, "The predictions did not come as a file.", "Send multipart/form-data."),
         ("not_comparable", 404, "Two entries are of different splits.", "Compare those of one split."),
+        ("not_your_job", 403, "Another caller asked for the job.", "Use the key, or the network, that asked."),
         ("not_your_team", 400, "You are in no team of that name.", "Your account lists your teams."),
         ("not_found", 404, "There is nothing at this address.", "See the reference."),
         ("predictions_too_large", 413, "A file of predictions is too large.", "Compress it with gzip."),

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 
 from inference import selectors, stream
 from inference.engine.settings import Settings, read_reference
-from inference.errors import Busy, Conflict, InvalidInput
+from inference.errors import Busy, Conflict, Forbidden, InvalidInput
 from inference.images import Upload
 from inference.messages import send_on_commit
 from inference.models import Job, StoredImage, Variant
@@ -227,14 +227,23 @@ def _check_abilities(variant: Variant, params: Mapping[str, Any], *, has_image: 
         )  # fmt: skip
 
 
-def job_cancel(*, job_id: UUID | str) -> Job:
+def job_cancel(*, job_id: UUID | str, owner_key: str = "") -> Job:
     """Cancel a job: a waiting one at once, a running one at its next token. Safe to repeat.
+
+    Args:
+        owner_key: of the caller who wants it; without, it is this system itself.
 
     Raises:
         NotFound: no such job.
         RedisError: it runs, and its worker cannot be told.
+        Forbidden: another caller asked for it. Its id shows an answer, it does not take it away.
     """
     job = selectors.job_get(job_id)
+    if owner_key and job.owner_key and job.owner_key != owner_key:
+        raise Forbidden(
+            "Another caller asked for this job.", code="not_your_job",
+            hint="Cancel it with the key, or from the network, that asked.",
+        )  # fmt: skip
     if job.is_finished:
         return job
     settle_cancelled(job, from_status=Job.Status.QUEUED)
