@@ -170,9 +170,11 @@ def submit(
     return Status(202, _submission_out(submission, request.auth))  # type: ignore[attr-defined]
 
 
-def _quota_out(user: Any, team: Team, split: Split, phase: Phase | None = None) -> dict[str, Any]:
+def _quota_out(
+    user: Any, team: Team | None, split: Split, phase: Phase | None = None
+) -> dict[str, Any]:
     left = services.quota_left(team=team, split=split, phase=phase, user=user)
-    return {"team": team.name, "split": split.name, "resets": "00:00 UTC", **left}
+    return {"team": team.name if team else "", "split": split.name, "resets": "00:00 UTC", **left}
 
 
 def _submission_out(submission: Submission, user: Any) -> dict[str, Any]:
@@ -278,10 +280,11 @@ def board_events(request: HttpRequest, slug: str) -> Any:
 @router.get("/{slug}/quota", response={200: schemas.QuotaOut, **ERRORS}, operation_id="leaderboard_quota")  # fmt: skip
 def quota(request: HttpRequest, slug: str, split: str = "", team: str = "") -> Any:
     """What you have left with a team: the least of its own count and of yours in all teams. Of several
-    teams it is the one you have been in longest unless `team` names another."""
+    teams it is the one you have been in longest unless `team` names another. Before you have a team,
+    which the first submission makes, its name is empty."""
     found = selectors.split_get(selectors.benchmark_get(slug), split)
     user = request.auth  # type: ignore[attr-defined]
-    return _quota_out(user, services.team_of(user, team), found)
+    return _quota_out(user, services.team_seen(user, team), found)
 
 
 @router.get("/{slug}/log", auth=None, response={200: list[dict[str, Any]], **ERRORS}, operation_id="leaderboard_log")  # fmt: skip

@@ -83,7 +83,7 @@ def _own_out(request: HttpRequest, slug: str) -> dict[str, Any]:
     own = selectors.own(selectors.challenge_get(slug), request.auth)  # type: ignore[attr-defined]
     there = own.participation
     return {
-        "challenge": slug, "team": own.team.name, "state": there.state if there else "none",
+        "challenge": slug, "team": own.team.name if own.team else "", "state": there.state if there else "none",
         "reason": there.reason if there else "",
         "rules_accepted_at": there.rules_accepted_at.isoformat() if there else None,
         "phase": own.phase.name if own.phase else None, "today": own.quota.get("today"),

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from allauth.account.signals import user_signed_up
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
 from inference.models import Job, Variant
@@ -23,7 +24,8 @@ logger = logging.getLogger(__name__)
 
 
 def connect() -> None:
-    """Listen to the rooms below."""
+    """Listen to the rooms below, and to sign-ups."""
+    user_signed_up.connect(_signed_up, dispatch_uid="leaderboard-team")
     job_finished.connect(_job_finished, dispatch_uid="leaderboard-runs")
     post_save.connect(_variant_saved, sender=Variant, dispatch_uid="leaderboard-variants")
     m2m_changed.connect(
@@ -47,6 +49,10 @@ def _members_changed(sender: Any, instance: Any, action: str, **sent: Any) -> No
         services.invites_end(sent["pk_set"])
     else:
         services.invites_end(instance.teams.values_list("pk", flat=True))
+
+
+def _signed_up(sender: Any, user: Any, **_: Any) -> None:
+    services.team_of(user)  # to be named, and to invite others to, before the first submission
 
 
 def _job_finished(sender: Any, job: Job, **_: Any) -> None:

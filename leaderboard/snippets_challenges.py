@@ -2,16 +2,20 @@
 imports it."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from modelcluster.forms import BaseChildFormSet
 from wagtail import hooks
 from wagtail.admin.forms import WagtailAdminModelForm
 from wagtail.admin.panels import FieldPanel, InlinePanel, MultiFieldPanel, ObjectList
 from wagtail.snippets.models import register_snippet
+from wagtail.snippets.views.chooser import SnippetChooserViewSet, SnippetCreateView
 from wagtail.snippets.views.snippets import SnippetViewSet
 
 from leaderboard import services
@@ -91,8 +95,19 @@ class ChallengeForm(WagtailAdminModelForm):
         return bool(super().is_valid())
 
 
+class ChosenOnly(SnippetCreateView):
+    """In the choosers nothing is made, so that there is no form to send: Wagtail's own view fails."""
+
+    http_method_names = ("get", "head", "options")
+
+
+class ChooserViewSet(SnippetChooserViewSet):
+    create_view_class = ChosenOnly
+
+
 class ChallengeViewSet(SnippetViewSet):
     model = Challenge
+    chooser_viewset_class = ChooserViewSet
     icon = "crosshairs"
     list_display: ClassVar[list[str]] = ["title", "benchmark", "opens_at", "closes_at", "state"]
     search_fields: ClassVar[list[str]] = ["title"]
@@ -120,3 +135,16 @@ register_snippet(ChallengeViewSet)
 def _changed(request: HttpRequest, instance: Any) -> None:
     if isinstance(instance, Challenge):
         services.challenge_changed(challenge=instance, by=request.user)
+
+
+@hooks.register("before_delete_snippet")
+def _kept(request: HttpRequest, instances: Iterable[Any]) -> HttpResponse | None:
+    """A challenge with submissions or teams stays: their results rest on it."""
+    kept = [i for i in instances if isinstance(i, Challenge) and services.challenge_is_used(i)]
+    if not kept:
+        return None
+    names = ", ".join(f"“{challenge.title}”" for challenge in kept)
+    messages.error(
+        request, f"{names} has submissions: it cannot be deleted. Hide it by “is shown” instead."
+    )
+    return redirect(Challenge.snippet_viewset.get_url_name("list"))  # type: ignore[attr-defined]

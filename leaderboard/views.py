@@ -162,7 +162,7 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
                 team,
                 [(s, services.quota_left(team=team, split=s, user=request.user)) for s in splits],
             )
-            for team in teams or [services.team_of(request.user)]
+            for team in teams or [None]  # the first submission makes one
         ]
     if request.method != "POST":
         return render(request, "leaderboard/submit.html", context)
@@ -205,8 +205,8 @@ def _submitted(request: HttpRequest, benchmark: Benchmark, form: SubmitForm) -> 
     return made.get_absolute_url()
 
 
-@login_required
 @require_safe
+@login_required
 def submission(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     """A submission as its own team sees it: state, errors, scores."""
     own = services.submission_own(submission_id=submission_id, user=request.user)
@@ -220,8 +220,8 @@ def submission(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     return render(request, "leaderboard/submission.html", context)
 
 
-@login_required
 @require_POST
+@login_required
 def submission_act(request: HttpRequest, submission_id: UUID, action: str) -> HttpResponse:
     """Withdraw, publish or hide a submission."""
     own = services.submission_own(submission_id=submission_id, user=request.user)

@@ -69,8 +69,8 @@ def own(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "leaderboard/_own.html", _own(request, found))
 
 
-@login_required
 @require_POST
+@login_required
 def join(request: HttpRequest, slug: str) -> HttpResponse:
     """Enter a team."""
     found = selectors.challenge_get(slug)
@@ -98,8 +98,8 @@ def _done(request: HttpRequest, challenge: Challenge, act: Callable[[], str]) ->
     return redirect(challenge.get_absolute_url())
 
 
-@login_required
 @require_POST
+@login_required
 def leave(request: HttpRequest, slug: str) -> HttpResponse:
     """Take one's team out."""
     found = selectors.challenge_get(slug)
@@ -113,8 +113,8 @@ def leave(request: HttpRequest, slug: str) -> HttpResponse:
     return _done(request, found, act)
 
 
-@login_required
 @require_POST
+@login_required
 def choose(request: HttpRequest, slug: str) -> HttpResponse:
     """Say which submission counts at the end; none leaves it to the rule."""
     found = selectors.challenge_get(slug)
@@ -132,9 +132,9 @@ def choose(request: HttpRequest, slug: str) -> HttpResponse:
     return _done(request, found, act)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @login_required
-@require_http_methods(["GET", "HEAD", "POST"])
 def submit(request: HttpRequest, slug: str) -> HttpResponse:
     """The web form of a submission to a challenge, and how to do it from a notebook."""
     found = selectors.challenge_get(slug)
@@ -142,7 +142,7 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {"challenge": found, "benchmark": found.benchmark, "form": form}
     received = received_at(request)
     try:
-        team = services.team_in(found, request.user)
+        team = services.team_in_seen(found, request.user)
         phase = services.phase_for(challenge=found, team=team, received_at=received)
     except DomainError as error:
         context["refused"] = error

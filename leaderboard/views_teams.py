@@ -12,9 +12,9 @@ from leaderboard import services
 from leaderboard.models import Team
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @login_required
-@require_http_methods(["GET", "HEAD", "POST"])
 def team(request: HttpRequest, team_id: int) -> HttpResponse:
     """A team's members, its invitation, its name."""
     own = services.team_own(user=request.user, team_id=team_id)
@@ -35,8 +35,8 @@ def team(request: HttpRequest, team_id: int) -> HttpResponse:
     return render(request, "leaderboard/team.html", context, status=422 if error else 200)
 
 
-@login_required
 @require_POST
+@login_required
 def invite(request: HttpRequest, team_id: int, action: str) -> HttpResponse:
     """Make a new link to join by, or end it."""
     own = services.team_own(user=request.user, team_id=team_id)
@@ -47,8 +47,8 @@ def invite(request: HttpRequest, team_id: int, action: str) -> HttpResponse:
     return redirect("team", team_id)
 
 
-@login_required
 @require_POST
+@login_required
 def remove(request: HttpRequest, team_id: int, user_id: int) -> HttpResponse:
     """Take a member out, or leave."""
     own = services.team_own(user=request.user, team_id=team_id)
@@ -74,9 +74,9 @@ def _default(request: HttpRequest, joined: Team) -> str:
     )
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @login_required
-@require_http_methods(["GET", "HEAD", "POST"])
 def join(request: HttpRequest, code: str) -> HttpResponse:
     """Where an invitation leads: who invites, and one button."""
     context: dict[str, object] = {}

@@ -15,7 +15,7 @@ from wagtail.snippets.models import register_snippet
 from wagtail.snippets.views.snippets import SnippetViewSet
 
 from inference.errors import DomainError
-from leaderboard import services, snippets_challenges  # noqa: F401  # registers them
+from leaderboard import services, snippets_challenges
 from leaderboard.models import BenchmarkPrompt
 
 
@@ -23,6 +23,7 @@ class PromptViewSet(SnippetViewSet):
     """Curated prompts; those that wait can be found by their state."""
 
     model = BenchmarkPrompt
+    chooser_viewset_class = snippets_challenges.ChooserViewSet
     menu_label = "Prompts"
     icon = "clipboard-list"
     add_to_admin_menu = True

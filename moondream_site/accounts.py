@@ -9,7 +9,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from leaderboard import selectors as leaderboard
-from leaderboard import services as leaderboards
 
 
 def display_name(user: Any) -> str:
@@ -17,12 +16,11 @@ def display_name(user: Any) -> str:
     return str(user.email or user.get_username())
 
 
+@require_safe
 @never_cache
 @login_required
-@require_safe
 def account(request: HttpRequest) -> HttpResponse:
     """Teams, submissions, and the way to keys and passwords."""
-    leaderboards.team_of(request.user)
     context = {
         "teams": leaderboard.teams_of(request.user),
         "submissions": leaderboard.submissions_of(request.user),

@@ -18,9 +18,10 @@ from leaderboard.models import (
     Score,
     Standing,
     Submission,
+    Team,
 )
 from leaderboard.selectors.tables import PAGE, Cell, cell
-from leaderboard.services.challenges import team_in
+from leaderboard.services.challenges import team_in_seen
 from leaderboard.services.quota import quota_left
 
 State = Participation.State
@@ -170,7 +171,8 @@ class OwnSubmission:
 class Own:
     """What a user sees of the own team in a challenge."""
 
-    team: Any
+    team: Team | None
+    """None before the user's first one, which joining makes."""
     participation: Participation | None
     phase: Phase | None
     """That takes submissions now."""
@@ -194,7 +196,7 @@ class Own:
 
 def own(challenge: Challenge, user: Any) -> Own:
     """A user's team in a challenge: its state with the reason, what is left, its submissions."""
-    team = team_in(challenge, user)
+    team = team_in_seen(challenge, user)
     participation = Participation.objects.filter(challenge=challenge, team=team).first()
     phases = list(challenge.phases.all())
     is_over = challenge.published_at is not None

@@ -18,6 +18,7 @@ from leaderboard.services.challenges import (
     challenge_announced,
     challenge_changed,
     challenge_freeze,
+    challenge_is_used,
     challenge_join,
     challenge_leave,
     challenge_make,
@@ -28,6 +29,7 @@ from leaderboard.services.challenges import (
     participation_decide,
     phase_for,
     team_in,
+    team_in_seen,
 )
 from leaderboard.services.entries import (
     entries_check,
@@ -81,6 +83,7 @@ from leaderboard.services.teams import (
     team_of,
     team_own,
     team_rename,
+    team_seen,
     team_size_check,
     teams_joined,
 )
@@ -89,7 +92,7 @@ from leaderboard.services.world import world_load, world_rotate
 
 __all__ = [
     "DECISIONS", "WORLD", "Card", "NewItem", "Resealed", "benchmark_make", "blocks_rescue", "board_stream", "card_read",
-    "challenge_announced", "challenge_changed", "challenge_freeze", "challenge_join",
+    "challenge_announced", "challenge_changed", "challenge_freeze", "challenge_is_used", "challenge_join",
     "challenge_leave", "challenge_make", "challenge_sample", "challenge_stream", "challenge_submit",
     "entries_check", "entries_make", "entries_seal", "entry_choose", "final_publish", "invite_end", "invite_link",
     "invites_end", "job_ended",
@@ -100,7 +103,7 @@ __all__ = [
     "split_fill", "split_import", "split_open", "split_publish", "split_saved", "standings_make", "submission_make",
     "submission_open", "submission_own", "submission_publish", "submission_score", "submission_take",
     "submission_withdraw", "submissions_rescue",
-    "table_rebuild", "tables_make", "tables_rescue", "tables_stale", "team_in",
-    "team_invite", "team_invited", "team_join", "team_name_check", "team_of", "team_own", "team_rename",
+    "table_rebuild", "tables_make", "tables_rescue", "tables_stale", "team_in", "team_in_seen",
+    "team_invite", "team_invited", "team_join", "team_name_check", "team_of", "team_own", "team_rename", "team_seen",
     "team_size_check", "teams_joined", "total_limit", "variant_changed", "world_load", "world_rotate",
 ]  # fmt: skip

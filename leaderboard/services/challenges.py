@@ -29,7 +29,7 @@ from leaderboard.models import (
 from leaderboard.services.stale import tables_stale
 from leaderboard.services.standings import counted_note
 from leaderboard.services.submitting import Card, submission_take
-from leaderboard.services.teams import ACTIVE, in_one_team, team_fits, team_of
+from leaderboard.services.teams import ACTIVE, in_one_team, team_fits, team_of, team_seen
 
 logger = logging.getLogger(__name__)
 State = Participation.State
@@ -76,11 +76,19 @@ def challenge_join(
 def team_in(challenge: Challenge, user: Any, name: str = "") -> Team:
     """The team a user acts for in a challenge: the named one, or the one that takes part, or the
     first."""
+    return (None if name else _taking(challenge, user)) or team_of(user, name)
+
+
+def _taking(challenge: Challenge, user: Any) -> Team | None:
+    """The user's team that takes part."""
     taking = Participation.objects.filter(challenge=challenge, team__members=user)
     found = taking.exclude(state=State.LEFT).select_related("team").first()
-    if found is not None and not name:
-        return found.team
-    return team_of(user, name)
+    return found.team if found is not None else None
+
+
+def team_in_seen(challenge: Challenge, user: Any) -> Team | None:
+    """The same for who only looks: None before the user's first team."""
+    return _taking(challenge, user) or team_seen(user)
 
 
 def challenge_leave(*, challenge: Challenge, user: Any, received_at: datetime) -> Participation:
@@ -119,7 +127,9 @@ def _not_in(participation: Participation | None) -> Forbidden:
     return Forbidden(message, code=code, hint=participation.reason if participation else "")
 
 
-def phase_for(*, challenge: Challenge, team: Team, received_at: datetime, split: str = "") -> Phase:
+def phase_for(
+    *, challenge: Challenge, team: Team | None, received_at: datetime, split: str = ""
+) -> Phase:
     """The phase that a team's submission counts in, judged by when the request was received.
 
     Raises:
@@ -352,6 +362,11 @@ def final_publish(*, challenge: Challenge, by: Any) -> Challenge:
         _log(challenge, "final", text, actor="organisers", is_public=True)
         tables_stale(benchmarks=[challenge.benchmark_id])
     return challenge
+
+
+def challenge_is_used(challenge: Challenge) -> bool:
+    """Whether submissions were made to it, so that it cannot be deleted."""
+    return Submission.objects.filter(phase__challenge=challenge).exists()
 
 
 def challenge_changed(*, challenge: Challenge, by: Any) -> None:

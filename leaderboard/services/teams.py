@@ -49,6 +49,15 @@ def team_of(user: Any, name: str = "") -> Team:
     return team if team is not None else _first_team(user)
 
 
+def team_seen(user: Any, name: str = "") -> Team | None:
+    """The same for who only looks: reading makes no team, so it is None before the first.
+
+    Raises:
+        InvalidInput: the user is in no team of that name.
+    """
+    return team_of(user, name) if name else teams_joined(user).first()
+
+
 @transaction.atomic
 def _first_team(user: Any) -> Team:
     get_user_model().objects.select_for_update().get(pk=user.pk)  # two first requests, one team
