@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver
+from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError as BrokerError
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -24,6 +25,7 @@ from inference.errors import Busy, DomainError, InvalidInput, NotFound, TooLarge
 from inference.world.samples import InvalidSample
 from leaderboard.api import router as leaderboards_router
 from leaderboard.api_challenges import router as challenges_router
+from moondream_site.readable import ReadableParser
 from pricing.auth import Account, ClientIdentity
 from research.selectors import register_schema
 
@@ -86,6 +88,7 @@ api = HubAPI(
     docs_url=None,  # the sandbox is a page of ours, with assets of ours: /docs/api/try/
     openapi_url="/api/openapi.json",
     auth=ClientIdentity(),
+    parser=ReadableParser(),
 )
 api.add_router("/v1", skills_router)
 api.add_router("/v1", jobs_router)
@@ -173,6 +176,8 @@ def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
                     hint="Send application/json.",
                 ),
             )
+    if isinstance(error.__cause__, DomainError):  # the parser knows what is wrong with the body
+        return api.problem(request, error.__cause__)
     code = "bad_json" if error.status_code == 400 else "error"
     return api.problem(request, DomainError(error.message, code=code, status=error.status_code))
 
@@ -210,6 +215,9 @@ def urls() -> tuple[list[URLPattern | URLResolver], str, str]:
     """The API's patterns for the site's root, without ninja's "api-root", which would take `/`."""
     patterns, app_name, namespace = api.urls
     kept = [p for p in patterns if getattr(p, "name", None) != "api-root"]
+    for pattern in kept:
+        if pattern.name == "openapi-json":  # ninja's own view answers every method alike
+            pattern.callback = require_safe(pattern.callback)
     return kept, app_name, namespace
 
 

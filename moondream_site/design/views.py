@@ -5,10 +5,12 @@ from typing import Any
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from inference.measurement import Measurement
 
 
+@require_safe
 def styleguide(request: HttpRequest) -> HttpResponse:
     """Every component in every state; in debug mode or for staff."""
     if not (settings.DEBUG or getattr(request.user, "is_staff", False)):
@@ -42,6 +44,22 @@ def not_found(request: HttpRequest, exception: Any) -> HttpResponse:
         }
         return JsonResponse({"error": error}, status=404)
     return render(request, "404.html", status=404)
+
+
+def bad_request(request: HttpRequest, exception: Any = None, *, status: int = 400) -> HttpResponse:
+    """400 in the reader's shape, also to who Django finds suspicious; the page needs no database.
+
+    Args:
+        exception: what was wrong; a text of ours is told.
+    """
+    message = exception if isinstance(exception, str) else "The request cannot be read."
+    if _wants_json(request):
+        if request.path.startswith("/v1"):
+            error = {"message": message, "type": "invalid_request_error", "code": "bad_request"}
+            return JsonResponse({"error": error}, status=status)
+        problem = {"type": "urn:moondream:problem:bad_request", "title": message, "status": status}
+        return JsonResponse(problem, status=status, content_type="application/problem+json")
+    return render(None, "400.html", {"message": message, "status": status}, status=status)  # type: ignore[arg-type]
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
