@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
+from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 from wagtail import urls as wagtail_urls
 from wagtail.admin import urls as wagtailadmin_urls
@@ -18,6 +19,7 @@ from research import media
 from status.views import readyz
 
 
+@require_safe
 async def healthz(request: HttpRequest) -> HttpResponse:
     """The process answers; nothing else is checked (see /readyz and /status/ for the rest)."""
     return HttpResponse("ok\n", content_type="text/plain")
@@ -62,5 +64,6 @@ urlpatterns = [
     path("", include(wagtail_urls)),
 ]
 
+handler400 = "moondream_site.design.views.bad_request"
 handler404 = "moondream_site.design.views.not_found"
 handler500 = "moondream_site.design.views.server_error"

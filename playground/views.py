@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from inference.errors import Busy, DomainError, NotFound
 from leaderboard import selectors as leaderboard
@@ -65,13 +65,13 @@ def _told(answer: HttpResponse, error: DomainError | None) -> HttpResponse:
     return answer
 
 
-@require_GET
+@require_safe
 def panel(request: HttpRequest) -> HttpResponse:
     """The panel alone."""
     return render(request, "playground/_panel.html", {"playground": selectors.playground()})
 
 
-@require_GET
+@require_safe
 def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """One answer as a page, for readers without JavaScript; it reloads until there is one."""
     context: dict[str, Any] = {"answer": selectors.answer(job_id)}

@@ -13,9 +13,9 @@ from pricing import selectors, services
 from pricing.models import Scope
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @login_required
-@require_http_methods(["GET", "HEAD", "POST"])
 def keys(request: HttpRequest) -> HttpResponse:
     """List them; make one, whose secret this answer shows and no other ever will."""
     context: dict[str, Any] = {
@@ -37,8 +37,8 @@ def keys(request: HttpRequest) -> HttpResponse:
     return render(request, "pricing/keys.html", context, status=status)
 
 
-@login_required
 @require_POST
+@login_required
 def revoke(request: HttpRequest, key_id: int) -> HttpResponse:
     """End a key."""
     services.key_revoke(user=request.user, key_id=key_id)

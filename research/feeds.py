@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import get_conditional_response
 from django.utils.feedgenerator import Atom1Feed, Rss201rev2Feed
 from django.utils.http import quote_etag
+from django.views.decorators.http import require_safe
 
 from research import selectors
 
@@ -99,6 +100,7 @@ class PagesFeed(Feed[Any, Contents]):
 _FEEDS = {"rss": PagesFeed(Rss201rev2Feed), "atom": PagesFeed(Atom1Feed)}
 
 
+@require_safe
 def feed(request: HttpRequest, kind: str, form: str) -> HttpResponse:
     """One feed in one form; answers 304 to who has it already."""
     if kind not in KINDS:

@@ -1,4 +1,5 @@
 from django.urls import path, re_path
+from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 from wagtail.contrib.sitemaps.views import sitemap
 
@@ -14,7 +15,7 @@ urlpatterns = [
     path("feeds/<slug:kind>.atom", feeds.feed, {"form": "atom"}, name="atom"),
     path("feeds/<slug:kind>.json", feeds.feed, {"form": "json"}, name="json"),
     path("og/<int:page_id>.png", views.card, name="card"),
-    path("sitemap.xml", sitemap, name="sitemap"),
+    path("sitemap.xml", require_safe(sitemap), name="sitemap"),
     path("robots.txt", views.robots, name="robots"),
     path("llms.txt", views.llms, name="llms"),
     re_path(r"^(?P<path>[\w/-]+)\.md$", views.as_markdown, name="markdown"),

@@ -5,11 +5,13 @@ from dataclasses import asdict
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from status import readiness, selectors
 
 
+@require_safe
 @vary_on_headers("HX-Request")
 def index(request: HttpRequest) -> HttpResponse:
     """How it is going; htmx fetches the part that changes."""
@@ -19,6 +21,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, template, {"summary": selectors.summary()})
 
 
+@require_safe
 def summary_json(request: HttpRequest) -> JsonResponse:
     """The same for machines."""
     found = selectors.summary()

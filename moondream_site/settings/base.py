@@ -47,8 +47,6 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
-    "allauth.socialaccount.providers.github",
-    "allauth.socialaccount.providers.orcid",
     "django_celery_beat",
     "csp",
     "django.contrib.admin",
@@ -66,6 +64,7 @@ MIDDLEWARE = [
     "moondream_site.handler.ReleaseConnections",
     "moondream_site.proxies.TrustedProxies",
     "django.middleware.security.SecurityMiddleware",
+    "moondream_site.readable.Readable",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "research.page_cache.PageCache",
     "moondream_site.limits.RateLimits",
@@ -198,6 +197,10 @@ _PROVIDERS = {
     "github": (env.str("GITHUB_CLIENT_ID", default=""), env.str("GITHUB_SECRET", default="")),
     "orcid": (env.str("ORCID_CLIENT_ID", default=""), env.str("ORCID_SECRET", default="")),
 }
+# Without its keys a provider has no addresses either.
+INSTALLED_APPS += [
+    f"allauth.socialaccount.providers.{name}" for name, (client, _) in _PROVIDERS.items() if client
+]
 SOCIALACCOUNT_PROVIDERS = {
     name: {"APPS": [{"client_id": client, "secret": secret}]}
     for name, (client, secret) in _PROVIDERS.items()

@@ -1,5 +1,6 @@
 """What every page has."""
 
+from http import HTTPMethod
 from typing import Any, ClassVar
 
 from django.db import models
@@ -33,6 +34,10 @@ class BasePage(Page):
 
     date_field: ClassVar[str] = "published_on"
     """By which a list of such pages is ordered, newest first."""
+
+    allowed_http_methods: ClassVar[list[HTTPMethod]] = [
+        HTTPMethod.GET, HTTPMethod.HEAD, HTTPMethod.OPTIONS,
+    ]  # fmt: skip
 
     promote_panels: ClassVar[list[Any]] = [*Page.promote_panels, FieldPanel("accent")]
 
