@@ -42,7 +42,7 @@ def _all_readable(data: MultiValueDict) -> bool:
 
 
 class Readable:
-    """Middleware: answers 400 or 414 to what cannot be read of an address, its query, headers and
+    """Middleware: answers 404 to a path that cannot be read, 400 or 414 to such a query, headers and
     forms. A cookie that cannot be read is none. Synchronous, as all of them are (see
     `moondream_site.api.MethodNotAllowed`).
 
@@ -56,10 +56,12 @@ class Readable:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         query = request.META.get("QUERY_STRING", "")
-        if len(request.path_info) > MAX_PATH or len(query) > MAX_QUERY:
+        if len(request.path_info) > MAX_PATH or not is_readable(request.path_info):
+            return bad_request(request, "There is nothing at this address.", status=404)
+        if len(query) > MAX_QUERY:
             return bad_request(request, "The address is too long.", status=414)
         headers = (v for k, v in request.META.items() if k.startswith(("HTTP_", "CONTENT_")))
-        if not all(is_readable(str(text)) for text in (request.path_info, *headers)):
+        if not all(is_readable(str(text)) for text in headers):
             return bad_request(request)
         if ("%00" in query or "\x00" in query) and not _all_readable(request.GET):
             return bad_request(request)

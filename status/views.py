@@ -34,6 +34,7 @@ def summary_json(request: HttpRequest) -> JsonResponse:
     )
 
 
+@require_safe
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
     """Whether this process should be sent readers: 503 while it cannot reach the database. Without

@@ -54,10 +54,11 @@ def bad_request(request: HttpRequest, exception: Any = None, *, status: int = 40
     """
     message = exception if isinstance(exception, str) else "The request cannot be read."
     if _wants_json(request):
+        code, kind = ("not_found", "not_found_error") if status == 404 else ("bad_request", "invalid_request_error")  # fmt: skip
         if request.path.startswith("/v1"):
-            error = {"message": message, "type": "invalid_request_error", "code": "bad_request"}
+            error = {"message": message, "type": kind, "code": code}
             return JsonResponse({"error": error}, status=status)
-        problem = {"type": "urn:moondream:problem:bad_request", "title": message, "status": status}
+        problem = {"type": f"urn:moondream:problem:{code}", "title": message, "status": status}
         return JsonResponse(problem, status=status, content_type="application/problem+json")
     return render(None, "400.html", {"message": message, "status": status}, status=status)  # type: ignore[arg-type]
 

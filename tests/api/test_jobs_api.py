@@ -182,7 +182,7 @@ def test_a_bad_data_url_likewise(client: Client, data: bytes, status: int, code:
         ({"skill": "caption", "settings": '{"temperature": 5}'}, 400, "bad_settings"),
         ({"skill": "caption", "settings": '{"max_tokens": "many"}'}, 400, "bad_settings"),
         ({"skill": "caption", "variant": "nothing"}, 404, "variant_not_found"),
-        ({"skill": "caption", "variant": "a\x00b"}, 404, "variant_not_found"),
+        ({"skill": "caption", "variant": "a\x00b"}, 400, "bad_request"),
     ],
 )
 def test_a_bad_form(client: Client, form: dict[str, str], status: int, code: str) -> None:

@@ -213,7 +213,8 @@ def test_shelf_searches_filters_and_pages(client, starter, monkeypatch) -> None:
     assert titles("?q=zzz") == []
     # Nonsense in the address shows the list, not an error.
     assert titles("?year=abc&tag=nope&page=999") == titles("?page=2")
-    assert client.get("/research/papers/?q=%00%27%22%3C").status_code == 200
+    assert client.get("/research/papers/?q=%27%22%3C").status_code == 200
+    assert client.get("/research/papers/?q=%00%27%22%3C").status_code == 400
 
 
 def test_a_paper_without_a_place_or_with_wrong_ids_is_refused(starter) -> None:

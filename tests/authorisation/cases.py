@@ -1,0 +1,232 @@
+"""What is asked of each address: which objects fill it, and what a request of each method holds.
+
+An address that is not named here is asked once, filled from the scene's values, without a body."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from tests.authorisation.addresses import is_library
+from tests.authorisation.scene import Scene, predictions
+
+Body = Callable[[], dict[str, Any]]
+"""Arguments of the test client's request, made anew for each: a file can be read once."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to ask an address."""
+
+    name: str = ""
+    fill: Mapping[str, Any] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    bodies: Mapping[str, Body] = field(default_factory=dict)
+    """By method."""
+
+
+def _form(**fields: Any) -> Body:
+    return lambda: {"data": dict(fields)}
+
+
+def _json(**fields: Any) -> Body:
+    return lambda: {"data": fields, "content_type": "application/json"}
+
+
+def _job_form(scene: Scene) -> dict[str, Any]:
+    return {"skill": "query", "question": "What is it?", "image_id": scene.image.sha256}
+
+
+def _skill(**more: Any) -> list[Case]:
+    import base64
+
+    from inference.world.samples import sample_bytes
+
+    url = f"data:image/webp;base64,{base64.b64encode(sample_bytes('night')).decode()}"
+    return [Case(bodies={"POST": _json(image_url=url, **more)})]
+
+
+def cases(scene: Scene) -> dict[str, list[Case]]:
+    """The cases of each address that has its own."""
+    test_file = predictions(scene.test)
+
+    def upload(**fields: Any) -> Body:
+        return lambda: {
+            "data": {**fields, "file": SimpleUploadedFile("predictions.jsonl", test_file)}
+        }
+
+    def of(which: Any, name: str, **more: Any) -> Case:
+        return Case(name, {"submission_id": which.pk}, **more)
+
+    card = {"model_name": "A model", "split": "test"}
+    acting = {"POST": _form()}
+    challenge = {"slug": "hues"}
+    chosen = {"submission": str(scene.sealed.pk)}
+    of_owner = {
+        "private": of(scene.private, "private"), "sealed": of(scene.sealed, "sealed"),
+        "other's": of(scene.theirs, "other's"),
+    }  # fmt: skip
+
+    def each(bodies: Mapping[str, Body]) -> list[Case]:
+        return [Case(c.name, c.fill, c.query, bodies) for c in of_owner.values()]
+
+    chat = {"role": "user", "content": "Is it?"}
+    return {
+        # The API
+        "v1/caption": _skill(stream=True),
+        "v1/query": _skill(question="What is it?", stream=True),
+        "v1/detect": _skill(object=""),
+        "v1/point": _skill(object=""),
+        "v1/segment": _skill(object="star"),
+        "v1/chat/completions": [
+            Case(bodies={"POST": _json(messages=[chat], model="no-such-variant")})
+        ],
+        "v1/jobs": [Case(bodies={"POST": lambda: {"data": _job_form(scene)}})],
+        "v1/<path:rest>": [Case(fill={"rest": "no/such/thing"}, bodies={"POST": _json()})],
+        "api/leaderboards/<slug>/check": [Case(bodies={"POST": upload(split="test")})],
+        "api/leaderboards/<slug>/submissions": [
+            Case("board", bodies={"POST": upload(**card)}),
+            Case("for owner's team", bodies={"POST": upload(**card, team=scene.team.name)}),
+            Case("challenge", bodies={"POST": upload(model_name="A model", challenge="hues")}),
+        ],
+        "api/leaderboards/<slug>/splits/<split>/items": [
+            Case("public", {"split": "dev"}), Case("hidden", {"split": "test"}),
+        ],
+        "api/leaderboards/<slug>/quota": [
+            Case("own", query={"split": "test"}),
+            Case("of owner's team", query={"split": "test", "team": scene.team.name}),
+        ],
+        "api/leaderboards/submissions/<submission_id>": each({"PATCH": _json(is_public=False)}),
+        "api/leaderboards/submissions/<submission_id>/withdraw": each({"POST": _json()}),
+        "api/leaderboards/submissions/<submission_id>/events": each({}),
+        "api/challenges/<slug>": [Case(fill=challenge)],
+        "api/challenges/<slug>/standings": [
+            Case("live", challenge, {"phase": "development"}),
+            Case("sealed", challenge, {"phase": "final"}),
+        ],
+        "api/challenges/<slug>/events": [Case(fill=challenge)],
+        "api/challenges/<slug>/team": [Case(fill=challenge)],
+        "api/challenges/<slug>/join": [Case(fill=challenge, bodies={"POST": _json(accept_rules=True)})],
+        "api/challenges/<slug>/leave": [Case(fill=challenge, bodies={"POST": _json()})],
+        "api/challenges/<slug>/choose": [Case(fill=challenge, bodies={"POST": _json(**chosen)})],
+        # Pages
+        "playground/": [
+            Case(bodies={"POST": _form(skill="query", question="What is it?", sample="night")}),
+            Case("hidden item", query={"from": "colours/test/q0"}),
+            Case("waiting prompt", query={"from": str(scene.prompt.pk)}),
+        ],
+        "playground/rewards/": [Case(bodies={"POST": _form(do="score")})],
+        "playground/prompts/": [Case("search", query={"q": "proposal"})],
+        "playground/prompts/line/": _prompts(scene),
+        "playground/prompts/image/": _prompts(scene),
+        "playground/prompts/reference/": _prompts(scene),
+        "playground/prompts/propose/": [Case(bodies={"POST": _form(
+            benchmark="board:colours", skill="query", text="Which colour is it?", source="A paper",
+            source_url="https://example.org/other",
+        )})],
+        "leaderboards/entries/<uuid:submission_id>/": [
+            of(scene.shown, "shown"), *of_owner.values()
+        ],
+        "leaderboards/entries/<uuid:submission_id>/items/": [
+            of(scene.open_one, "public split"), of(scene.shown, "hidden split"), *of_owner.values()
+        ],
+        "leaderboards/compare/": [
+            Case("public split", query={"a": str(scene.open_one.pk), "b": str(scene.theirs.pk)}),
+            Case("private", query={"a": str(scene.shown.pk), "b": str(scene.private.pk)}),
+            Case("sealed", query={"a": str(scene.shown.pk), "b": str(scene.sealed.pk)}),
+        ],
+        "leaderboards/submissions/<uuid:submission_id>/": list(of_owner.values()),
+        "leaderboards/^submissions/(?P<submission_id>[0-9a-f-]{36})/(?P<action>withdraw|publish|hide)/$": [
+            Case(f"{action} {case.name}", {**case.fill, "action": action}, bodies=acting)
+            for action in ("withdraw", "publish", "hide") for case in of_owner.values()
+        ],
+        **{
+            f"leaderboards/challenges/<slug:slug>/{part}": [Case(fill=challenge, bodies=bodies)]
+            for part, bodies in (
+                ("", {}), ("own/", {}), ("join/", {"POST": _form(accept_rules="on")}),
+                ("leave/", acting), ("choose/", {"POST": _form(**chosen)}),
+                ("submit/", {"POST": upload(model_name="A model", is_public="on")}),
+            )
+        },
+        "leaderboards/<slug:slug>/submit/": [
+            Case(bodies={"POST": upload(**card, is_public="on")})
+        ],
+        "account/keys/": [Case(bodies={"POST": _form(name="A key", scopes=["submit"])})],
+        "account/teams/<int:team_id>/": [
+            Case("owner's", bodies={"POST": _form(team="Another name")}),
+            Case("other's", {"team_id": scene.others.pk}, bodies={"POST": _form(team="Another name")}),
+        ],
+        r"account/teams/^(?P<team_id>\d+)/(?P<action>invite|uninvite)/$": [
+            Case(action, {"action": action}, bodies=acting) for action in ("invite", "uninvite")
+        ],
+        "account/teams/<int:team_id>/members/<int:user_id>/remove/": [
+            Case("self", bodies=acting),
+            Case("member", {"team_id": scene.team.pk, "user_id": scene.member}, bodies=acting),
+        ],
+        "account/teams/join/<str:code>/": [
+            Case("right", bodies=acting), Case("old", {"code": scene.old_code}, bodies=acting),
+            Case("wrong", {"code": "no-such-code"}, bodies=acting),
+        ],
+        r"^documents/(\d+)/(.*)$": [
+            Case("for everybody", {"0": scene.free.pk, "1": scene.free.filename}),
+            Case("for moderators", {"0": scene.restricted.pk, "1": scene.restricted.filename}),
+        ],
+        "media/<path:name>": [
+            Case("document", {"name": scene.free.file.name}),
+            Case("restricted", {"name": scene.restricted.file.name}),
+            Case("image of an item", {"name": scene.image_name}),
+            Case("none", {"name": "private/benchmarks/colours/test.sealed"}),
+        ],
+        "og/<int:page_id>.png": [
+            Case("published", {"page_id": scene.home.pk}), Case("draft", {"page_id": scene.draft.pk}),
+            Case("members", {"page_id": scene.members.pk}),
+        ],
+        r"^(?P<path>[\w/-]+)\.md$": [
+            Case("published", {"path": "index"}), Case("draft", {"path": "a-draft"}),
+            Case("members", {"path": "for-members"}), Case("by password", {"path": "by-password"}),
+        ],
+        r"^((?:[\w\-]+/)*)$": [
+            Case("published", {"0": ""}), Case("draft", {"0": "a-draft/"}),
+            Case("members", {"0": "for-members/"}), Case("by password", {"0": "by-password/"}),
+        ],
+        "search/": [Case("draft", query={"q": "draft"}), Case("members", query={"q": "members"})],
+        "admin/prompts/<int:prompt_id>/decide/": [Case(bodies={"POST": _form(approve="1")})],
+    }  # fmt: skip
+
+
+def _prompts(scene: Scene) -> list[Case]:
+    return [
+        Case("public item", query={"prompt": "colours/dev/q0"}),
+        Case("hidden item", query={"prompt": "colours/test/q0"}),
+        Case("waiting prompt", query={"prompt": str(scene.prompt.pk)}),
+    ]
+
+
+def defaults(scene: Scene) -> dict[str, Any]:
+    """What fills a part of an address that no case fills."""
+    some = UUID(int=1)
+    of_model = {
+        "challenge": scene.challenge.pk, "benchmarkprompt": scene.prompt.pk,
+        "reportedfigure": scene.figure.pk, "benchmark": scene.benchmark.pk, "team": scene.team.pk,
+        "submission": scene.private.pk, "participation": scene.participation.pk,
+        "job": scene.job.pk, "variant": scene.job.variant_id,
+    }  # fmt: skip
+    return {
+        **scene.values, "of_model": of_model, "kind": "all", "form": "rss", "uuid": some,
+        "pk": 1, "object_id": 1, "id": scene.people["owner"].pk, "content_type_id": 1,
+        "key": "no-such-key", "uidb36": "1", "app_label": "leaderboard", "url": "no/such/page",
+    }  # fmt: skip
+
+
+def fill_for(address: str, case: Case, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for one address: `pk` and `object_id` are of the model that it names."""
+    known = dict(values)
+    parts = address.split("/")
+    for model, pk in values["of_model"].items():
+        if model in parts:
+            known |= {"pk": pk, "object_id": pk}
+    whole = {**known, **case.fill}
+    return defaultdict(lambda: 1, whole) if is_library(address) else whole

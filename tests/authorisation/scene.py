@@ -1,0 +1,265 @@
+"""Who asks, and what there is to be asked for: real objects that belong to "owner"."""
+
+import io
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.core.files.base import ContentFile
+from django.test import Client
+from django.utils import timezone
+from wagtail.documents import get_document_model
+from wagtail.models import Collection, CollectionViewRestriction, PageViewRestriction, Site
+
+from inference import services as inference
+from inference.models import Job
+from inference.world.samples import sample_bytes
+from leaderboard import services
+from leaderboard.models import Challenge, ReportedFigure, Split, Submission, Team
+from leaderboard.services import Card, NewItem
+from pricing import services as pricing
+from research.models import StandardPage
+
+PEOPLE = ("anonymous", "user", "owner", "other", "removed", "editor", "moderator", "admin")
+KEYS = ("submit", "infer", "other's", "removed's", "revoked", "inactive's")
+"""Keys of: owner for submitting, owner for asking only, other, removed, owner (ended), and an
+account that is not active any more."""
+ACTORS = (*PEOPLE, *KEYS)
+
+SECRETS = {
+    "submission": "model-of-a-private-submission",
+    "contact": "contact-of-owner@example.org",
+    "sealed": "model-of-a-sealed-phase",
+    "reference": "reference-of-a-hidden-item",
+    "proposal": "proposal-that-waits",
+    "draft": "draft-that-is-not-published",
+    "members": "page-for-members-only",
+    "document": "document-for-members-only",
+    "address": "owner@example.org",
+    "key": "name-of-a-key-of-owner",
+}
+"""What only some may read. The team's invitation is one more: it is made at random."""
+
+
+@dataclass
+class Scene:
+    """The objects, by the names that addresses and bodies use, and a client of each actor."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    clients: dict[str, Client] = field(default_factory=dict)
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=lambda: dict(SECRETS))
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["values"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def person(name: str, **more: Any) -> Any:
+    made = get_user_model().objects.create_user(
+        name, f"{name}@example.org", "correct horse", **more
+    )
+    EmailAddress.objects.create(user=made, email=made.email, verified=True, primary=True)
+    return made
+
+
+def predictions(split: Split) -> bytes:
+    keys = split.items.values_list("key", flat=True)
+    return b"".join(json.dumps({"id": key, "answer": "grey"}).encode() + b"\n" for key in keys)
+
+
+def build() -> Scene:
+    """Everything, in the database of a test that has the starter content."""
+    scene = Scene()
+    people = {name: person(name) for name in ("user", "owner", "other", "removed", "editor", "moderator")}  # fmt: skip
+    people["admin"] = person("admin", is_staff=True, is_superuser=True)
+    people["editor"].groups.add(Group.objects.get(name="Editors"))
+    people["moderator"].groups.add(Group.objects.get(name="Moderators"))
+    for number, name in enumerate(PEOPLE):
+        client = _client(f"10.0.0.{number + 1}")
+        if name in people:
+            client.force_login(people[name])
+        scene.clients[name] = client
+    scene.values |= {"people": people, "user_id": people["owner"].pk}
+    _boards(scene)
+    _challenge(scene)
+    _keys(scene)
+    _pages(scene)
+    _work(scene)
+    return scene
+
+
+def _client(address: str) -> Client:
+    return Client(raise_request_exception=False, REMOTE_ADDR=address)
+
+
+def _submission(split: Split, user: Any, name: str, **more: Any) -> Submission:
+    made = services.submission_make(
+        split=split, user=user, card=Card(name, contact=SECRETS["contact"]),
+        file=io.BytesIO(predictions(split)), **more,
+    )  # fmt: skip
+    services.submission_score(submission_id=made.pk)
+    made.refresh_from_db()
+    return made
+
+
+def _boards(scene: Scene) -> None:
+    """A benchmark, two teams, submissions of both; "removed" was in owner's team while it worked."""
+    benchmark = services.benchmark_make(
+        slug="colours", title="Colours", summary="Name the colour.", task="vqa",
+        primary_metric="exact_match", licence="CC0-1.0", source="test",
+    )  # fmt: skip
+    open_items = [
+        NewItem(f"q{n}", {"answers": ["red"]}, "What colour?", "even", f"colour-{n}",
+                lambda: sample_bytes("night"))
+        for n in range(3)
+    ]  # fmt: skip
+    hidden_items = [
+        NewItem(f"q{n}", {"answers": [f"{SECRETS['reference']}-{n}"]}, "What colour?", "even",
+                f"https://images.test/{n}.webp")
+        for n in range(4)
+    ]  # fmt: skip
+    dev = services.split_fill(benchmark=benchmark, name="dev", items=open_items, is_public=True)
+    test = services.split_fill(
+        benchmark=benchmark, name="test", items=hidden_items, is_public=False, ranks=True,
+        daily_limit=50, total_limit=500,
+    )  # fmt: skip
+    owner, other, removed = (scene.people[name] for name in ("owner", "other", "removed"))
+    team = Team.objects.create(name="Team of owner", founder=owner)
+    team.members.add(owner, removed)
+    others = Team.objects.create(name="Team of other", founder=other)
+    others.members.add(other)
+    private = _submission(test, owner, SECRETS["submission"], is_public=False)
+    shown = _submission(test, owner, "model-that-is-shown", is_public=True)
+    open_one = _submission(dev, owner, "model-on-the-public-split", is_public=True)
+    theirs = _submission(dev, other, "model-of-another-team", is_public=True)
+    services.entries_make(benchmark=benchmark)
+    scene.values |= {
+        "benchmark": benchmark, "dev": dev, "test": test, "slug": "colours", "split": "test",
+        "team": team, "team_id": team.pk, "others": others,
+        "submission_id": private.pk, "private": private, "shown": shown, "open_one": open_one,
+        "theirs": theirs, "image_name": dev.items.get(key="q0").image, "member": removed.pk,
+    }  # fmt: skip
+
+
+def _challenge(scene: Scene) -> None:
+    """In its last phase, which is sealed; both teams take part."""
+    now = timezone.now()
+    start = now - timedelta(days=6)
+    made: Challenge = services.challenge_make(
+        slug="hues", title="Hues", summary="Name them.", benchmark=scene.benchmark, opens_at=start,
+        closes_at=now + timedelta(days=4), team_size=3,
+        phases=[
+            {"name": "development", "split": scene.dev, "starts_at": start,
+             "ends_at": now - timedelta(days=1)},
+            {"name": "final", "split": scene.test, "starts_at": now - timedelta(days=1),
+             "ends_at": now + timedelta(days=4), "feedback": "sealed"},
+        ],
+    )  # fmt: skip
+    joined = services.challenge_join(challenge=made, user=scene.people["owner"], rules_accepted=True, received_at=now)  # fmt: skip
+    services.challenge_join(challenge=made, user=scene.people["other"], rules_accepted=True, received_at=now)  # fmt: skip
+    sealed = services.challenge_submit(
+        challenge=made, user=scene.people["owner"], card=Card(SECRETS["sealed"]),
+        file=io.BytesIO(predictions(scene.test)), received_at=now,
+    )  # fmt: skip
+    services.submission_score(submission_id=sealed.pk)
+    team = services.team_invite(scene.team, scene.people["owner"])
+    scene.values["old_code"] = team.invite_code
+    scene.team.members.remove(scene.people["removed"])
+    team = services.team_invite(scene.team, scene.people["owner"])
+    scene.values["code"] = scene.secrets["invitation"] = team.invite_code
+    scene.values |= {"challenge": made, "sealed": sealed, "participation": joined}
+
+
+def _keys(scene: Scene) -> None:
+    people = scene.people
+    gone = person("inactive")
+    made = {
+        "submit": (people["owner"], ["submit"]),
+        "infer": (people["owner"], ["infer"]),
+        "other's": (people["other"], ["submit", "infer"]),
+        "removed's": (people["removed"], ["submit", "infer"]),
+        "revoked": (people["owner"], ["submit", "infer"]),
+        "inactive's": (gone, ["submit", "infer"]),
+    }
+    for number, (name, (user, scopes)) in enumerate(made.items()):
+        key, secret = pricing.key_make(user=user, name=SECRETS["key"], scopes=scopes)
+        if name == "revoked":
+            pricing.key_revoke(user=user, key_id=key.pk)
+        if name == "submit":
+            scene.values["key_id"] = key.pk
+        scene.clients[name] = _client(f"10.0.1.{number + 1}")
+        scene.headers[name] = {"Authorization": f"Bearer {secret}"}
+    gone.is_active = False
+    gone.save()
+
+
+def _pages(scene: Scene) -> None:
+    """A draft, pages and documents for some readers only, a prompt that waits."""
+    home = Site.objects.get(is_default_site=True).root_page
+
+    def page(slug: str, title: str, *, live: bool = True) -> StandardPage:
+        made = StandardPage(title=title, slug=slug, headline=title, live=live)
+        home.add_child(instance=made)
+        made.save_revision()
+        return made
+
+    draft = page("a-draft", SECRETS["draft"], live=False)
+    members = page("for-members", SECRETS["members"])
+    PageViewRestriction.objects.create(page=members, restriction_type="login")
+    by_password = page("by-password", SECRETS["members"])
+    restriction = PageViewRestriction.objects.create(
+        page=by_password, restriction_type="password", password="open sesame"
+    )
+    root = Collection.get_first_root_node()
+    closed = root.add_child(name="For moderators")
+    rule = CollectionViewRestriction.objects.create(collection=closed, restriction_type="groups")
+    rule.groups.add(Group.objects.get(name="Moderators"))
+    locked = root.add_child(name="By password")
+    lock = CollectionViewRestriction.objects.create(
+        collection=locked, restriction_type="password", password="open sesame"
+    )
+    documents = get_document_model()
+    restricted, free = (
+        documents.objects.create(
+            title="A document", collection=collection, file=ContentFile(text.encode(), "a.txt")
+        )
+        for collection, text in ((closed, SECRETS["document"]), (root, "for everybody"))
+    )
+    prompt = services.prompt_propose(
+        user=scene.people["owner"], benchmark=scene.benchmark, name="", skill="query",
+        text=SECRETS["proposal"], source="A paper", source_url="https://example.org/paper",
+    )  # fmt: skip
+    scene.values |= {
+        "home": home, "draft": draft, "members": members, "by_password": by_password,
+        "page_view_restriction_id": restriction.pk, "page_id": by_password.pk,
+        "restriction_id": lock.pk, "restricted": restricted, "free": free, "prompt": prompt,
+        "prompt_id": prompt.pk,
+    }  # fmt: skip
+
+
+def _work(scene: Scene) -> None:
+    """A job that waits, asked with owner's key."""
+    image = inference.image_store(data=sample_bytes("night"))
+    caller = scene.headers["submit"]["Authorization"].removeprefix("Bearer ")
+    job = inference.job_submit(
+        skill="query", variant_slug=None, image=image, params={"question": "What is it?"},
+        caller="api", owner_key=_owner_key(caller),
+    )  # fmt: skip
+    scene.values |= {"job": job, "job_id": job.pk, "image": image,
+                     "figure": ReportedFigure.objects.first()}  # fmt: skip
+    assert job.status == Job.Status.QUEUED
+
+
+def _owner_key(token: str) -> str:
+    from django.test import RequestFactory
+
+    from pricing.auth import ClientIdentity
+
+    return ClientIdentity()(RequestFactory().get("/", headers={"Authorization": f"Bearer {token}"}))
