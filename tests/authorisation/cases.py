@@ -194,6 +194,9 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
         ],
         "search/": [Case("draft", query={"q": "draft"}), Case("members", query={"q": "members"})],
         "admin/prompts/<int:prompt_id>/decide/": [Case(bodies={"POST": _form(approve="1")})],
+        "django-admin/leaderboard/benchmark/splits/<int:pk>/publish/": [
+            Case(fill={"pk": scene.test.pk})
+        ],
     }  # fmt: skip
 
 
