@@ -77,7 +77,7 @@ def settle(scope: MutableMapping[str, Any]) -> None:
 def take_over() -> None:
     """Keep uvicorn from reading the headers first: started plainly, it believes those that come from
     loopback, where a proxy on the same machine passes on what its clients wrote."""
-    config.ProxyHeadersMiddleware = _as_it_is  # type: ignore[attr-defined]
+    config.ProxyHeadersMiddleware = _as_it_is  # type: ignore[assignment, attr-defined]
 
 
 def _as_it_is(app: Any, trusted_hosts: Any) -> Any:

@@ -50,7 +50,7 @@ def server() -> Iterator[Hub]:
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     slept: list[float] = []
-    monkeypatch.setattr(hub.time, "sleep", slept.append)
+    monkeypatch.setattr("leaderboard.moondream_hub.time.sleep", slept.append)
     return slept
 
 
