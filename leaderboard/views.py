@@ -162,7 +162,7 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
                 team,
                 [(s, services.quota_left(team=team, split=s, user=request.user)) for s in splits],
             )
-            for team in teams or [None]  # the first submission makes one
+            for team in [*teams] or [None]  # the first submission makes one
         ]
     if request.method != "POST":
         return render(request, "leaderboard/submit.html", context)

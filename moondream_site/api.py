@@ -216,8 +216,10 @@ def urls() -> tuple[list[URLPattern | URLResolver], str, str]:
     patterns, app_name, namespace = api.urls
     kept = [p for p in patterns if getattr(p, "name", None) != "api-root"]
     for pattern in kept:
-        if pattern.name == "openapi-json":  # ninja's own view answers every method alike
-            pattern.callback = require_safe(pattern.callback)
+        if (
+            isinstance(pattern, URLPattern) and pattern.name == "openapi-json"
+        ):  # ninja's own view answers every method alike
+            pattern.callback = require_safe(pattern.callback)  # type: ignore[type-var]
     return kept, app_name, namespace
 
 

@@ -182,7 +182,7 @@ def _commits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     def run() -> None:
         if connection.in_atomic_block and not connection.needs_rollback and not _is_open():
             waiting, connection.run_on_commit = connection.run_on_commit, []
-            for _, call, _robust in waiting:
+            for call in (entry[1] for entry in waiting):
                 call()
 
     leave, register = transaction.Atomic.__exit__, transaction.on_commit

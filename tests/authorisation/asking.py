@@ -45,7 +45,7 @@ def who_asks(address: str, method: str, case: Case) -> tuple[tuple[str, ...], tu
         return ("anonymous", "owner"), ()
     if is_admin(address):
         return ("anonymous", "owner", "editor", "moderator", "admin"), ()
-    first = ("anonymous", "owner", "other", "admin", "submit")
+    first: tuple[str, ...] = ("anonymous", "owner", "other", "admin", "submit")
     if is_api(address):
         first = (*first, "revoked")
     if method not in ("GET", "POST") and method not in case.bodies:

@@ -15,7 +15,7 @@ CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 def _answered() -> list[tuple[str, str]]:
     """Addresses and methods that the table lets somebody signed in use, but for asking the model, which
     needs no account."""
-    found = {}
+    found: dict[tuple[str, str], None] = {}
     for name, rows in table.read(table.FILE.read_text()).items():
         address = name.partition(" [")[0]
         for method in CHANGING:

@@ -41,8 +41,8 @@ class Asked:
         for name, value in self.cookies[actor].items():
             client.cookies[name] = value.value
         if status >= 500 or (refused and not 400 <= status < 500):
-            error = getattr(answer, "exc_info", None) or (None, "")
-            self.faults.append(f"{what}: {status} {error[1]!r}"[:400])
+            raised = getattr(answer, "exc_info", None) or (None, "")
+            self.faults.append(f"{what}: {status} {raised[1]!r}"[:400])
 
     def done(self) -> None:
         assert not self.faults, "\n".join([f"{len(self.faults)} of {self.count}", *self.faults])

@@ -161,7 +161,7 @@ def test_no_field_of_a_submission_fails_the_server(
     client: Client, split: Split, user: Any, name: str, value: str
 ) -> None:
     client.raise_request_exception = False
-    fields = {"model_name": "My model", "file": predictions(3)} | {name: value}
+    fields: dict[str, Any] = {"model_name": "My model", "file": predictions(3)} | {name: value}
     fields["file"].name = "p.jsonl"
     answer = _post(client, "colours/submissions", _key(user), **fields)
     assert answer.status_code in (400, 404, 422), answer.content

@@ -380,7 +380,12 @@ def test_a_pair_is_tested_anew_when_a_score_or_the_test_has_changed(
     services.entries_make(benchmark=split.benchmark)
     assert PairTest.objects.get(first=score, second__submission=two).p == 1
     tested = []
-    monkeypatch.setattr(pairs, "paired_p", lambda *_, **__: tested.append(1) or 1.0)
+
+    def count(*_: Any, **__: Any) -> float:
+        tested.append(1)
+        return 1.0
+
+    monkeypatch.setattr(pairs, "paired_p", count)
     monkeypatch.setattr(pairs, "PAIR_VERSION", 10**6)
     services.entries_make(benchmark=split.benchmark)
     assert len(tested) == 3

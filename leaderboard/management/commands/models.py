@@ -64,7 +64,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{variant.slug}  sha256 {variant.sha256[:12]}  {variant.folder}")
 
     def _save(self, options: dict[str, Any]) -> None:
-        from inference.engine.checkpoint import CheckpointError, save_quantised
+        from inference.engine.checkpoint import save_quantised
+        from inference.engine.manifest import CheckpointError
 
         variant = selectors.variant_get(options["slug"])
         if not variant.quantization:
