@@ -174,6 +174,10 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             Case("for everybody", {"0": scene.free.pk, "1": scene.free.filename}),
             Case("for moderators", {"0": scene.restricted.pk, "1": scene.restricted.filename}),
         ],
+        r"documents/^(\d+)/(.*)$": [
+            Case("for everybody", {"0": scene.free.pk, "1": scene.free.filename}),
+            Case("for moderators", {"0": scene.restricted.pk, "1": scene.restricted.filename}),
+        ],
         "media/<path:name>": [
             Case("document", {"name": scene.free.file.name}),
             Case("restricted", {"name": scene.restricted.file.name}),

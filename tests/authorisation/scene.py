@@ -130,6 +130,10 @@ def _boards(scene: Scene) -> None:
         benchmark=benchmark, name="test", items=hidden_items, is_public=False, ranks=True,
         daily_limit=50, total_limit=500,
     )  # fmt: skip
+    final = services.split_fill(
+        benchmark=benchmark, name="final", items=hidden_items, is_public=False, daily_limit=50,
+        total_limit=500,
+    )  # fmt: skip
     owner, other, removed = (scene.people[name] for name in ("owner", "other", "removed"))
     team = Team.objects.create(name="Team of owner", founder=owner)
     team.members.add(owner, removed)
@@ -141,7 +145,7 @@ def _boards(scene: Scene) -> None:
     theirs = _submission(dev, other, "model-of-another-team", is_public=True)
     services.entries_make(benchmark=benchmark)
     scene.values |= {
-        "benchmark": benchmark, "dev": dev, "test": test, "slug": "colours", "split": "test",
+        "benchmark": benchmark, "dev": dev, "test": test, "final": final, "slug": "colours", "split": "test",
         "team": team, "team_id": team.pk, "others": others,
         "submission_id": private.pk, "private": private, "shown": shown, "open_one": open_one,
         "theirs": theirs, "image_name": dev.items.get(key="q0").image, "member": removed.pk,
@@ -158,7 +162,7 @@ def _challenge(scene: Scene) -> None:
         phases=[
             {"name": "development", "split": scene.dev, "starts_at": start,
              "ends_at": now - timedelta(days=1)},
-            {"name": "final", "split": scene.test, "starts_at": now - timedelta(days=1),
+            {"name": "final", "split": scene.final, "starts_at": now - timedelta(days=1),
              "ends_at": now + timedelta(days=4), "feedback": "sealed"},
         ],
     )  # fmt: skip
@@ -166,7 +170,7 @@ def _challenge(scene: Scene) -> None:
     services.challenge_join(challenge=made, user=scene.people["other"], rules_accepted=True, received_at=now)  # fmt: skip
     sealed = services.challenge_submit(
         challenge=made, user=scene.people["owner"], card=Card(SECRETS["sealed"]),
-        file=io.BytesIO(predictions(scene.test)), received_at=now,
+        file=io.BytesIO(predictions(scene.final)), received_at=now,
     )  # fmt: skip
     services.submission_score(submission_id=sealed.pk)
     team = services.team_invite(scene.team, scene.people["owner"])

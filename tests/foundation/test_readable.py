@@ -49,7 +49,7 @@ def test_what_is_not_json_is_refused(body: bytes) -> None:
     [("/a%00b/", 404), (f"/{'x' * MAX_PATH}/", 404), ("/healthz?q=a%00b", 400),
      ("/healthz?a%00b=1", 400), (f"/healthz?q={'x' * 40_000}", 414), ("/healthz?q=%ff%fe", 200)],
 )  # fmt: skip
-def test_addresses(address: str, status: int) -> None:
+def test_addresses(db, address: str, status: int) -> None:
     answer = Client(raise_request_exception=False).get(address)
     assert answer.status_code == status
     if status != 200:
@@ -60,7 +60,7 @@ def test_addresses(address: str, status: int) -> None:
     ("address", "kind"),
     [("/v1/jobs/a%00b", "application/json"), ("/api/challenges?q=%00", "application/problem+json")],
 )
-def test_the_api_is_told_in_json(address: str, kind: str) -> None:
+def test_the_api_is_told_in_json(db, address: str, kind: str) -> None:
     answer = Client().get(address)
     assert answer["Content-Type"] == kind
     assert answer.status_code in (400, 404)
