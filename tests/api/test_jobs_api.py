@@ -234,7 +234,7 @@ def test_what_the_model_cannot_do_is_said_before_a_stream_begins(client, body, c
     [
         "'; DROP TABLE inference_job; --",
         "<script>alert(1)</script>",
-        "\u202e\u0000\ud7ff 漢字 🙂",
+        "\u202e\ud7ff 漢字 🙂",
         "%s {0}",
     ],
 )
@@ -243,6 +243,12 @@ def test_hostile_prompts_are_only_text(client: Client, question: str) -> None:
     assert created.status_code == 202
     services.job_run(job_id=created.json()["id"], worker="w")
     assert client.get(f"/v1/jobs/{created.json()['id']}").json()["status"] == "succeeded"
+
+
+def test_a_prompt_with_a_nul_is_refused(client: Client) -> None:
+    created = _create(client, skill="query", question="Why\u0000?")
+    assert (created.status_code, _error(created)["code"]) == (400, "bad_request")
+    assert not Job.objects.exists()
 
 
 def test_no_such_job(client: Client) -> None:
