@@ -132,13 +132,18 @@ def test_text_in_the_address_is_still_text(client, starter) -> None:
     assert b"data-prompt-line" in answer.content
 
 
-@pytest.mark.parametrize("ref", ["999999", "9" * 30, "world-vqa/dev/none", "none/dev/x", "a/b/c/d", "1/2/%00"])  # fmt: skip
+@pytest.mark.parametrize("ref", ["999999", "9" * 30, "world-vqa/dev/none", "none/dev/x", "a/b/c/d"])  # fmt: skip
 def test_a_prompt_that_is_not_there_says_so(client, starter, ref) -> None:
     answer = client.get(f"/playground/?prompt={ref}")
     assert answer.status_code == 404
     assert "There is no such prompt." in answer.content.decode()
     assert client.get(f"/playground/prompts/line/?prompt={ref}").status_code == 404
     assert client.get(f"/playground/prompts/image/?prompt={ref}").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "prompts/line/", "prompts/image/"])
+def test_a_prompt_that_cannot_be_read_is_refused(client, path) -> None:
+    assert client.get(f"/playground/{path}?prompt=1/2/%00").status_code == 400
 
 
 # The list
@@ -162,7 +167,8 @@ def test_the_list_is_searched_filtered_and_paged(client, starter) -> None:
     assert "textvqa.py" not in board
     assert "No prompt is like that" in client.get(f"{LIST}?q=zzzz").content.decode()
     assert "yes or no" in client.get(f"{LIST}?q=POPE").content.decode()
-    assert client.get(f"{LIST}?page=x&skill=y&benchmark=%00").status_code == 200
+    assert client.get(f"{LIST}?page=x&skill=y&benchmark=none").status_code == 200
+    assert client.get(f"{LIST}?benchmark=%00").status_code == 400
 
 
 def test_pages_are_few_queries_however_many_prompts(
