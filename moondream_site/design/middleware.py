@@ -23,4 +23,15 @@ class MissingPages:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        return not_found(request, error) if isinstance(error, NotFound) else None
+        missing = isinstance(error, NotFound) or _is_no_id(request, error)
+        return not_found(request, error) if missing else None
+
+
+def _is_no_id(request: HttpRequest, error: Exception) -> bool:
+    """Whether an admin's page was asked for an object by something that is no number: Wagtail's
+    choosers look it up as it came."""
+    return (
+        isinstance(error, ValueError)
+        and "expected a number but got" in str(error)
+        and request.path.startswith(("/admin/", "/django-admin/"))
+    )

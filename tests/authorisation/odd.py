@@ -36,7 +36,7 @@ ODD_BODIES = (
 )  # fmt: skip
 """Instead of a JSON body."""
 
-ODD_HEADERS = ("", " ", "a\x00b", "é", "\xff", "x" * 5000, "9" * 25 + "-0", "-", ',;="', "*/*;q=x")
+ODD_HEADERS = ("", "a\x00b", "\xff", "x" * 5000, "9" * 25 + "-0", ',;="', "*/*;q=x")
 HEADERS = (
     "Idempotency-Key", "Last-Event-ID", "Authorization", "X-Moondream-Auth", "Accept-Language", "Cookie",
     "If-None-Match", "If-Modified-Since", "Range", "Accept", "Content-Type", "Content-Length", "Origin",
