@@ -139,6 +139,7 @@ def test_a_link_brings_all_of_it_to_somebody_else(page: Page, context: BrowserCo
     page.get_by_label("Answers of").select_option("scenes-query")
     expect(page.get_by_text("How many stars are there?").first).to_be_visible()
     page.get_by_role("button", name="Count right").click()
+    settled(page)  # the form is replaced, with what was typed before
     page.get_by_label("One more answer").fill("There are 2 stars, I think.")
     page.get_by_label("One more answer").press("Tab")
     page.get_by_role("button", name="Add answer").click()
