@@ -50,7 +50,8 @@ def test_all_is_well(client: Client) -> None:
     assert response.status_code == 200
     assert response.json() == {"status": "ready", "database": "up", "broker": "up", "cache": "up"}
     assert "no-store" in response["Cache-Control"]
-    assert client.post("/healthz").status_code == 200
+    assert client.get("/healthz").status_code == 200
+    assert client.post("/healthz").status_code == 405
 
 
 @pytest.mark.django_db
