@@ -157,12 +157,13 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
         SNIPPET.format(root=root, slug=benchmark.slug, split=ranking), teams
     )
     if request.user.is_authenticated:
+        mine: list[Team | None] = [*teams]
         context["quotas"] = [
             (
                 team,
                 [(s, services.quota_left(team=team, split=s, user=request.user)) for s in splits],
             )
-            for team in [*teams] or [None]  # the first submission makes one
+            for team in mine or [None]  # the first submission makes one
         ]
     if request.method != "POST":
         return render(request, "leaderboard/submit.html", context)

@@ -7,7 +7,7 @@ import pytest
 from django.core.files.storage import storages
 
 from leaderboard import selectors, services, vault
-from leaderboard.models import PredictionBlock, ReferenceBlock, Split
+from leaderboard.models import PredictionBlock, ReferenceBlock, Score, Split
 from leaderboard.models.blocks import SIZE
 from leaderboard.services import NewItem
 from tests.leaderboard.conftest import COLOURS, person, predictions
@@ -151,7 +151,8 @@ def test_a_large_split_is_compared_by_what_is_kept(client, send, split, large, m
     first, second = send(300, to=large), send(200, to=large, by=person("bea"))
     ranked, other = send(38, by=person("cyd")), send(20, by=person("dee"))
     monkeypatch.setattr(items, "COUNTED", 10)
-    monkeypatch.setattr(items, "_item_scores", lambda _: pytest.fail("all items read"))
+    for name in ("items", "by_unit"):
+        monkeypatch.setattr(Score, name, lambda *_: pytest.fail("all items read"))
     html = client.get(f"/leaderboards/compare/?a={ranked.pk}&b={other.pk}").content.decode()
     assert "The difference is significant" in html
     assert "45.0" in html

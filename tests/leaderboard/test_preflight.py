@@ -127,7 +127,8 @@ def test_an_empty_file_is_on_the_table_with_nothing_and_last(animals: Split, use
     empty = send("Empty", io.BytesIO(rows.encode()))
     good = send("Good", _file(label="cat", score=1))
     score = empty.scores.get(metric="map", is_current=True)
-    assert (score.value, score.low, score.high) == (0, 0, 0)
+    assert (score.value, score.low) == (0, 0)
+    assert 0 < score.high < 1  # four items are few to be certain by
     entries = list(animals.benchmark.entries.order_by("rank").values_list("submission_id", "rank"))
     assert entries == [(good.pk, 1), (empty.pk, 2)]
 
@@ -169,7 +170,10 @@ def test_no_field_of_a_submission_fails_the_server(
     client.force_login(user)
     fields["file"].seek(0)
     page = client.post("/leaderboards/colours/submit/", {"split": "test", **fields, "submit": "1"})
-    assert page.status_code == (302 if name == "challenge" or name == "team" else 200)
+    if "\x00" in value:
+        assert page.status_code == 400
+    else:
+        assert page.status_code == (302 if name in ("challenge", "team") else 200)
 
 
 def test_what_a_card_says_is_kept_whole_or_refused() -> None:
