@@ -48,6 +48,18 @@ HEX12 = re.compile(r"[0-9a-f]{12,64}")
 
 
 @pytest.fixture
+def no_starter(db: None) -> None:
+    """The starter's benchmarks, which other tests may have committed, have their files elsewhere."""
+    Challenge.objects.all().delete()
+    Benchmark.objects.all().delete()
+
+
+@pytest.fixture
+def split(no_starter: None, split: Split) -> Split:
+    return split
+
+
+@pytest.fixture
 def yes_no(db: None) -> Split:
     """Twelve hidden yes/no items: 4096 guesses."""
     benchmark = services.benchmark_make(
@@ -212,9 +224,7 @@ def test_an_image_brings_nothing_but_its_pixels() -> None:
 
 
 @pytest.fixture
-def world(db: None) -> list[Benchmark]:
-    Challenge.objects.all().delete()
-    Benchmark.objects.all().delete()
+def world(no_starter: None) -> list[Benchmark]:
     return world_load(dev=3, test=3)
 
 
