@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 from tests.templates import cluster_ready
@@ -70,22 +71,20 @@ def main() -> int:
     checks_passed = _checks()
     with logs["fast"].open("wb") as log:
         fast = subprocess.run(
-            _pytest("--part", "fast"), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False
-        )
+            _pytest("--part", "fast", "-n", "2"),
+            cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
     codes = {"fast": fast.returncode}
     print(logs["fast"].read_text(errors="replace"), flush=True)
     codes["stack"] = stack.wait()
     print(logs["stack"].read_text(errors="replace"), flush=True)
 
-    totals: dict[str, int] = {}
+    totals: Counter[str] = Counter()
     for part, log_file in logs.items():
         line = _closing_line(log_file)
         print(f"{part}: {line}")
-        for number, what in _COUNT.findall(line):
-            totals[what.rstrip("s") if what.startswith("error") else what] = totals.get(
-                what.rstrip("s") if what.startswith("error") else what, 0
-            ) + int(number)
-    failed = totals.get("failed", 0) + totals.get("error", 0)
+        totals.update({what: int(number) for number, what in _COUNT.findall(line)})
+    failed = totals["failed"] + totals["error"]
     if not checks_passed:
         print("A check before the tests failed: see its output above.")
     print(f"All of it took {time.monotonic() - started:.0f} s.")

@@ -70,6 +70,7 @@ def _make(made: Path) -> None:
 
     folder = Path(tempfile.mkdtemp(prefix="hub-template-"))
     folder.chmod(0o755)
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
     try:
         with EmbeddedServices(folder) as services:
             url = with_database(services.database_url, MIGRATED)
@@ -87,6 +88,8 @@ def _make(made: Path) -> None:
         subprocess.run(["cp", "-Rp", str(folder / "postgres"), f"{made}.part"], check=True)
         Path(f"{made}.part").rename(made)
     finally:
+        if runtime is None:  # PostgreSQL's wheel was given one in the folder that goes now
+            os.environ.pop("XDG_RUNTIME_DIR", None)
         shutil.rmtree(folder, ignore_errors=True)
 
 
