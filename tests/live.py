@@ -49,6 +49,8 @@ class LiveStack:
             "ANON_RATE": "100000/m",
             "INFERENCE_JOB_TIME_LIMIT_S": "15",
             "INFERENCE_VISIBILITY_TIMEOUT_S": "18",
+            # No beat runs here that would end what tests with killed workers leave behind.
+            "INFERENCE_MAX_QUEUE_AGE_S": "3600",
             "OMP_NUM_THREADS": "1",
             "C_FORCE_ROOT": "1",
             "PYTHONPATH": str(ROOT),
