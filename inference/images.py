@@ -18,6 +18,7 @@ from django.conf import settings
 from PIL import Image
 
 from inference import image_pool, stream
+from inference.database import release
 from inference.errors import InvalidInput, TooLarge, Unsupported
 from inference.image_decoder import KEPT_AS_IS, MAX_ASPECT, MAX_SIDE
 from inference.image_headers import BadHeader, CostlyHeader, Header, NoImage, read_header
@@ -104,6 +105,7 @@ def normalise(data: bytes) -> NormalisedImage:
     about = {
         "kind": header.format, "max_pixels": settings.INFERENCE_MAX_IMAGE_PIXELS, "cpu_s": _CPU_S,
     }  # fmt: skip
+    release()  # many wait for few decoders, and need no database meanwhile
     try:
         told, stored = image_pool.pool().ask(about, data)
     except image_pool.Lost as error:

@@ -83,8 +83,8 @@ def use_of(view: str, method: str) -> Use | None:
 class RateLimits:
     """Middleware: counts a request before its body is read, and refuses one too many.
 
-    It stands before the check of forged forms, which reads the body. Synchronous, as all of them are
-    (see `moondream_site.api.MethodNotAllowed`).
+    It stands before what reads the body: `Readable`, and the check of forged forms. Synchronous, as all
+    of them are (see `moondream_site.api.MethodNotAllowed`).
     """
 
     sync_capable, async_capable = True, False

@@ -15,7 +15,6 @@ from django.http import HttpRequest
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
-from ninja.throttling import BaseThrottle
 from redis.exceptions import RedisError
 
 from inference.errors import Busy
@@ -73,28 +72,6 @@ def rate_read(text: str) -> Rate:
     return rate
 
 
-class AddressThrottle(BaseThrottle):
-    """One allowance: of the account whose key was sent, else of the network the address is in."""
-
-    def __init__(self, allowance: Allowance = WORK, cost: int = 1) -> None:
-        self.allowance = allowance
-        self.cost = cost
-        self._wait_s = 0.0
-
-    def allow_request(self, request: HttpRequest) -> bool:
-        """Count the request; whether the caller may go on."""
-        for name, rate in _counted(caller_of(request)):
-            item = RateLimitItemPerSecond(rate.amount * self.allowance.factor, rate.seconds)
-            self._wait_s = hit(item, self.allowance.name, name, cost=self.cost)
-            if self._wait_s:
-                return False
-        return True
-
-    def wait(self) -> float:
-        """Seconds until the request would be let through."""
-        return self._wait_s
-
-
 def _counted(caller: Caller) -> list[tuple[str, Rate]]:
     """Every name the caller's requests are counted under, with its rate."""
     rate = rate_read(settings.ANON_RATE)
@@ -107,19 +84,21 @@ def _counted(caller: Caller) -> list[tuple[str, Rate]]:
 
 
 def check(request: HttpRequest, allowance: Allowance = WORK, cost: int = 1) -> None:
-    """Count a request.
+    """Count a request: of the account whose key was sent, else of the network its address is in.
 
     Raises:
         Busy: the caller has used the allowance up.
     """
-    throttle = AddressThrottle(allowance, cost)
-    if not throttle.allow_request(request):
-        raise too_many(throttle.wait())
+    for name, rate in _counted(caller_of(request)):
+        item = RateLimitItemPerSecond(rate.amount * allowance.factor, rate.seconds)
+        wait_s = hit(item, allowance.name, name, cost=cost)
+        if wait_s:
+            raise too_many(wait_s)
 
 
-def too_many(wait_s: float | None) -> Busy:
+def too_many(wait_s: float) -> Busy:
     """What a caller over the limit is told."""
-    wait = max(1, math.ceil(wait_s or 1))
+    wait = max(1, math.ceil(wait_s))
     return Busy(
         "Too many requests from this address.", retry_after=wait, code="rate_limited",
         hint=f"Try again in {wait} s.",

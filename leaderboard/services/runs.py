@@ -17,6 +17,7 @@ from inference import lease
 from inference import selectors as inference
 from inference import services as jobs
 from inference.errors import Busy, DomainError
+from inference.images import Upload
 from inference.models import Job, Skill, Variant
 from leaderboard.models import BenchmarkItem, Run, RunAnswer, Split, Team, sealing
 from leaderboard.services.submitting import Card, log, split_takes, submission_take
@@ -176,12 +177,14 @@ def _cut(name: str, value: Any) -> Any:
 
 
 def _ask(run: Run, skill: Skill, item: BenchmarkItem, tries: int) -> Job:
-    with default_storage.open(item.image) as file:
-        image = jobs.image_store(data=file.read())
+    def read() -> bytes:
+        with default_storage.open(item.image) as file:
+            return file.read()
+
     prompt = item.prompt or run.split.benchmark.prompt
     field = {"caption": "length", "query": "question", "detect": "object", "point": "object"}[skill]
     return jobs.job_submit(
-        skill=skill, variant_slug=run.variant.slug, image=image,
+        skill=skill, variant_slug=run.variant.slug, image=Upload(read),
         params={field: prompt, "settings": {"temperature": 0}}, caller=CALLER,
         owner_key=_owner(run), idempotency_key=f"{item.key}#{tries}", in_background=True,
     )  # fmt: skip

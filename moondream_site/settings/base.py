@@ -64,10 +64,11 @@ MIDDLEWARE = [
     "moondream_site.handler.ReleaseConnections",
     "moondream_site.proxies.TrustedProxies",
     "django.middleware.security.SecurityMiddleware",
+    # Before all that reads a body; what is answered before a view is chosen is not counted.
+    "moondream_site.limits.RateLimits",
     "moondream_site.readable.Readable",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "research.page_cache.PageCache",
-    "moondream_site.limits.RateLimits",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

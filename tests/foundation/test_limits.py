@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import redis
 from django.contrib.auth import get_user_model
+from django.core.files.base import ContentFile
+from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from limits import RateLimitItemPerSecond
 
@@ -238,3 +240,20 @@ def test_the_caller_is_looked_up_once(django_assert_num_queries) -> None:
     odd = RequestFactory().get("/", HTTP_X_MOONDREAM_AUTH="mdh_\x00\udcff_x", REMOTE_ADDR="")
     with django_assert_num_queries(0):
         assert caller_of(odd).name == "network:unknown"
+
+
+@pytest.mark.django_db
+def test_a_refused_form_is_not_read(starter, settings, monkeypatch) -> None:
+    """A form of 50 MB is not worth parsing for somebody who is over the limit."""
+    settings.ANON_RATE = "1/d"
+
+    def read(self: Any) -> None:
+        pytest.fail("the form was read")
+
+    client, path = Client(), "/leaderboards/world-vqa/submit/"
+    file = ContentFile(b"{}", name="p.jsonl")
+    while client.post(path, {"file": file}).status_code != 429:
+        file.seek(0)
+    monkeypatch.setattr(HttpRequest, "_load_post_and_files", read)
+    file.seek(0)
+    assert client.post(path, {"file": file}).status_code == 429

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 from PIL import Image
 
@@ -144,6 +145,23 @@ def test_few_are_decoded_at_once_and_few_wait(settings) -> None:
     assert codes.count("") >= 3
     assert set(codes) == {"", "503 images_busy 2"}
     assert len(image_pool.pool().pids()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_for_a_decoder_holds_no_connection(monkeypatch) -> None:
+    """Many may wait for few decoders: their connections are the pages'."""
+    seen: list[Any] = []
+
+    class Decoder:
+        def ask(self, about: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+            seen.append(connection.connection)
+            return {"is_new": False, "extension": "png", "width": 8, "height": 8}, b""
+
+    monkeypatch.setattr("inference.images.image_pool.pool", Decoder)
+    StoredImage.objects.count()  # as the checks before
+    assert connection.connection is not None
+    images.normalise(bombs.png(8, 8))
+    assert seen == [None]
 
 
 def test_a_killed_decoder_is_replaced() -> None:

@@ -17,7 +17,7 @@ from playground.rewards import samples
 from playground.rewards.links import PARAMETER_LINKS, TERM_LINKS, all_links
 from playground.rewards.page import plain
 from playground.rewards.work import Work, read_form
-from pricing.throttling import AddressThrottle
+from pricing import throttling
 
 pytestmark = pytest.mark.django_db
 URL = "/playground/rewards/"
@@ -206,8 +206,7 @@ def test_only_the_bench_is_sent_to_a_script(client: Client, starter) -> None:
 def test_too_many_and_too_much_are_told(client: Client, starter, monkeypatch) -> None:
     much = client.post(URL, fields(SHORT, own="x" * 700_000))
     assert much.status_code == 413
-    monkeypatch.setattr(AddressThrottle, "allow_request", lambda *_: False)
-    monkeypatch.setattr(AddressThrottle, "wait", lambda *_: 5)
+    monkeypatch.setattr(throttling, "hit", lambda *_, **__: 5)
     many = client.post(URL, fields(SHORT))
     assert many.status_code == 429
     assert many["Retry-After"] == "5"

@@ -11,7 +11,7 @@ from django.urls import reverse
 from inference import services
 from inference.models import Job
 from inference.world.samples import SAMPLES
-from pricing.throttling import AddressThrottle
+from pricing import throttling
 from tests.images import plain
 
 pytestmark = pytest.mark.django_db
@@ -81,8 +81,7 @@ def test_a_file_is_taken_and_a_broken_one_refused(client: Client, starter) -> No
 
 
 def test_the_form_is_throttled_as_the_api_is(client: Client, starter, monkeypatch) -> None:
-    monkeypatch.setattr(AddressThrottle, "allow_request", lambda *_: False)
-    monkeypatch.setattr(AddressThrottle, "wait", lambda *_: 5)
+    monkeypatch.setattr(throttling, "hit", lambda *_, **__: 5)
     answer = client.post(URL, {"skill": "caption", "sample": "night"})
     assert answer.status_code == 429
     assert "Try again in 5 s." in answer.content.decode()
