@@ -7,6 +7,7 @@ import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
 
 import redis
 from django.conf import settings
@@ -14,7 +15,7 @@ from django.db import DatabaseError
 
 from inference import selectors, services, stream
 from inference.database import in_thread
-from inference.errors import Busy, DomainError, InvalidInput, JobFailed, TimedOut
+from inference.errors import DomainError, InvalidInput, JobFailed, TimedOut, queue_away
 from inference.models import Job
 from inference.stream import Event
 
@@ -28,18 +29,32 @@ _PATIENCE_S = 60
 _REQUEST_FAULTS = frozenset({"invalid_request", "image_gone"})
 
 
-async def events(job: Job, after: str = stream.START) -> AsyncGenerator[Event | None, None]:
-    """A job's events to its end, with None now and then as a sign of life.
+def events(job: Job, after: str = stream.START) -> AsyncGenerator[Event | None, None]:
+    """A job's events to its end, with None now and then as a sign of life."""
 
-    Also ends when the job has ended but its stream is gone (expired, or lost with its worker): the
-    terminal event is then made from the saved job.
+    def ended() -> Event | None:
+        saved = selectors.job_get(job.id)
+        return terminal_event(saved) if saved.is_finished else None
+
+    return to_the_end(job.id, after, ended)
+
+
+async def to_the_end(
+    name: UUID, after: str, ended: Callable[[], Event | None]
+) -> AsyncGenerator[Event | None, None]:
+    """A stream's events to the end of what they tell of, with None now and then as a sign of life.
+
+    Args:
+        ended: the last event as the database knows it, or None. It is asked when nothing comes: what
+            the stream tells of may have ended while the stream is gone (expired, or lost with its
+            worker).
     """
-    async with aclosing(stream.follow(job.id, after)) as followed:
+    async with aclosing(stream.follow(name, after)) as followed:
         async for event in followed:
             if event is None:
-                saved = await look(selectors.job_get, job.id)
-                if saved.is_finished:
-                    yield terminal_event(saved)
+                last = await look(ended)
+                if last is not None:
+                    yield last
                     return
             yield event
 
@@ -92,10 +107,7 @@ async def answer(job: Job) -> dict[str, Any]:
         raise _too_late() from error
     except redis.exceptions.RedisError as error:
         await cancel(job)
-        raise Busy(
-            "The answers of the workers cannot be read.", retry_after=5, status=503,
-            code="queue_unavailable", hint="Try again in a moment.",
-        ) from error  # fmt: skip
+        raise queue_away("The answers of the workers cannot be read.") from error
     except asyncio.CancelledError:
         await asyncio.shield(left(job))
         raise

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 from uuid import UUID
@@ -92,18 +92,6 @@ async def _submitted(request: HttpRequest, *args: Any) -> Job:
         raise
 
 
-async def _asked(
-    request: HttpRequest, skill: str, slug: str | None, urls: list[str], params: dict[str, Any],
-    *, streamed: bool = False,
-) -> Any:  # fmt: skip
-    """Submit, then answer as a stream or when all is there; both take a place while they last."""
-    with places.taken(request) as place:
-        job = await _submitted(request, skill, slug, urls, params)
-        if streamed:
-            return sse.EventStream(place, _text_stream(job), broken=_failure_line)
-        return _answer(job, await answering.answer(job))
-
-
 def _answer(job: Job, data: dict[str, Any]) -> dict[str, Any]:
     return {
         **data["result"],
@@ -113,6 +101,20 @@ def _answer(job: Job, data: dict[str, Any]) -> dict[str, Any]:
         "finish_reason": data["finish_reason"],
         "metrics": _metrics(data),
     }
+
+
+async def _asked(
+    request: HttpRequest, skill: str, slug: str | None, urls: list[str], params: dict[str, Any],
+    *, lines: Callable[[Job], AsyncIterator[str]] | None = None,
+    whole: Callable[[Job, dict[str, Any]], dict[str, Any]] = _answer,
+) -> Any:  # fmt: skip
+    """Submit, then answer in lines as they come, where these are given, or when all is there; both take
+    a place while they last."""
+    with places.taken(request) as place:
+        job = await _submitted(request, skill, slug, urls, params)
+        if lines:
+            return sse.EventStream(place, lines(job), broken=_failure_line)
+        return whole(job, await answering.answer(job))
 
 
 async def _text_stream(job: Job) -> AsyncIterator[str]:
@@ -141,9 +143,8 @@ async def caption(request: HttpRequest, body: schemas.CaptionIn) -> Any:
     """A caption of the chosen length. With `stream: true` the reply is an event stream of
     `data: {"chunk": …, "completed": false}` lines, ended by `"completed": true`."""
     params = {"length": body.length, "settings": body.settings}
-    return await _asked(
-        request, "caption", body.variant_slug, _taken(body), params, streamed=body.stream
-    )
+    lines = _text_stream if body.stream else None
+    return await _asked(request, "caption", body.variant_slug, _taken(body), params, lines=lines)
 
 
 @router.post(
@@ -157,9 +158,8 @@ async def query(request: HttpRequest, body: schemas.QueryIn) -> Any:
         "question": body.question, "reasoning": body.reasoning,
         "spatial_refs": body.spatial_refs, "settings": body.settings,
     }  # fmt: skip
-    return await _asked(
-        request, "query", body.variant_slug, _taken(body), params, streamed=body.stream
-    )
+    lines = _text_stream if body.stream else None
+    return await _asked(request, "query", body.variant_slug, _taken(body), params, lines=lines)
 
 
 @router.post(
@@ -212,11 +212,11 @@ async def chat_completions(request: HttpRequest, body: schemas.ChatIn) -> Any:
         "settings": {k: v for k, v in settings.items() if v is not None},
     }  # fmt: skip
     body.messages = []
-    with places.taken(request) as place:
-        job = await _submitted(request, "query", body.model, urls, params)
-        if body.stream:
-            return sse.EventStream(place, _chat_stream(job), broken=_failure_line)
-        data = await answering.answer(job)
+    lines = _chat_stream if body.stream else None
+    return await _asked(request, "query", body.model, urls, params, lines=lines, whole=_completion)
+
+
+def _completion(job: Job, data: dict[str, Any]) -> dict[str, Any]:
     tokens = data["tokens"]
     return {
         "id": str(job.id),

@@ -65,6 +65,13 @@ class Busy(DomainError):
         self.retry_after = retry_after
 
 
+def queue_away(
+    message: str = "The job queue cannot be reached.", *, hint: str = "Try again in a moment."
+) -> Busy:
+    """What is told while the broker is away."""
+    return Busy(message, retry_after=5, status=503, code="queue_unavailable", hint=hint)
+
+
 class TimedOut(DomainError):
     status, code = 504, "timeout"
 

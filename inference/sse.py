@@ -4,7 +4,8 @@ import json
 import logging
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import redis
@@ -38,7 +39,7 @@ class EventStream(StreamingHttpResponse):
         super().close()
 
 
-def response(request: HttpRequest, events: AsyncIterator[Event | None]) -> EventStream:
+def response(request: HttpRequest, events: AsyncGenerator[Event | None, None]) -> EventStream:
     """A stream of events.
 
     Raises:
@@ -48,20 +49,21 @@ def response(request: HttpRequest, events: AsyncIterator[Event | None]) -> Event
         return EventStream(place, lines(events), broken=error_event)
 
 
-async def lines(events: AsyncIterator[Event | None]) -> AsyncIterator[str]:
+async def lines(events: AsyncGenerator[Event | None, None]) -> AsyncIterator[str]:
     """Events in the standard's form; None becomes a comment that keeps the connection alive.
 
     Ends after `STREAM_MAX_S`: the reader comes back, with the last id it saw.
     """
     ends_at = time.monotonic() + settings.STREAM_MAX_S
     yield ": stream\n\n"
-    async for event in events:
-        if event is None:
-            yield ": waiting\n\n"
-        else:
-            yield f"id: {event.id}\nevent: {event.type}\ndata: {json.dumps(event.data)}\n\n"
-        if time.monotonic() > ends_at:
-            return
+    async with aclosing(events):
+        async for event in events:
+            if event is None:
+                yield ": waiting\n\n"
+            else:
+                yield f"id: {event.id}\nevent: {event.type}\ndata: {json.dumps(event.data)}\n\n"
+            if time.monotonic() > ends_at:
+                return
 
 
 def error_event(error: DomainError) -> str:

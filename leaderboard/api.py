@@ -1,7 +1,6 @@
 """`/api/leaderboards`: what there is to be measured on, and submitting to it."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -12,7 +11,7 @@ from ninja import File, Form, Header, Router, Status
 from ninja.files import UploadedFile
 
 from inference import sse, stream
-from inference.answering import look
+from inference.answering import to_the_end
 from inference.database import released_after
 from inference.errors import Unsupported
 from inference.stream import Event
@@ -247,18 +246,16 @@ def submission_events(request: HttpRequest, submission_id: UUID) -> Any:
     return sse.response(request, _progress(own, stream.at(after)))
 
 
-async def _progress(submission: Submission, after: str) -> AsyncIterator[Event | None]:
-    """A submission's events to its end, also when it has ended but its stream is gone."""
-    async with aclosing(stream.follow(submission.id, after)) as events:
-        async for event in events:
-            if event is None:
-                fresh = await look(Submission.objects.filter(pk=submission.pk).first)
-                if fresh is None or fresh.is_finished:
-                    yield Event(
-                        stream.START, "result", {"status": fresh.status if fresh else "gone"}
-                    )
-                    return
-            yield event
+def _progress(submission: Submission, after: str) -> AsyncGenerator[Event | None, None]:
+    """A submission's events to its end."""
+
+    def ended() -> Event | None:
+        fresh = Submission.objects.filter(pk=submission.pk).first()
+        if fresh is None or fresh.is_finished:
+            return Event(stream.START, "result", {"status": fresh.status if fresh else "gone"})
+        return None
+
+    return to_the_end(submission.id, after, ended)
 
 
 def news(request: HttpRequest, name: str) -> StreamingHttpResponse:

@@ -21,7 +21,15 @@ from redis.exceptions import RedisError
 
 from inference.api import jobs_router
 from inference.api import router as skills_router
-from inference.errors import Busy, DomainError, InvalidInput, NotFound, TooLarge, Unsupported
+from inference.errors import (
+    Busy,
+    DomainError,
+    InvalidInput,
+    NotFound,
+    TooLarge,
+    Unsupported,
+    queue_away,
+)
 from inference.world.samples import InvalidSample
 from leaderboard.api import router as leaderboards_router
 from leaderboard.api_challenges import router as challenges_router
@@ -105,13 +113,7 @@ def _domain(request: HttpRequest, error: DomainError) -> HttpResponse:
 @api.exception_handler(BrokerError)
 def _broker_away(request: HttpRequest, error: Exception) -> HttpResponse:
     logger.warning("The broker cannot be reached: %s", type(error).__name__)
-    return api.problem(
-        request,
-        Busy(
-            "The job queue cannot be reached.", retry_after=5, status=503,
-            code="queue_unavailable", hint="Try again in a moment.",
-        ),
-    )  # fmt: skip
+    return api.problem(request, queue_away())
 
 
 @api.exception_handler(OperationalError)

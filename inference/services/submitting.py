@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 
 from inference import selectors, stream
 from inference.engine.settings import Settings, read_reference
-from inference.errors import Busy, Conflict, Forbidden, InvalidInput
+from inference.errors import Busy, Conflict, Forbidden, InvalidInput, queue_away
 from inference.images import Upload
 from inference.messages import send_on_commit
 from inference.models import Job, StoredImage, Variant
@@ -73,7 +73,7 @@ def job_submit(
 
     def lost(error: Exception) -> None:
         _take_back(job, looked)
-        raise _queue_away() from error
+        raise queue_away(hint="Nothing was lost or charged; try again in a moment.") from error
 
     try:
         stream.publish(job.id, "status", {"status": job.status, "attempt": 0})
@@ -90,16 +90,6 @@ def _take_back(job: Job, looked: Looked | None) -> None:
     job.delete()
     if looked is not None:
         image_drop(looked)
-
-
-def _queue_away() -> Busy:
-    return Busy(
-        "The job queue cannot be reached.",
-        retry_after=5,
-        status=503,
-        code="queue_unavailable",
-        hint="Nothing was lost or charged; try again in a moment.",
-    )
 
 
 def enqueue(
@@ -154,7 +144,7 @@ def _check_queue(queue: str, owner_key: str) -> int:
     try:
         depth = selectors.queue_depth(queue)
     except redis.exceptions.RedisError as error:
-        raise _queue_away() from error
+        raise queue_away(hint="Nothing was lost or charged; try again in a moment.") from error
     if depth >= settings.INFERENCE_MAX_QUEUE_DEPTH:
         raise Busy(
             "Too many questions are waiting.", retry_after=10, code="queue_full",
