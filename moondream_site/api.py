@@ -1,8 +1,6 @@
 """Composes the API: every app's router, who is calling, how fast, and one shape for errors."""
 
-import json
 import logging
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -33,17 +31,12 @@ from inference.errors import (
 from inference.world.samples import InvalidSample
 from leaderboard.api import router as leaderboards_router
 from leaderboard.api_challenges import router as challenges_router
+from moondream_site import problems
 from moondream_site.readable import ReadableParser
 from pricing.auth import Account, ClientIdentity
 from research.selectors import register_schema
 
 logger = logging.getLogger(__name__)
-_TYPES = {
-    400: "invalid_request_error", 403: "permission_error", 401: "authentication_error", 404: "not_found_error",
-    409: "conflict_error", 413: "invalid_request_error", 415: "invalid_request_error",
-    422: "invalid_request_error", 429: "rate_limit_error", 503: "overloaded_error",
-    504: "timeout_error",
-}  # fmt: skip
 
 
 class HubAPI(NinjaAPI):
@@ -63,27 +56,7 @@ class HubAPI(NinjaAPI):
 
     def problem(self, request: HttpRequest, error: DomainError) -> HttpResponse:
         """One error as a response."""
-        if request.path.startswith("/v1"):
-            body: dict[str, Any] = {
-                "message": error.message,
-                "type": _TYPES.get(error.status, "server_error"),
-                "code": error.code,
-                "hint": error.hint,
-            }
-            if error.extra:
-                body["details"] = error.extra
-            payload: dict[str, Any] = {"error": body}
-            kind = "application/json"
-        else:
-            payload = {
-                "type": f"urn:moondream:problem:{error.code}", "title": error.message,
-                "status": error.status, "detail": error.hint, **error.extra,
-            }  # fmt: skip
-            kind = "application/problem+json"
-        response = HttpResponse(json.dumps(payload), content_type=kind, status=error.status)
-        if isinstance(error, Busy):
-            response["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-        return response
+        return problems.problem(request.path, error)
 
 
 api = HubAPI(
@@ -120,13 +93,11 @@ def _broker_away(request: HttpRequest, error: Exception) -> HttpResponse:
 @api.exception_handler(InterfaceError)
 def _database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     logger.error("The database cannot be reached: %s", type(error).__name__)
-    return api.problem(
-        request,
-        Busy(
-            "The database cannot be reached.", retry_after=5, status=503,
-            code="database_unavailable", hint="Try again in a moment.",
-        ),
+    away = Busy(
+        "The database cannot be reached.", retry_after=5, status=503, code="database_unavailable",
+        hint="Try again in a moment.",
     )  # fmt: skip
+    return api.problem(request, away)
 
 
 @api.exception_handler(InvalidSample)
@@ -218,9 +189,8 @@ def urls() -> tuple[list[URLPattern | URLResolver], str, str]:
     patterns, app_name, namespace = api.urls
     kept = [p for p in patterns if getattr(p, "name", None) != "api-root"]
     for pattern in kept:
-        if (
-            isinstance(pattern, URLPattern) and pattern.name == "openapi-json"
-        ):  # ninja's own view answers every method alike
+        # Ninja's own view answers every method alike.
+        if isinstance(pattern, URLPattern) and pattern.name == "openapi-json":
             pattern.callback = require_safe(pattern.callback)  # type: ignore[type-var]
     return kept, app_name, namespace
 

@@ -5,7 +5,6 @@ several times over; so it is bounded here, before either.
 """
 
 import asyncio
-import json
 import threading
 import time
 from collections import Counter
@@ -14,6 +13,8 @@ from html import escape
 from typing import Any
 
 from inference import addresses
+from inference.errors import Busy, DomainError, TooLarge
+from moondream_site import problems
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -39,14 +40,11 @@ _DRAIN_S = 10.0
 
 
 class Refused(Exception):
-    """Why a body is not read."""
+    """Why a body is not read. It goes through Django, which must not take it for an error of a view."""
 
-    def __init__(
-        self, status: int, code: str, message: str, hint: str, retry_after: int = 0
-    ) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message, self.hint = status, code, message, hint
-        self.retry_after = retry_after
+    def __init__(self, error: DomainError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 class Held:
@@ -105,7 +103,7 @@ class BoundedBodies:
             if started:
                 raise
             await _drain(receive)
-            await _refuse(scope, send, refusal)
+            await _refuse(scope, send, refusal.error)
         finally:
             body.release()
 
@@ -140,10 +138,10 @@ class _Body:
             async with asyncio.timeout(self._ends_at - time.monotonic()):
                 message = await self._receive()
         except TimeoutError as error:
-            raise Refused(
-                408, "body_too_slow", f"The request took longer than {BODY_S:.0f} s to arrive.",
-                "Send a smaller image, or try again from a better connection.",
-            ) from error  # fmt: skip
+            raise Refused(DomainError(
+                f"The request took longer than {BODY_S:.0f} s to arrive.", status=408, code="body_too_slow",
+                hint="Send a smaller image, or try again from a better connection.",
+            )) from error  # fmt: skip
         self._read += len(message.get("body", b""))
         if self._read > self._limit:
             raise self._too_large()
@@ -160,10 +158,10 @@ class _Body:
         until = time.monotonic() + PATIENCE_S
         while not self._held.take(self._network, more):
             if time.monotonic() > until:
-                raise Refused(
-                    503, "uploads_busy", "Too many uploads are on their way.",
-                    "Try again in a few seconds.", retry_after=3,
-                )  # fmt: skip
+                raise Refused(Busy(
+                    "Too many uploads are on their way.", status=503, code="uploads_busy", retry_after=3,
+                    hint="Try again in a few seconds.",
+                ))  # fmt: skip
             await asyncio.sleep(0.05)  # until another request ends
         self._counted += more
 
@@ -180,10 +178,10 @@ class _Body:
             self._scope["headers"] = [*kept, (b"content-length", str(self._read).encode())]
 
     def _too_large(self) -> Refused:
-        return Refused(
-            413, "body_too_large", f"The request is larger than {self._limit // MB} MB.",
-            "Send a smaller file.",
-        )  # fmt: skip
+        return Refused(TooLarge(
+            f"The request is larger than {self._limit // MB} MB.", code="body_too_large",
+            hint="Send a smaller file.",
+        ))  # fmt: skip
 
 
 async def _drain(receive: Receive) -> None:
@@ -200,30 +198,21 @@ async def _drain(receive: Receive) -> None:
         return
 
 
-async def _refuse(scope: Message, send: Send, refusal: Refused) -> None:
-    kind, body = _shaped(scope, refusal)
+async def _refuse(scope: Message, send: Send, error: DomainError) -> None:
+    kind, body = _shaped(scope, error)
     headers = [
-        (b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"connection", b"close"),
+        (b"content-type", kind.encode()), (b"content-length", str(len(body)).encode()), (b"connection", b"close"),
     ]  # fmt: skip
-    if refusal.retry_after:
-        headers.append((b"retry-after", str(refusal.retry_after).encode()))
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    if isinstance(error, Busy):
+        headers.append((b"retry-after", str(problems.retry_after(error)).encode()))
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-def _shaped(scope: Message, refusal: Refused) -> tuple[bytes, bytes]:
+def _shaped(scope: Message, error: DomainError) -> tuple[str, bytes]:
     """The refusal as the reader of the address expects it."""
-    if scope["path"].startswith("/v1"):
-        kind = "overloaded_error" if refusal.retry_after else "invalid_request_error"
-        error = {
-            "message": refusal.message, "type": kind, "code": refusal.code, "hint": refusal.hint,
-        }  # fmt: skip
-        return b"application/json", json.dumps({"error": error}).encode()
-    if b"text/html" in dict(scope["headers"]).get(b"accept", b""):
-        page = f"<!doctype html><title>{refusal.status}</title><h1>{escape(refusal.message)}</h1><p>{escape(refusal.hint)}"
-        return b"text/html; charset=utf-8", page.encode()
-    problem = {
-        "type": f"urn:moondream:problem:{refusal.code}", "title": refusal.message,
-        "status": refusal.status, "detail": refusal.hint,
-    }  # fmt: skip
-    return b"application/problem+json", json.dumps(problem).encode()
+    is_page = b"text/html" in dict(scope["headers"]).get(b"accept", b"")
+    if is_page and not scope["path"].startswith("/v1"):
+        page = f"<!doctype html><title>{error.status}</title><h1>{escape(error.message)}</h1><p>{escape(error.hint)}"
+        return "text/html; charset=utf-8", page.encode()
+    return problems.shaped(scope["path"], error)

@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from inference.errors import Busy
-from moondream_site.api import api
+from moondream_site import problems
 from pricing import throttling
 from pricing.throttling import FILE, PAGE, READ, STREAM, WORK, Allowance
 
@@ -35,7 +35,7 @@ READING: dict[str, Use] = {
     f"{_API}standings": Use(READ),
     f"{_API}log": Use(READ),
     f"{_API}openapi-json": Use(READ),
-    # Streams: each holds a connection (how many may be open is `inference.sse`'s).
+    # Streams: each holds a connection (how many may be open is `inference.places`'s).
     f"{_API}job_events": Use(STREAM),
     f"{_API}submission_events": Use(STREAM),
     f"{_API}board_events": Use(STREAM),
@@ -114,8 +114,8 @@ class RateLimits:
 
 def refused(request: HttpRequest, error: Busy) -> HttpResponse:
     """A refusal in the reader's shape."""
-    if request.path.startswith(("/v1/", "/api/")) or request.path.endswith(".json"):
-        return api.problem(request, error)
+    if problems.wants_json(request.path) or request.path.endswith(".json"):
+        return problems.problem(request.path, error)
     response = render(request, "429.html", {"error": error}, status=error.status)
     response["Retry-After"] = str(error.retry_after)
     return response

@@ -11,6 +11,7 @@ from django.utils.datastructures import MultiValueDict
 from ninja.parser import Parser
 
 from inference.errors import InvalidInput
+from inference.nesting import TooDeepError, parts
 from moondream_site.design.views import bad_request
 
 MAX_PATH = 2048
@@ -111,19 +112,11 @@ def _no_constant(name: str) -> None:
 
 
 def _check_json(value: Any) -> None:
-    """Level by level, so that no nest is too deep to be refused."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        deeper: list[Any] = []
-        for part in level:
-            if isinstance(part, str):
-                if not is_readable(part):
-                    raise _unreadable()
-            elif isinstance(part, dict):
-                deeper += [*part, *part.values()]
-            elif isinstance(part, list):
-                deeper += part
-        if not deeper:
-            return
-        level = deeper
-    raise InvalidInput(f"The JSON is nested more than {MAX_DEPTH} levels deep.", code="bad_request")
+    try:
+        for part in parts(value, MAX_DEPTH):
+            if isinstance(part, str) and not is_readable(part):
+                raise _unreadable()
+    except TooDeepError as error:
+        raise InvalidInput(
+            f"The JSON is nested more than {MAX_DEPTH} levels deep.", code="bad_request"
+        ) from error

@@ -13,12 +13,15 @@ from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.cache import never_cache
+
+from inference.errors import Forbidden
+from moondream_site import problems
 
 SETUP_S = 300
 """How long before a second step was set up the session that did so gave its password again: allauth
@@ -200,19 +203,12 @@ _OPEN = (
 
 
 def _refused(request: HttpRequest) -> HttpResponse:
-    if request.path.startswith(("/v1/", "/api/")):
-        text = "Your account needs a second step to sign in."
+    if problems.wants_json(request.path):
         where = f"Set it up at {reverse('mfa_activate_totp')}."
-        error = {"message": text, "type": "permission_error", "code": "mfa_required", "hint": where}
-        problem = {
-            "type": "urn:moondream:problem:mfa_required",
-            "title": text,
-            "status": 403,
-            "detail": where,
-        }
-        return JsonResponse(
-            {"error": error} if request.path.startswith("/v1/") else problem, status=403
+        error = Forbidden(
+            "Your account needs a second step to sign in.", code="mfa_required", hint=where
         )
+        return problems.problem(request.path, error)
     if Authenticator.objects.filter(user=request.user, type=Authenticator.Type.TOTP).exists():
         return redirect(f"{reverse('mfa_reauthenticate')}?{urlencode({'next': request.path})}")
     return redirect(f"{reverse('mfa_activate_totp')}?{urlencode({'next': request.path})}")

@@ -7,7 +7,9 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from inference.errors import DomainError
 from inference.measurement import Measurement
+from moondream_site import problems
 
 
 @require_safe
@@ -30,13 +32,9 @@ def styleguide(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _wants_json(request: HttpRequest) -> bool:
-    return request.path.startswith(("/v1", "/api/"))
-
-
 def not_found(request: HttpRequest, exception: Any) -> HttpResponse:
     """404 in the reader's shape."""
-    if _wants_json(request):
+    if problems.wants_json(request.path):
         error = {
             "message": "There is nothing at this address.",
             "type": "not_found_error",
@@ -53,19 +51,15 @@ def bad_request(request: HttpRequest, exception: Any = None, *, status: int = 40
         exception: what was wrong; a text of ours is told.
     """
     message = exception if isinstance(exception, str) else "The request cannot be read."
-    if _wants_json(request):
-        code, kind = ("not_found", "not_found_error") if status == 404 else ("bad_request", "invalid_request_error")  # fmt: skip
-        if request.path.startswith("/v1"):
-            error = {"message": message, "type": kind, "code": code}
-            return JsonResponse({"error": error}, status=status)
-        problem = {"type": f"urn:moondream:problem:{code}", "title": message, "status": status}
-        return JsonResponse(problem, status=status, content_type="application/problem+json")
+    if problems.wants_json(request.path):
+        code = "not_found" if status == 404 else "bad_request"
+        return problems.problem(request.path, DomainError(message, code=code, status=status))
     return render(None, "400.html", {"message": message, "status": status}, status=status)  # type: ignore[arg-type]
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500 in the reader's shape; the page needs no database."""
-    if _wants_json(request):
+    if problems.wants_json(request.path):
         error = {
             "message": "Something broke on our side.",
             "type": "server_error",

@@ -4,6 +4,7 @@ and references of their own. It is a document: the page's form, a shared link, a
 
 import json
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -19,6 +20,7 @@ from inference.engine.rewards import (
     read,
 )
 from inference.engine.rewards.cases import MAX_TEXT, Reference
+from inference.nesting import TooDeepError, parts
 
 MOST_FIELDS = 40
 """Terms a form may hold: more than a reward may, so that nothing is lost before it is said."""
@@ -67,8 +69,10 @@ class Work:
             ValueError: it is no bench.
         """
         state = json.loads(text[: MAX_STATE + 1])
-        if _is_deep(state):
-            raise ValueError("it is nested too deeply")
+        try:
+            deque(parts(state, MOST_DEPTH), maxlen=0)  # what can just be read might not be written
+        except TooDeepError as error:
+            raise ValueError("it is nested too deeply") from error
         if not isinstance(state, dict) or not isinstance(state.get("reward"), dict):
             raise ValueError("there is no reward in it")
         rows = state["reward"].get("terms")
@@ -119,18 +123,6 @@ class Work:
         except (ValueError, RecursionError, UnreadableReference):
             return text  # plain words
         return value
-
-
-def _is_deep(value: Any) -> bool:
-    """Whether anything lies deeper than a bench has it: what can just be read might not be written."""
-    level = [value]
-    for _ in range(MOST_DEPTH):
-        level = [
-            inner
-            for outer in level if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]  # fmt: skip
-    return bool(level)
 
 
 def _is_term(row: Any) -> bool:
