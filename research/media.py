@@ -22,7 +22,7 @@ from django.views.decorators.http import require_safe
 from wagtail.documents import get_document_model
 from wagtail.documents.views.serve import serve
 from wagtail.images import get_image_model
-from wagtail.models import Collection, CollectionViewRestriction
+from wagtail.models import Collection
 
 from research import selectors
 from research.models import NotebookPage
@@ -143,9 +143,7 @@ if neither. A folder that is not here has no address."""
 def _of_collection(request: HttpRequest, collection: Collection | None) -> bool:
     if collection is None:
         raise Http404
-    path, step = collection.path, collection.steplen
-    above = [path[:end] for end in range(step, len(path) + 1, step)]
-    rules = list(CollectionViewRestriction.objects.filter(collection__path__in=above))
+    rules = list(collection.get_view_restrictions())
     if not all(rule.accept_request(request) for rule in rules) and not _is_editor(request):
         raise Http404
     return not rules

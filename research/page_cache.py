@@ -31,7 +31,9 @@ from redis.exceptions import RedisError
 log = logging.getLogger(__name__)
 _GENERATION = "pages:generation"
 _MARK = "_page_cache"
-_NEVER = ("/v1/", "/api/", "/admin/", "/django-admin/", "/healthz", "/readyz")
+_NEVER = (
+    "/v1/", "/api/", "/admin/", "/django-admin/", "/media/", "/documents/", "/healthz", "/readyz",
+)  # fmt: skip
 """Addresses without kept pages: they need not ask the cache."""
 _PERSONAL = ("Authorization", "X-Moondream-Auth")
 """Headers of a request whose answer may be for its sender alone."""

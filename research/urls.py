@@ -4,6 +4,7 @@ from django.views.generic import RedirectView
 from wagtail.contrib.sitemaps.views import sitemap
 
 from research import feeds, views
+from research.sitemaps import ReadableSitemap
 
 app_name = "research"
 urlpatterns = [
@@ -15,7 +16,12 @@ urlpatterns = [
     path("feeds/<slug:kind>.atom", feeds.feed, {"form": "atom"}, name="atom"),
     path("feeds/<slug:kind>.json", feeds.feed, {"form": "json"}, name="json"),
     path("og/<int:page_id>.png", views.card, name="card"),
-    path("sitemap.xml", require_safe(sitemap), name="sitemap"),
+    path(
+        "sitemap.xml",
+        require_safe(sitemap),
+        {"sitemaps": {"wagtail": ReadableSitemap}},
+        name="sitemap",
+    ),
     path("robots.txt", views.robots, name="robots"),
     path("llms.txt", views.llms, name="llms"),
     re_path(r"^(?P<path>[\w/-]+)\.md$", views.as_markdown, name="markdown"),

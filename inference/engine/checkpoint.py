@@ -63,7 +63,7 @@ def load(
         ValueError: unknown `quantization`.
     """
     path = Path(folder)
-    _files_check(path)
+    tokenizer = _files_check(path)
     saved = saved_quantization(path)
     if saved and quantization not in (None, saved):
         raise CheckpointError(
@@ -98,7 +98,7 @@ def load(
     if not (quantization or saved):
         model.to(device)  # type: ignore[arg-type]  # in place
     model.eval().requires_grad_(requires_grad=False)
-    return model, Tokenizer.from_file(str(path / "tokenizer.json"))
+    return model, tokenizer
 
 
 def _some(names: list[str], most: int = 8) -> str:
@@ -107,8 +107,9 @@ def _some(names: list[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _files_check(path: Path) -> None:
-    """
+def _files_check(path: Path) -> Tokenizer:
+    """Look at every file before the weights are read; the tokenizer is read in full.
+
     Raises:
         CheckpointError: a file is missing, is not as the manifest says, or cannot be read.
     """
@@ -119,10 +120,11 @@ def _files_check(path: Path) -> None:
     if absent:
         raise CheckpointError(f"{path.name} is not a model folder: {', '.join(absent)} missing.")
     index = path / WEIGHTS[1]
-    for file in (path / FILES[0], index):
-        if file.is_file() and not isinstance(_json(file), dict):
+    read = {file: _json(file) for file in (path / FILES[0], index) if file.is_file()}
+    for file, value in read.items():
+        if not isinstance(value, dict):
             raise CheckpointError(f"{file.name} cannot be read.")
-    listed = _json(index).get("weight_map") if index.is_file() else {}
+    listed = read.get(index, {}).get("weight_map")
     parts = {str(name) for name in listed.values()} if isinstance(listed, dict) else set()
     lost = sorted(name for name in parts if not (path / name).is_file())
     if lost:
@@ -134,7 +136,7 @@ def _files_check(path: Path) -> None:
         except (OSError, SafetensorError):
             raise CheckpointError(f"{file.name} is cut short or damaged.") from None
     try:
-        Tokenizer.from_file(str(path / FILES[1]))
+        return Tokenizer.from_file(str(path / FILES[1]))
     except Exception:  # noqa: BLE001  # the library raises this class itself
         raise CheckpointError(f"{FILES[1]} cannot be read.") from None
 

@@ -83,10 +83,11 @@ def read_predictions(
     Args:
         context: what is known of the split, for the warnings.
         keep: False to check alone, holding one prediction at a time; each one's value is True then.
-        stored: it was checked before it was kept, and packed here: how well it packs is no matter.
+        stored: it was checked before it was kept, and packed here: how well it packs is no matter, and
+            nothing is warned of.
     """
     problems = Problems()
-    counts = task.preflight()
+    counts = None if stored else task.preflight()
     predictions: dict[str, Any] = {}
     number = 0
     try:
@@ -95,7 +96,8 @@ def read_predictions(
             key = row.get("id") if isinstance(row, dict) else None
             try:
                 if (taken := _take(task, keys, row, predictions, problems)) is not None:
-                    counts.add(taken[1])
+                    if counts is not None:
+                        counts.add(taken[1])
                     predictions[taken[0]] = taken[1] if keep else True
             except BadPrediction as error:
                 problems.add(number, key, str(error))
@@ -106,7 +108,8 @@ def read_predictions(
         return Checked({}, problems, number)
     problems.missing = len(keys) - len(predictions)
     problems.missing_ids = heapq.nsmallest(FIRST, (k for k in keys if k not in predictions))
-    return Checked(predictions, problems, number, counts.warnings(context or Context()))
+    warnings = counts.warnings(context or Context()) if counts is not None else []
+    return Checked(predictions, problems, number, warnings)
 
 
 def _take(

@@ -11,7 +11,7 @@ from inference.messages import send_on_commit
 from leaderboard import vault
 from leaderboard.models import PredictionBlock, ReferenceBlock, Split, Submission
 from leaderboard.models.blocks import packed
-from leaderboard.scoring import Item, read_predictions
+from leaderboard.scoring import Checked, Item, read_predictions
 
 LONGEST = 300
 """Characters of a prediction that a page shows."""
@@ -119,7 +119,11 @@ def submission_open(*, submission_id: str) -> None:
     if submission is None or submission.prediction_blocks.exists():
         return
     items = vault.unseal(submission.split)
+    predictions_keep(submission, items, predictions_stored(submission, items).predictions)
+
+
+def predictions_stored(submission: Submission, items: Sequence[Item]) -> Checked:
+    """A submission's file, as it was kept."""
     with storages["private"].open(submission.file) as file:
         rules = submission.split.benchmark.rules
-        checked = read_predictions(rules, {i.key for i in items}, file, stored=True)
-    predictions_keep(submission, items, checked.predictions)
+        return read_predictions(rules, {i.key for i in items}, file, stored=True)

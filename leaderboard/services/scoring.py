@@ -11,7 +11,6 @@ from uuid import UUID
 
 import numpy as np
 from celery.exceptions import SoftTimeLimitExceeded
-from django.core.files.storage import storages
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -21,8 +20,8 @@ from inference.errors import DomainError, InvalidInput
 from leaderboard import disclosure, vault
 from leaderboard.models import Benchmark, PairTest, Score, Submission
 from leaderboard.scoring import Score as Scored
-from leaderboard.scoring import labels_of, read_predictions, score
-from leaderboard.services.blocks import predictions_keep
+from leaderboard.scoring import labels_of, score
+from leaderboard.services.blocks import predictions_keep, predictions_stored
 from leaderboard.services.entries import scored_of, standings
 from leaderboard.services.quota import quota_refund
 from leaderboard.services.stale import submission_stale, tables_stale, tell
@@ -97,8 +96,7 @@ def _scores(submission: Submission, progress: Callable[[float], None]) -> dict[s
     if split.labels is None:  # filled before splits kept them
         split.labels = sorted(labels_of(items))
         split.save(update_fields=["labels"])
-    with storages["private"].open(submission.file) as file:
-        checked = read_predictions(split.benchmark.rules, {i.key for i in items}, file, stored=True)
+    checked = predictions_stored(submission, items)
     refuse_problems(checked)
     if not submission.is_finished:
         predictions_keep(submission, items, checked.predictions)

@@ -69,13 +69,6 @@ class BasePage(Page):
             here |= models.Q(**{f"{alias}__path__in": paths})
         return PageViewRestriction.objects.filter(here).distinct()
 
-    def get_sitemap_urls(self, request: HttpRequest | None = None) -> list[dict[str, Any]]:
-        """Wagtail's own; an alias of a restricted page, which it would list, is left out."""
-        if self.alias_of_id and self.get_view_restrictions().exists():
-            return []
-        urls: list[dict[str, Any]] = super().get_sitemap_urls(request)
-        return urls
-
     def structured_data(self, request: HttpRequest) -> dict[str, Any]:
         """schema.org description of the page, for its JSON-LD."""
         return structured.web_page(self, request)
