@@ -28,6 +28,11 @@ def leased(held: contextlib.ExitStack, name: UUID | str, *, wait_s: float) -> An
     return lease
 
 
+def is_held(name: UUID | str) -> bool:
+    """Whether somebody has the lease of a job or of other long work."""
+    return bool(stream.client().exists(stream.key(name, "lease")))
+
+
 @contextlib.contextmanager
 def renewed(leases: Sequence[Any]) -> Iterator[None]:
     """Renew leases from a thread while the body runs."""

@@ -1,5 +1,6 @@
 """A job's events as a Redis Stream: workers write, any number of readers follow and resume."""
 
+import contextlib
 import functools
 import json
 import re
@@ -57,6 +58,13 @@ def publish(job_id: UUID | str, kind: str, data: dict[str, Any]) -> bool:
         pipe.expire(key(job_id), settings.INFERENCE_STREAM_TTL_S)
         pipe.exists(key(job_id, "cancel"))
         return bool(pipe.execute()[2])
+
+
+def publish_if_reachable(name: UUID | str, kind: str, data: dict[str, Any]) -> None:
+    """Append an event for who is looking; without Redis nobody is told. Readers must find it in the
+    database as well."""
+    with contextlib.suppress(redis.exceptions.RedisError):
+        publish(name, kind, data)
 
 
 def forget(job_id: UUID | str) -> None:

@@ -9,7 +9,7 @@ import functools
 import re
 import unicodedata
 
-from confusable_homoglyphs import categories, confusables
+from confusable_homoglyphs import categories
 
 _UNSEEN = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
 """Controls, format characters (zero width, direction), unassigned and private ones, line breaks."""
@@ -94,6 +94,9 @@ _STROKES = str.maketrans({"i": "l", "1": "l", "0": "o"})
 @functools.cache
 def _one_of_its_kind() -> dict[str, str]:
     """Each confusable character and what stands for its kind: Unicode's pairs, joined into classes."""
+    # A megabyte of JSON, which only who names a team needs.
+    from confusable_homoglyphs import confusables
+
     parent: dict[str, str] = {}
 
     def root(text: str) -> str:

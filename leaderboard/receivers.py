@@ -37,6 +37,7 @@ def connect() -> None:
     post_save.connect(_split_saved, sender=Split, dispatch_uid="leaderboard-splits")
     post_save.connect(_team_saved, sender=Team, dispatch_uid="leaderboard-teams")
     post_delete.connect(_submission_deleted, sender=Submission, dispatch_uid="leaderboard-deleted")
+    post_delete.connect(_challenge_deleted, sender=Challenge, dispatch_uid="leaderboard-challenges")
 
 
 def _members_changed(sender: Any, instance: Any, action: str, **sent: Any) -> None:
@@ -102,5 +103,11 @@ def _team_saved(
 def _submission_deleted(sender: Any, instance: Submission, **_: Any) -> None:
     # Perhaps with its benchmark: then there is no table any more.
     of = Split.objects.filter(pk=instance.split_id).values_list("benchmark", flat=True)
-    challenges = Challenge.objects.filter(phases=instance.phase_id).values_list("pk", flat=True)
+    phases = [instance.phase_id] if instance.phase_id else []
+    challenges = Challenge.objects.filter(phases__in=phases).values_list("pk", flat=True)
     services.tables_stale(benchmarks=of, challenges=challenges, known=True)
+
+
+def _challenge_deleted(sender: Any, instance: Challenge, **_: Any) -> None:
+    # A sealed phase of it may have taken a split's rows away.
+    services.tables_stale(benchmarks=[instance.benchmark_id], known=True)

@@ -10,7 +10,7 @@ import redis
 from django.conf import settings
 from django.utils import timezone
 
-from inference import backends, images, selectors, stream
+from inference import backends, images, lease, selectors, stream
 from inference.models import Job, StoredImage
 from inference.services.settling import job_timed_out
 from inference.services.submitting import enqueue
@@ -31,7 +31,7 @@ def rescue() -> int:
     for job in Job.objects.unfinished().filter(created_at__lt=before).select_related("variant"):
         recent = job.started_at is not None and job.started_at >= before
         waiting = job.status == Job.Status.QUEUED and selectors.queue_depth(job.variant.queue)
-        if recent or waiting or stream.client().exists(stream.key(job.id, "lease")):
+        if recent or waiting or lease.is_held(job.id):
             continue
         if job.status == Job.Status.RUNNING:
             job_timed_out(job_id=job.id)

@@ -1,10 +1,8 @@
 """Ending a job: once, and with its stream closed."""
 
-import contextlib
 from typing import Any
 from uuid import UUID
 
-import redis
 from django.conf import settings
 from django.utils import timezone
 
@@ -43,8 +41,7 @@ def fail(job: Job, code: str, message: str, hint: str = "") -> None:
 def tell(job: Job, kind: str, data: dict[str, Any]) -> None:
     """Close the stream of a job that has ended. Readers also find its end in the database, so that
     nothing is lost when the stream cannot be written."""
-    with contextlib.suppress(redis.exceptions.RedisError):
-        stream.publish(job.id, kind, data)
+    stream.publish_if_reachable(job.id, kind, data)
 
 
 def job_timed_out(*, job_id: UUID | str) -> None:

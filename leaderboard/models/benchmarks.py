@@ -122,7 +122,8 @@ class Split(models.Model):
             Conflict: it was hidden and is public now, or the other way round. `split_publish` alone
                 does that, and says so in the log.
         """
-        if self.turned:
+        fields = kwargs.get("update_fields")
+        if (fields is None or "is_public" in fields) and self.turned:
             raise Conflict(
                 "Whether a split is public is not changed in passing.", code="split_visibility",
                 hint="`manage.py benchmarks publish` makes its references public, for good.",

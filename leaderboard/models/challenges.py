@@ -196,27 +196,29 @@ class Standing(Ranked):
         ]  # fmt: skip
 
 
+def _shutting() -> models.QuerySet[Phase]:
+    """Sealed phases of challenges that have begun and have no final ranking yet."""
+    return Phase.objects.filter(
+        feedback=Phase.Feedback.SEALED, challenge__published_at=None, challenge__opens_at__lte=timezone.now(),
+    )  # fmt: skip
+
+
 def sealing(split: str = "split") -> models.QuerySet[Phase]:
-    """Phases that keep a hidden split shut: sealed ones of challenges that have begun and have no
-    final ranking yet. Until then it takes nothing but theirs, and nothing of it is told: otherwise
-    the benchmark's own table would be a second way to the same scores.
+    """Phases that keep a hidden split shut, until their challenge's final ranking. Until then it takes
+    nothing but theirs, and nothing of it is told: otherwise the benchmark's own table would be a
+    second way to the same scores.
 
     Args:
         split: how the rows that it is asked of name their split.
     """
-    return Phase.objects.filter(
-        split=models.OuterRef(split), split__is_public=False, feedback=Phase.Feedback.SEALED,
-        challenge__published_at=None, challenge__opens_at__lte=timezone.now(),
-    )  # fmt: skip
+    return _shutting().filter(split=models.OuterRef(split), split__is_public=False)
 
 
 def sealed_by(split: Split) -> Challenge | None:
     """The challenge that keeps a split shut now; no query of a public one."""
     if split.is_public:
         return None
-    return Challenge.objects.filter(
-        phases__split=split, phases__feedback=Phase.Feedback.SEALED, published_at=None, opens_at__lte=timezone.now(),
-    ).first()  # fmt: skip
+    return Challenge.objects.filter(phases__in=_shutting().filter(split=split)).first()
 
 
 def entries_shown() -> models.QuerySet[Entry]:

@@ -61,6 +61,8 @@ class Submission(models.Model):
         FAILED = "failed", "Failed"
         WITHDRAWN = "withdrawn", "Withdrawn"
 
+    UNFINISHED = (Status.QUEUED, Status.RUNNING)
+
     class Provenance(models.TextChoices):
         VERIFIED = "verified", "Scored here from predictions"
         REPRODUCED = "reproduced", "Run and scored here"
@@ -135,11 +137,14 @@ class Submission(models.Model):
 
     @property
     def is_finished(self) -> bool:
-        return self.status not in (self.Status.QUEUED, self.Status.RUNNING)
+        return self.status not in self.UNFINISHED
 
 
 class Score(models.Model):
     """One metric of one submission as one version of the scorer gave it; kept when a newer one comes."""
+
+    LARGE = ("per_item", "contributions")
+    """Columns with a figure for each item, which lists of scores need not read."""
 
     submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="scores")
     metric = models.CharField(max_length=40)

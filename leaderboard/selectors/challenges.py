@@ -226,7 +226,7 @@ def _cells(
     scores = Score.objects.filter(
         submission__in=[s.pk for s in sent], submission__phase__in=telling, metric=metric.slug,
         is_current=True,
-    ).defer("per_item", "contributions")  # fmt: skip
+    ).defer(*Score.LARGE)  # fmt: skip
     return {s.submission_id: Cell(metric, s.value, s.low, s.high) for s in scores}
 
 

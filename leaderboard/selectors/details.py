@@ -58,7 +58,7 @@ def _detail(submission: Submission, *, is_own: bool) -> Detail:
     order = {m.slug: (n, m) for n, m in enumerate(benchmark.metrics)}
     scores = sorted(
         submission.scores.filter(is_current=True, metric__in=[] if is_sealed else order).defer(
-            "per_item", "contributions"
+            *Score.LARGE
         ),
         key=lambda s: order[s.metric][0],
     )
@@ -113,7 +113,7 @@ def public_page(benchmark: Benchmark, number: str | int = 1) -> tuple[Page, list
     )  # fmt: skip
     scores = Score.objects.filter(
         ~Exists(newer), submission__in=_public(benchmark), metric=metric.slug, is_current=True
-    ).defer("per_item", "contributions")
+    ).defer(*Score.LARGE)
     order = F("value").desc() if metric.higher_is_better else F("value").asc()
     page = Paginator(
         scores.select_related("submission__team").order_by(order, "submission__created_at"), 25
@@ -199,7 +199,7 @@ def queue_of(submission: Submission) -> Queue | None:
     if submission.is_finished:
         return None
     before = Submission.objects.filter(
-        status__in=(Submission.Status.QUEUED, Submission.Status.RUNNING),
+        status__in=Submission.UNFINISHED,
         created_at__lt=submission.created_at,
     ).count()
     lately = Submission.objects.filter(

@@ -89,7 +89,7 @@ def export_all() -> Iterator[dict[str, Any]]:
                 "open_weights": s.open_weights, "latency_ms": s.latency_ms,
                 "hardware": s.hardware, "submitted_at": s.created_at.isoformat(),
             }  # fmt: skip
-        scores = Score.objects.filter(submission__in=public).defer("per_item", "contributions")
+        scores = Score.objects.filter(submission__in=public).defer(*Score.LARGE)
         for score in scores.select_related("submission__split").iterator(500):
             yield {
                 "kind": "score", "submission": str(score.submission_id), "metric": score.metric,

@@ -93,13 +93,12 @@ def _refuse_hidden(benchmark: Benchmark, rows: list[NewItem]) -> None:
     mine = {(row.prompt, row.image) for row in rows if row.image}
     hidden = BenchmarkItem.objects.filter(split__benchmark=benchmark, split__is_public=False)
     same = mine & set(hidden.exclude(image="").values_list("prompt", "image"))
-    keys = {row.key for row in rows} & set(hidden.values_list("key", flat=True))
     marks = {
         vault.keyed("item ids", f"{benchmark.slug}/{split}/{row.key}")[:20]
         for split in benchmark.splits.filter(is_public=False).values_list("name", flat=True)
         for row in rows
     }
-    keys |= marks & set(hidden.values_list("key", flat=True))
+    keys = ({row.key for row in rows} | marks) & set(hidden.values_list("key", flat=True))
     if same or keys:
         raise Conflict(
             f"{max(len(same), len(keys))} of these items are in a hidden split of {benchmark.slug}: "

@@ -26,7 +26,7 @@ from leaderboard.models import (
     sealed_by,
     sealing,
 )
-from leaderboard.services.stale import tables_stale
+from leaderboard.services.stale import challenge_stale, tables_stale
 from leaderboard.services.standings import counted_note
 from leaderboard.services.submitting import Card, submission_take
 from leaderboard.services.teams import ACTIVE, in_one_team, team_fits, team_of, team_seen
@@ -107,7 +107,7 @@ def challenge_leave(*, challenge: Challenge, user: Any, received_at: datetime) -
         participation.state = State.LEFT
         participation.save(update_fields=["state"])
         _log(challenge, "left", team.name, actor=team.name, is_public=True)
-        _tables_stale(challenge, gone=Q(team=team, phase__challenge=challenge))
+        challenge_stale(challenge.pk, gone=Q(team=team, phase__challenge=challenge))
     return participation
 
 
@@ -281,18 +281,10 @@ def participation_decide(
             actor=str(by or "organisers"),
         )
         is_out = what.to != State.ACCEPTED
-        _tables_stale(challenge, gone=Q(team=team, phase__challenge=challenge) if is_out else None)
+        rows = Q(team=team, phase__challenge=challenge) if is_out else None
+        challenge_stale(challenge.pk, gone=rows)
         transaction.on_commit(lambda: _mail(participation, what))
     return participation
-
-
-def _tables_stale(challenge: Challenge, gone: Q | None = None) -> None:
-    """The standings have to be made anew, and once the ranking is published the benchmark's table,
-    for the entries are on it. Expects a transaction."""
-    tables_stale(challenges=[challenge.pk], gone=gone)
-    # Asked under the lock of the standings, which whoever publishes the ranking takes as well.
-    if Challenge.objects.filter(pk=challenge.pk, published_at__isnull=False).exists():
-        tables_stale(benchmarks=[challenge.benchmark_id], gone=gone)
 
 
 def _mail(participation: Participation, what: Decision) -> None:
@@ -346,13 +338,13 @@ def final_publish(*, challenge: Challenge, by: Any) -> Challenge:
         raise Conflict("The challenge is not over.", code="challenge_state")
     if last is None or last.split.is_public:
         raise Conflict("Its last phase has no hidden split.", code="challenge_state")
-    waiting = last.submissions.filter(status__in=(Submission.Status.QUEUED, Submission.Status.RUNNING))  # fmt: skip
+    waiting = last.submissions.filter(status__in=Submission.UNFINISHED)  # fmt: skip
     if waiting.exists():
         raise Conflict("Submissions are still being scored.", code="challenge_state")
     is_first = challenge.published_at is None
     challenge.published_at = challenge.published_at or timezone.now()
     with transaction.atomic():
-        tables_stale(challenges=[challenge.pk])  # its lock first: see `_tables_stale`
+        tables_stale(challenges=[challenge.pk])  # its lock first: see `challenge_stale`
         if is_first:
             counted_note(challenge=challenge)
         Standing.objects.filter(challenge=challenge, is_final=True).update(rank=None)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, time
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, Q, QuerySet
@@ -18,7 +18,6 @@ from leaderboard.models import (
     ReportedFigure,
     Score,
     Split,
-    Standing,
     Submission,
     TableState,
     sealing,
@@ -27,6 +26,7 @@ from leaderboard.models import (
 from leaderboard.scoring import INTERVALS, interval_method
 from leaderboard.services import stale
 from leaderboard.services.pairs import pair_ranges
+from leaderboard.services.stale import Row
 from leaderboard.signals import top_entry_changed
 
 TESTED = 40
@@ -34,7 +34,6 @@ TESTED = 40
 BY_RELEASE = " by release"
 """What follows a benchmark's name where figures of one model's releases are reported."""
 
-Row = TypeVar("Row", Entry, Standing)
 Scored = tuple[Submission, dict[str, Score]]
 
 
@@ -135,7 +134,8 @@ def _first(benchmark: Benchmark) -> Any:
 def scored_of(benchmark: Benchmark) -> list[Scored]:
     """Public submissions to the split that ranks, oldest first, with their current scores."""
     split = {"split__benchmark": benchmark, "split__ranks": True}
-    return scored(Submission.objects.filter(told(), is_public=True, **split))
+    # Also of a challenge that is over, while another keeps the split shut: its rows come back after.
+    return scored(Submission.objects.filter(told(), ~Exists(sealing()), is_public=True, **split))
 
 
 def scored(submissions: QuerySet[Submission]) -> list[Scored]:
@@ -146,9 +146,7 @@ def scored(submissions: QuerySet[Submission]) -> list[Scored]:
 def with_scores(found: QuerySet[Submission]) -> list[Scored]:
     """The same of submissions in whatever state: scores stay of what is withdrawn."""
     scores: dict[Any, dict[str, Score]] = {}
-    rows = Score.objects.filter(submission__in=found, is_current=True).defer(
-        "per_item", "contributions"
-    )
+    rows = Score.objects.filter(submission__in=found, is_current=True).defer(*Score.LARGE)
     for row in rows:
         scores.setdefault(row.submission_id, {})[row.metric] = row
     return [

@@ -84,18 +84,20 @@ def quota_take(*, submission: Submission, check: Callable[[], Any] = lambda: Non
     Team.objects.select_for_update().get(pk=team.pk)
     check()
     left = quota_left(team=team, split=split, phase=phase, user=user, at=submission.created_at)
-    own = quota_left(team=team, split=split, phase=phase, at=submission.created_at)
     of = phase or split
+
+    def who(part: str) -> str:
+        own = quota_left(team=team, split=split, phase=phase, at=submission.created_at)
+        return "Your team has" if own[part] == 0 else "You have, in this team or others,"
+
     if not team.is_ours and left["today"] == 0:
-        who = "Your team has" if own["today"] == 0 else "You have, in this team or others,"
         raise Forbidden(
-            f"{who} used the {of.daily_limit} submissions of today.",
+            f"{who('today')} used the {of.daily_limit} submissions of today.",
             code="quota_day", hint="The count starts anew at 00:00 UTC.", today=0, total=left["total"],
         )  # fmt: skip
     if not team.is_ours and left["total"] == 0:
-        who = "Your team has" if own["total"] == 0 else "You have, in this team or others,"
         raise Forbidden(
-            f"{who} used all {of.total_limit} submissions to this {'phase' if phase else 'split'}.",
+            f"{who('total')} used all {of.total_limit} submissions to this {'phase' if phase else 'split'}.",
             code="quota_total", total=0,
         )  # fmt: skip
     submission.save(force_insert=True)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.db.models import F
 from django.utils import timezone
 
-from inference import lease, stream
+from inference import lease
 from leaderboard.models import TableState
 from leaderboard.services.entries import entries_make
 from leaderboard.services.stale import StillChangingError, table_queue
@@ -73,7 +73,7 @@ def tables_rescue() -> int:
     for state in TableState.objects.filter(stale_since__lt=now - PATIENCE).order_by("stale_since"):
         pause = min(PATIENCE * 2 ** min(state.failures, 12), LONGEST_WAIT)
         waits = state.failures and state.tried_at and state.tried_at > now - pause
-        if waits or stream.client().exists(stream.key(f"table-{state.pk}", "lease")):
+        if waits or lease.is_held(f"table-{state.pk}"):
             continue
         table_queue(state)
         count += 1

@@ -24,13 +24,12 @@ from leaderboard.scoring import labels_of, score
 from leaderboard.services.blocks import predictions_keep, predictions_stored
 from leaderboard.services.entries import scored_of, standings
 from leaderboard.services.quota import quota_refund
-from leaderboard.services.stale import submission_stale, tables_stale, tell
+from leaderboard.services.stale import submission_stale, tables_stale
 from leaderboard.services.submitting import log, refuse_problems, submission_queue
 from leaderboard.signals import submission_scored
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
-UNFINISHED = (Submission.Status.QUEUED, Submission.Status.RUNNING)
 
 
 def submission_score(*, submission_id: UUID | str) -> None:
@@ -61,7 +60,7 @@ def _claim(submission_id: UUID | str) -> Submission | None:
         _fail(submission, "worker_lost", "The scorer was lost several times over.", ours=True)
         return None
     # Withdrawn since it was read: it stays so.
-    taken = Submission.objects.filter(pk=submission.pk, status__in=UNFINISHED).update(
+    taken = Submission.objects.filter(pk=submission.pk, status__in=Submission.UNFINISHED).update(
         status=Submission.Status.RUNNING, attempt=F("attempt") + 1, started_at=timezone.now()
     )
     if not taken:
@@ -72,9 +71,9 @@ def _claim(submission_id: UUID | str) -> Submission | None:
 
 def _score(submission: Submission) -> None:
     def progress(share: float) -> None:
-        _tell(submission, "progress", {"share": round(share, 2)})
+        stream.publish_if_reachable(submission.pk, "progress", {"share": round(share, 2)})
 
-    _tell(submission, "status", {"status": "running"})
+    stream.publish_if_reachable(submission.pk, "status", {"status": "running"})
     try:
         scores = _scores(submission, progress)
     except InvalidInput as error:
@@ -119,14 +118,14 @@ def _settle(submission: Submission, scores: dict[str, Scored]) -> None:
         log(submission, "scored", actor="scorer")
         if submission.is_public:
             submission_stale(submission)
-    _tell(submission, "result", {"status": submission.status})
+    stream.publish_if_reachable(submission.pk, "result", {"status": submission.status})
     submission_scored.send(Submission, submission=submission)
 
 
 def _end(submission: Submission, **fields: Any) -> bool:
     """Set a running submission's last state, under its lock; False where it was withdrawn, or its
     benchmark deleted, while it was scored: then nothing comes of it. Expects a transaction."""
-    running = Submission.objects.filter(pk=submission.pk, status__in=UNFINISHED)
+    running = Submission.objects.filter(pk=submission.pk, status__in=Submission.UNFINISHED)
     if not running.update(finished_at=timezone.now(), **fields):
         logger.info("Submission %s is gone; its scoring ends here", submission.pk)
         return False
@@ -171,23 +170,19 @@ def _fail(submission: Submission, code: str, message: str, *, ours: bool) -> Non
         if ours:
             quota_refund(submission, code)
         log(submission, "failed", actor="scorer", text=f"{submission.model_name}: {code}")
-    _tell(submission, "error", {"code": code, "message": message})
-
-
-def _tell(submission: Submission, kind: str, data: dict[str, Any]) -> None:
-    tell(str(submission.pk), kind, data)
+    stream.publish_if_reachable(submission.pk, "error", {"code": code, "message": message})
 
 
 def submissions_rescue() -> int:
     """Queue again what nobody is scoring: the broker was away, or a worker died without a trace."""
     before = timezone.now() - timedelta(seconds=90)
     waiting = Submission.objects.filter(
-        status__in=UNFINISHED, created_at__lt=before
+        status__in=Submission.UNFINISHED, created_at__lt=before
     ).select_related("split__benchmark")
     count = 0
     for submission in waiting:
         recent = submission.started_at is not None and submission.started_at >= before
-        if not recent and not stream.client().exists(stream.key(submission.id, "lease")):
+        if not recent and not lease.is_held(submission.id):
             submission_queue(submission)
             count += 1
     return count

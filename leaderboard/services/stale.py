@@ -3,13 +3,11 @@
 Locks are taken in one order everywhere: a team or a submission, challenges' tables, benchmarks' tables.
 """
 
-import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
-import redis
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -42,12 +40,6 @@ def challenge_stream(challenge: Challenge) -> str:
     return f"challenge-{challenge.slug}"
 
 
-def tell(name: str, kind: str, data: dict[str, Any]) -> None:
-    """An event for who is looking; without Redis nobody is told."""
-    with contextlib.suppress(redis.exceptions.RedisError):
-        stream.publish(name, kind, data)
-
-
 @transaction.atomic
 def tables_stale(
     *, benchmarks: Iterable[int] = (), challenges: Iterable[int] = (), gone: Q | None = None,
@@ -78,10 +70,22 @@ def submission_stale(submission: Submission, *, gone: bool = False) -> None:
     if phase is None:
         tables_stale(benchmarks=[submission.split.benchmark_id], gone=rows)
         return
-    tables_stale(challenges=[phase.challenge_id], gone=rows)
-    # Asked under the lock of its table, which whoever publishes the ranking takes as well.
-    if Challenge.objects.filter(pk=phase.challenge_id, published_at__isnull=False).exists():
-        tables_stale(benchmarks=[submission.split.benchmark_id], gone=rows)
+    challenge_stale(phase.challenge_id, gone=rows)
+
+
+def challenge_stale(challenge_id: int, *, gone: Q | None = None) -> None:
+    """Note that a challenge's standings have to be made anew, and once its final ranking is published
+    the benchmark's table, for the entries are on it. Expects a transaction.
+
+    Args:
+        gone: see `tables_stale`.
+    """
+    tables_stale(challenges=[challenge_id], gone=gone)
+    # Asked under the lock of the standings, which whoever publishes the ranking takes as well.
+    published = Challenge.objects.filter(pk=challenge_id, published_at__isnull=False)
+    benchmarks = list(published.values_list("benchmark", flat=True))
+    if benchmarks:
+        tables_stale(benchmarks=benchmarks, gone=gone)
 
 
 def state_of(**of: Any) -> TableState:
@@ -131,10 +135,10 @@ def _remove(state: TableState, gone: QuerySet[Submission]) -> int:
 def table_changed(state: TableState) -> None:
     """Tell readers and other rooms that a table shows something else."""
     if state.challenge:
-        tell(challenge_stream(state.challenge), "standings", {})
+        stream.publish_if_reachable(challenge_stream(state.challenge), "standings", {})
         standings_changed.send(Challenge, challenge=state.challenge)
     elif state.benchmark:
-        tell(board_stream(state.benchmark), "table", {})
+        stream.publish_if_reachable(board_stream(state.benchmark), "table", {})
         entries_changed.send(Benchmark, benchmark=state.benchmark)
 
 
@@ -180,12 +184,15 @@ def make(
 
 def _are_shown(rows: Iterable[Entry | Standing]) -> bool:
     """Whether all that rows stand for may be seen, whoever changed that without a note."""
-    ids = {
+    return not taken_back(
         row.submission_id
         for row in rows
         if row.submission_id and not getattr(row, "is_withdrawn", False)
-    }
-    shown = Submission.objects.filter(
-        pk__in=ids, is_public=True, status=Submission.Status.SCORED
-    ).count()
-    return shown == len(ids)
+    )
+
+
+def taken_back(submissions: Iterable[Any]) -> set[Any]:
+    """Those, by id, that were withdrawn, made private or deleted."""
+    ids = set(submissions)
+    there = Submission.objects.filter(pk__in=ids, status=Submission.Status.SCORED, is_public=True)
+    return ids - set(there.values_list("pk", flat=True))

@@ -1,6 +1,6 @@
 """Standings of a challenge, made anew like a table's rows and ranked by the same tests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -89,17 +89,10 @@ def _as_published(challenge: Challenge, wanted: set[Any]) -> list[Standing] | No
     unranked = any(row.rank is None and row.score is not None for row in finals)
     if not wanted or unranked or {row.submission_id for row in finals} != wanted:
         return None
-    gone = _gone(row.submission_id for row in rows)
+    gone = stale.taken_back(row.submission_id for row in rows)
     for row in rows:
         row.is_withdrawn = row.submission_id in gone
     return [row for row in rows if row.is_final or not row.is_withdrawn]
-
-
-def _gone(submissions: Iterable[Any]) -> set[Any]:
-    """Those that were withdrawn or made private."""
-    ids = set(submissions)
-    there = Submission.objects.filter(pk__in=ids, status=Submission.Status.SCORED, is_public=True)
-    return ids - set(there.values_list("pk", flat=True))
 
 
 def _finals(challenge: Challenge, last: Phase, wanted: set[Any]) -> list[Standing]:
@@ -109,7 +102,7 @@ def _finals(challenge: Challenge, last: Phase, wanted: set[Any]) -> list[Standin
         row.submission_id: (row.model_name, row.team_name)
         for row in Standing.objects.filter(challenge=challenge, is_final=True)
     }
-    gone = _gone(wanted)
+    gone = stale.taken_back(wanted)
     for row in rows:
         row.is_withdrawn = row.submission_id in gone
         row.model_name, row.team_name = names.get(

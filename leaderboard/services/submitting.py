@@ -23,6 +23,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from inference import stream
 from inference.errors import Conflict, Forbidden, InvalidInput, NotFound, TooLarge
 from inference.messages import send_on_commit
 from leaderboard import names
@@ -36,9 +37,8 @@ from leaderboard.models import (
     sealed_by,
 )
 from leaderboard.scoring import MAX_BYTES, Checked, Context, read_predictions
-from leaderboard.services.quota import quota_refund as quota_refund  # who takes may give back
 from leaderboard.services.quota import quota_take
-from leaderboard.services.stale import submission_stale, tell
+from leaderboard.services.stale import submission_stale
 from leaderboard.services.teams import team_of
 
 logger = logging.getLogger(__name__)
@@ -318,7 +318,7 @@ def submission_queue(submission: Submission) -> None:
         logger.warning("Submission %s could not be queued; it will be tried again", submission.id)
 
     transaction.on_commit(
-        partial(tell, str(submission.id), "status", {"status": submission.status})
+        partial(stream.publish_if_reachable, submission.pk, "status", {"status": submission.status})
     )
     send_on_commit(score_submission, str(submission.id), lost=lost, priority=2)
 
@@ -369,7 +369,7 @@ def submission_withdraw(*, submission: Submission, actor: str) -> Submission:
 
 
 def _withdrawn(submission: Submission) -> None:
-    tell(str(submission.pk), "result", {"status": submission.status})
+    stream.publish_if_reachable(submission.pk, "result", {"status": submission.status})
     storages["private"].delete(submission.file)
 
 

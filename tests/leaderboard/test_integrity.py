@@ -372,6 +372,27 @@ def test_a_sealed_phases_split_has_no_other_door(sealed, user, send, client) -> 
     assert send(32).status == "scored"
 
 
+def test_a_table_rests_while_a_second_challenge_keeps_its_split(sealed, user, send) -> None:
+    """[4] Entries of a challenge that is over leave once, and come back with the second one's end."""
+    join(sealed, user)
+    submit(sealed, user, 30, name="First")
+    over(sealed)
+    services.final_publish(challenge=sealed, by=None)
+    assert {e.model_name for e in Entry.objects.all()} == {"First"}
+    now = NOW()
+    second = services.challenge_make(
+        slug="second", title="Second", summary="-", benchmark=sealed.benchmark, opens_at=now,
+        closes_at=now + timedelta(days=9),
+        phases=[{"name": "final", "split": sealed.phases.last().split, "starts_at": now,
+                 "ends_at": now + timedelta(days=9), "feedback": Phase.Feedback.SEALED}],
+    )  # fmt: skip
+    assert services.entries_seal() == 1
+    assert not Entry.objects.exists()
+    assert services.entries_seal() == 0
+    second.delete()  # nobody joined
+    assert {e.model_name for e in Entry.objects.all()} == {"First"}
+
+
 def test_rows_are_not_read_before_they_are_taken_away(sealed, user, send, client) -> None:
     """[4] The moment a challenge opens, whatever the sweeper does."""
     Challenge.objects.update(opens_at=NOW().replace(year=NOW().year + 1))

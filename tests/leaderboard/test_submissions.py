@@ -14,7 +14,7 @@ from inference.errors import Conflict, DomainError, Forbidden, InvalidInput, Not
 from leaderboard import selectors, services, vault
 from leaderboard.models import Entry, LogLine, QuotaLine, Score, Split, Submission
 from leaderboard.scoring import score as real_score
-from leaderboard.services import Card, scoring, submitting
+from leaderboard.services import Card, quota, scoring
 from tests.leaderboard.conftest import at_once, predictions
 
 pytestmark = pytest.mark.django_db
@@ -97,7 +97,7 @@ def test_our_fault_gives_the_quota_back_once(send, split, user, monkeypatch) -> 
     assert (made.status, made.error_code) == (Submission.Status.FAILED, "scoring_fault")
     assert "disk" not in made.error_message
     assert services.quota_left(team=made.team, split=split) == {"today": 3, "total": 5}
-    submitting.quota_refund(made, "again")
+    quota.quota_refund(made, "again")
     assert QuotaLine.objects.filter(amount=-1).count() == 1
 
 
