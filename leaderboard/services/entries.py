@@ -10,6 +10,7 @@ from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from inference import selectors as inference
+from inference import stream
 from leaderboard.metrics.statistics import ranks
 from leaderboard.models import (
     Benchmark,
@@ -278,5 +279,7 @@ def _announce(benchmark: Benchmark, entry: Entry) -> None:
         text=f"{entry.model_name} leads", created_at=timezone.now(),
     )  # fmt: skip
     news = {"model": entry.model_name}
-    transaction.on_commit(partial(stale.tell, stale.board_stream(benchmark), "top", news))
+    transaction.on_commit(
+        partial(stream.publish_if_reachable, stale.board_stream(benchmark), "top", news)
+    )
     transaction.on_commit(partial(top_entry_changed.send, Entry, entry=entry))
