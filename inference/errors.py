@@ -188,7 +188,7 @@ CATALOGUE: tuple[KnownError, ...] = tuple(
         ("team_too_large", 403, "The team has more members than the challenge allows.",
          "`team_size` says how many."),
         ("timeout", 504, "The answer took too long.", "Ask for less, or try again."),
-        ("too_many_pixels", 413, "The image has too many pixels.", "Send at most 40 million."),
+        ("too_many_pixels", 413, "The image has too many pixels.", "Send at most 65 million, or 260 million as JPEG."),
         ("too_many_streams", 429, "Your address has too many streams open.", "Close some of them."),
         ("too_many_waiting", 429, "You have too many jobs waiting.", "Let some finish first."),
         ("unauthorised", 401, "An API key is needed, or is not valid.", "Make one in your account."),

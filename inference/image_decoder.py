@@ -11,18 +11,27 @@ import resource
 import signal
 import struct
 import sys
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import pillow_heif
 from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
+
+from inference.image_colour import to_srgb
+from inference.image_depth import eight_bits, is_deep
+from inference.image_tiff import read_deep
 
 MAX_SIDE = 2048
 """Longer sides are reduced before storing: the largest tiling reads about 1,400 pixels a side."""
 MAX_ASPECT = 64
 KEPT_AS_IS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+_SHALLOW = {
+    "1": "L", "L": "L", "LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA",
+    "CMYK": "CMYK", "LAB": "LAB",
+}  # fmt: skip
+"""What each mode becomes before it is reduced; others become RGB."""
 _TURNS = Image.Transpose
 _UPRIGHT = {
     2: _TURNS.FLIP_LEFT_RIGHT, 3: _TURNS.ROTATE_180, 4: _TURNS.FLIP_TOP_BOTTOM, 5: _TURNS.TRANSPOSE,
@@ -51,21 +60,28 @@ class Refused(Exception):
 def decode(data: bytes, kind: str, max_pixels: int) -> Decoded:
     """Bring a file of one format (Pillow's name) into the normal form.
 
+    Args:
+        max_pixels: that are made room for. A JPEG may have more: it is reduced while it is decoded.
+
     Raises:
         Refused: it cannot be.
     """
+    deep = read_deep(data, max_pixels) if kind == "TIFF" else None
+    if deep is not None:
+        return _normal(deep.image, deep.orientation, deep.profile)
     try:
         image = Image.open(io.BytesIO(data), formats=[kind])
     except UnidentifiedImageError as error:
         raise Refused("broken") from error
-    if image.width * image.height > max_pixels:
-        raise Refused("pixels")
-    if max(image.size) > MAX_ASPECT * min(image.size):
-        raise Refused("shape")
     size = image.size
+    if max(size) > MAX_ASPECT * min(size):
+        raise Refused("shape")
     if max(size) > MAX_SIDE:
         # JPEG alone can be decoded at a half, a quarter, an eighth; the rest of the way is resampled.
-        image.draft(None, (MAX_SIDE, MAX_SIDE))
+        across, down = (max(1, side * MAX_SIDE // max(size)) for side in size)
+        image.draft(None, (across, down))
+    if image.width * image.height > max_pixels:
+        raise Refused("pixels")
     image.load()
     plain = (
         image.format in KEPT_AS_IS
@@ -73,12 +89,20 @@ def decode(data: bytes, kind: str, max_pixels: int) -> Decoded:
         and max(size) <= MAX_SIDE
         and not getattr(image, "is_animated", False)
         and not image.getexif()
-        and not {"icc_profile", "exif", "xmp"} & set(image.info)
+        and not {"icc_profile", "exif", "xmp", "transparency"} & set(image.info)
     )
     if plain:
         return Decoded(None, KEPT_AS_IS[image.format or ""], *size)
-    turn = _UPRIGHT.get(image.getexif().get(0x0112, 1))
-    rgb = _rgb(image)
+    return _normal(
+        _shallow(image), image.getexif().get(0x0112, 1), image.info.get("icc_profile"),
+    )  # fmt: skip
+
+
+def _normal(image: Image.Image, orientation: int, profile: bytes | None) -> Decoded:
+    """Of bearable size first, so that all else works on few pixels; then sRGB, opaque and upright."""
+    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    rgb = _opaque(image, profile)
+    turn = _UPRIGHT.get(orientation)
     if turn is not None:
         rgb = rgb.transpose(turn)
     rgb.info = {}  # a PNG would carry its profile on
@@ -87,22 +111,29 @@ def decode(data: bytes, kind: str, max_pixels: int) -> Decoded:
     return Decoded(out.getvalue(), "png", *rgb.size)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode to RGB of bearable size: transparency on white, 16 bits scaled to 8 (Pillow alone would
-    clip). It is reduced as early as the mode allows, so that few copies of all pixels are made."""
-    if image.mode.startswith("I;16") or image.mode == "I":
-        _, high = image.getextrema()
-        scale = 1 / 257 if isinstance(high, int | float) and high > 255 else 1  # type: ignore[redundant-expr]
-        image = image.convert("I").point(lambda v: v * scale).convert("L")
-    elif image.mode == "F":
-        image = image.point(lambda v: v * 255 if v <= 1 else v).convert("L")
-    is_clear = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
-    image = image.convert("RGBA" if is_clear else "RGB")
-    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-    if is_clear:
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image).convert("RGB")
-    return image
+def _shallow(image: Image.Image) -> Image.Image:
+    """Any mode as one that can be reduced well and that a profile can be of: L, LA, RGB, RGBA, CMYK or
+    LAB, with eight bits a sample."""
+    if is_deep(image):
+        return eight_bits(image, is_inverted=_is_white_zero(image))
+    if "transparency" in image.info:
+        return image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+    mode = _SHALLOW.get(image.mode, "RGB")
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _is_white_zero(image: Image.Image) -> bool:
+    # Pillow turns it round up to eight bits, and not above.
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(262) == 0
+
+
+def _opaque(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """sRGB; what is clear lies on white."""
+    if image.mode not in ("LA", "RGBA"):
+        return to_srgb(image, profile)
+    colours = image.convert("RGB") if image.mode == "RGBA" else image.getchannel("L")
+    white = Image.new("RGB", image.size, (255, 255, 255))
+    return Image.composite(to_srgb(colours, profile), white, image.getchannel("A"))
 
 
 def _memory_used() -> int:
@@ -127,8 +158,6 @@ def _answer(data: bytes, request: dict[str, Any]) -> tuple[dict[str, Any], bytes
         return {"refused": str(error)}, b""
     except MemoryError:
         return {"refused": "memory"}, b""
-    except Image.DecompressionBombError:
-        return {"refused": "pixels"}, b""
     except Exception as error:  # noqa: BLE001  # decoders raise anything from SyntaxError to struct.error
         is_memory = "memory" in str(error).lower() or "failed to allocate" in str(error).lower()
         return {"refused": "memory" if is_memory else "broken"}, b""
@@ -143,7 +172,7 @@ def main(memory_mb: int) -> None:
     os.nice(5)
     pillow_heif.register_heif_opener(thumbnails=False)
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limits come first
+    Image.MAX_IMAGE_PIXELS = None  # our own limits come first
     Image.preinit()
     Image.init()
     _limit(memory_mb * 2**20)

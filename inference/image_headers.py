@@ -43,6 +43,8 @@ class Header:
     width: int
     height: int
     scans: int = 1
+    kept_bytes: int = 0
+    """What a decoder keeps of the whole picture, however small it makes it: a JPEG's coefficients."""
 
     @property
     def pixels(self) -> int:
@@ -98,16 +100,24 @@ def _png(data: bytes) -> Header:
 
 
 def _jpeg(data: bytes) -> Header:
-    width = height = scans = 0
+    width = height = scans = kept = 0
     for kind, at in _jpeg_segments(data):
         if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
             down, across = struct.unpack_from(">HH", data, at + 5)
             width, height = max(width, across), max(height, down)
+            kept = max(kept, _coefficient_bytes(data, at, down * across))
         elif kind == 0xDA:
             scans += 1
             if scans > MAX_SCANS:
                 raise CostlyHeader("it has too many scans")
-    return Header("JPEG", width, height, scans=max(1, scans))
+    return Header("JPEG", width, height, scans=max(1, scans), kept_bytes=kept if scans > 1 else 0)
+
+
+def _coefficient_bytes(data: bytes, at: int, pixels: int) -> int:
+    """Two bytes for each sample of each component, by how often the frame at `at` takes one."""
+    factors = [data[at + 11 + 3 * n] for n in range(data[at + 9])]
+    areas = [(factor >> 4) * (factor & 15) for factor in factors]
+    return 2 * pixels * sum(areas) // max(1, *areas)
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:

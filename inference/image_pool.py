@@ -34,7 +34,7 @@ class _Process:
             [sys.executable, "-m", "inference.image_decoder", str(settings.INFERENCE_DECODER_MEMORY_MB)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT,
             # Neither keys nor passwords are of use to a decoder.
-            env={"MALLOC_ARENA_MAX": "1", **{n: os.environ[n] for n in _KEPT if n in os.environ}},
+            env={"MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1", **{n: os.environ[n] for n in _KEPT if n in os.environ}},
             start_new_session=True,
         )  # fmt: skip
         self.left = _LIFE

@@ -19,15 +19,20 @@ from PIL import Image
 
 from inference import image_pool, stream
 from inference.database import release
-from inference.errors import InvalidInput, TooLarge, Unsupported
+from inference.errors import DomainError, InvalidInput, TooLarge, Unsupported
 from inference.image_decoder import KEPT_AS_IS, MAX_ASPECT, MAX_SIDE
 from inference.image_headers import BadHeader, CostlyHeader, Header, NoImage, read_header
 
 ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 _CPU_S = 6
 """Processor seconds that decoding one image may take."""
+_REDUCED = 4
+"""How many times more pixels a JPEG may have than is made room for: it is reduced while it is decoded,
+to a quarter of its pixels or less."""
 _SCANS = 16
 """Passes that the largest progressive JPEG may take; a smaller one may take more."""
+_FORM = 2
+"""Raised when the same file would become another picture than before."""
 _DATA_URL = re.compile(r"data:[^,;]*(?:;[^,;]*)*?;base64,", re.IGNORECASE)
 
 
@@ -132,9 +137,12 @@ def check_header(data: bytes) -> Header:
         raise _too_costly() from error
     except BadHeader as error:
         raise _broken() from error
-    if header.pixels > settings.INFERENCE_MAX_IMAGE_PIXELS:
-        raise _too_many_pixels()
-    if header.scans * header.pixels > _SCANS * settings.INFERENCE_MAX_IMAGE_PIXELS:
+    if header.pixels > _most_pixels(header.format):
+        raise _too_many_pixels(header.format)
+    if (
+        header.scans * header.pixels > _SCANS * settings.INFERENCE_MAX_IMAGE_PIXELS
+        or header.kept_bytes > settings.INFERENCE_DECODER_MEMORY_MB * 2**20
+    ):
         raise _too_costly()
     if header.format != "HEIF":  # there, the sides of several pictures may be mixed up
         check_shape(header.width, header.height)
@@ -182,7 +190,7 @@ def remembered(source: str) -> str:
 
 
 def _source_key(source: str) -> str:
-    return f"{settings.REDIS_PREFIX}image:{source}"
+    return f"{settings.REDIS_PREFIX}image:{_FORM}:{source}"
 
 
 def sha256_of(data: bytes) -> str:
@@ -272,8 +280,13 @@ def _too_costly() -> TooLarge:
     )
 
 
-def _too_many_pixels() -> TooLarge:
-    limit = settings.INFERENCE_MAX_IMAGE_PIXELS // 1_000_000
+def _most_pixels(kind: str) -> int:
+    limit: int = settings.INFERENCE_MAX_IMAGE_PIXELS
+    return limit * _REDUCED if kind == "JPEG" else limit
+
+
+def _too_many_pixels(kind: str = "") -> TooLarge:
+    limit = _most_pixels(kind) // 1_000_000
     return TooLarge(
         f"The image has more than {limit} million pixels.",
         code="too_many_pixels",
@@ -289,6 +302,6 @@ def _broken() -> InvalidInput:
     )
 
 
-_REFUSALS = {
+_REFUSALS: dict[str, Callable[[], DomainError]] = {
     "broken": _broken, "pixels": _too_many_pixels, "shape": _thin, "memory": _too_costly,
 }  # fmt: skip

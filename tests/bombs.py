@@ -122,3 +122,14 @@ def animated(frames: int = 200) -> bytes:
     out = io.BytesIO()
     pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:])
     return out.getvalue()
+
+
+def jpeg_header(width: int, height: int) -> bytes:
+    """A JPEG of one frame's header."""
+    frame = struct.pack(">BHHB", 8, height, width, 3) + bytes([1, 0x22, 0, 2, 0x11, 0, 3, 0x11, 0])
+    return (
+        b"\xff\xd8\xff\xc0"
+        + struct.pack(">H", len(frame) + 2)
+        + frame
+        + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
+    )

@@ -302,14 +302,15 @@ STREAMS_MAX = env.int("STREAMS_MAX", default=800)
 STREAM_MAX_S = env.int("STREAM_MAX_S", default=3600)
 INFERENCE_ENCODE_CACHE_MB = env.int("INFERENCE_ENCODE_CACHE_MB", default=256)
 INFERENCE_MAX_IMAGE_BYTES = env.int("INFERENCE_MAX_IMAGE_BYTES", default=20 * 1024 * 1024)
-INFERENCE_MAX_IMAGE_PIXELS = env.int("INFERENCE_MAX_IMAGE_PIXELS", default=40_000_000)
+# Pixels that are decoded in full; a JPEG may have four times as many, it is reduced while decoded.
+INFERENCE_MAX_IMAGE_PIXELS = env.int("INFERENCE_MAX_IMAGE_PIXELS", default=65_000_000)
 # Processes that decode images, what each may take above what it is, and how many images may wait for them.
 INFERENCE_DECODERS = env.int("INFERENCE_DECODERS", default=2)
 INFERENCE_DECODER_MEMORY_MB = env.int("INFERENCE_DECODER_MEMORY_MB", default=1024)
 INFERENCE_DECODERS_WAITING = env.int("INFERENCE_DECODERS_WAITING", default=32)
-# Editors' images, as everybody's.
+# Editors' images: the web process itself makes their renditions, of all pixels.
 WAGTAILIMAGES_MAX_UPLOAD_SIZE = INFERENCE_MAX_IMAGE_BYTES
-WAGTAILIMAGES_MAX_IMAGE_PIXELS = INFERENCE_MAX_IMAGE_PIXELS
+WAGTAILIMAGES_MAX_IMAGE_PIXELS = min(40_000_000, INFERENCE_MAX_IMAGE_PIXELS)
 INFERENCE_MAX_QUEUE_DEPTH = env.int("INFERENCE_MAX_QUEUE_DEPTH", default=64)
 # Older than this, a waiting job shows that the workers cannot keep up: newcomers are sent away.
 INFERENCE_MAX_QUEUE_AGE_S = env.int("INFERENCE_MAX_QUEUE_AGE_S", default=60)

@@ -196,9 +196,10 @@ PAGES: list[dict[str, Any]] = [
                 "it; no key is needed.",
         "body": [
             ("rows", {"eyebrow": "Good to know", "title": "Before you build on it", "rows": [
-                {"term": "Images", "text": "<p>Sent as base64 data URLs, up to 20 MB and 40 million "
-                 "pixels. JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are read; remote addresses "
-                 "are not fetched.</p>"},
+                {"term": "Images", "text": "<p>Sent as base64 data URLs, up to 20 MB and 65 million "
+                 "pixels (JPEG: 260 million). JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are read; "
+                 "remote addresses are not fetched. Colour profiles are applied. Pictures of more than "
+                 "8 bits are scaled by the bits they use: 12 bits in 16 are read as 12.</p>"},
                 {"term": "Coordinates", "text": "<p>0 to 1 of width and height, from the top left.</p>"},
                 {"term": "Confidence", "text": "<p>The geometric mean of the probabilities of what the "
                  "model chose. It tells how sure the model is of its wording, not how likely the "

@@ -369,6 +369,10 @@ def test_editors_images_are_judged_by_their_headers(starter, monkeypatch) -> Non
             made = form({"title": "t", "description": "d"}, {"file": file})
             assert not made.is_valid()
             assert "file" in made.errors
+        # Its renditions would be made of all pixels, here.
+        file = SimpleUploadedFile("a.jpg", encode(Image.new("L", (8064, 6048)), "JPEG"))
+    made = form({"title": "t", "description": "d"}, {"file": file})
+    assert "pixels" in str(made.errors["file"])
     good = SimpleUploadedFile("a.png", plain())
     made = form({"title": "t", "description": "d"}, {"file": good})
     assert "file" not in made.errors
