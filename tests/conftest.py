@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.live import LiveStack
-from tests.templates import database_copy
+from tests.templates import Made, database_copy, made_once
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
@@ -152,9 +152,17 @@ def _databases_closed() -> str:
     return str(connections["default"].settings_dict["NAME"])
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """What a test with real transactions leaves is not emptied table by table: see below."""
+    from django.test import TransactionTestCase
+
+    if "TEST_DATABASE_TEMPLATE" in os.environ:
+        TransactionTestCase._fixture_teardown = lambda self: None  # type: ignore[attr-defined]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """A test with real transactions leaves an emptied database: the next one finds it whole."""
+    """A test with real transactions leaves what it wrote: the next one finds it whole."""
     yield
     marker = item.get_closest_marker("django_db")
     template = _snapshot.get("name") or os.environ.get("TEST_DATABASE_TEMPLATE")
@@ -225,14 +233,22 @@ def _tables(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="session")
 def _starter_once(django_db_setup: None, django_db_blocker: Any) -> None:
-    """The starter content, committed once for all tests that want it."""
-    from research.starter import starter_load
+    """The starter content, committed for all tests that want it: made by one process, copied by others."""
+    url = os.environ["DATABASE_URL"]
 
-    with django_db_blocker.unblock():
+    def make(made: Made) -> None:
+        from research.starter import starter_load
+
         starter_load(base_url="http://testserver", dev_scenes=8)
-        name = _databases_closed()
-        _snapshot["name"] = f"{name}_starter"
-        database_copy(os.environ["DATABASE_URL"], _snapshot["name"], name)
+        database_copy(url, made.database, _databases_closed())
+        shutil.copytree(settings.VAR_DIR, made.files, dirs_exist_ok=True)
+
+    from django.conf import settings
+
+    with django_db_blocker.unblock(), made_once("starter", make) as starter:
+        _snapshot["name"] = starter.database
+        shutil.copytree(starter.files, settings.VAR_DIR, dirs_exist_ok=True)
+        database_copy(url, _databases_closed(), starter.database)
 
 
 @pytest.fixture

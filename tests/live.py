@@ -1,6 +1,5 @@
 """A real stack for tests: uvicorn and a Celery worker as child processes."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from moondream_site.services import free_port
-from tests.templates import database_copy, with_database
+from tests.templates import Made, database_copy, made_once, with_database
 
 ROOT = Path(__file__).parents[1]
 _PATIENCE_S = 120
@@ -92,22 +91,19 @@ class LiveStack:
 
         The first stack of a test run makes it; those of other test processes wait, and copy it too.
         """
-        shared = Path(os.environ["TEST_SHARED_DIR"])
-        starter = f"live_starter_{shared.name}"
-        with (shared / "live.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (shared / "live").exists():
-                files = shared / "live.part"
-                env = {"DATABASE_URL": with_database(self.admin_url, starter)}
-                env["VAR_DIR"] = str(files)
-                database_copy(self.admin_url, starter, os.environ.get("TEST_DATABASE_TEMPLATE"))
-                self.manage("migrate", "-v0", **env)
-                self.manage("load_starter", "--dev-scenes", "13", **env)
-                files.rename(shared / "live")
-            shutil.copytree(shared / "live", self.folder, dirs_exist_ok=True)
-            database_copy(self.admin_url, self.database, starter)
+        with made_once("live_starter", self._make_starter) as starter:
+            shutil.copytree(starter.files, self.folder, dirs_exist_ok=True)
+            database_copy(self.admin_url, self.database, starter.database)
         with psycopg.connect(with_database(self.admin_url, self.database)) as connection:
             connection.execute("UPDATE wagtailcore_site SET port = %s", [self.port])
+
+    def _make_starter(self, made: Made) -> None:
+        env = {"DATABASE_URL": with_database(self.admin_url, made.database)}
+        env["VAR_DIR"] = str(made.files)
+        database_copy(self.admin_url, made.database, os.environ.get("TEST_DATABASE_TEMPLATE"))
+        if "TEST_DATABASE_TEMPLATE" not in os.environ:
+            self.manage("migrate", "-v0", **env)
+        self.manage("load_starter", "--dev-scenes", "13", **env)
 
     def manage(self, *args: str, **env: str) -> str:
         """Run a management command against the stack's database."""

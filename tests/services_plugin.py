@@ -15,6 +15,9 @@ import pytest
 # the default, and pytest-django lets a variable that is set win over pyproject.toml.
 os.environ["DJANGO_SETTINGS_MODULE"] = "moondream_site.settings.test"
 
+# Test processes share few cores: threads of one that wait for another's would only spin.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from moondream_site.services.embedded import EmbeddedServices
 from tests.templates import MIGRATED, cluster_copy
 

@@ -13,7 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -65,6 +66,15 @@ def _digest() -> str:
     return digest.hexdigest()[:20]
 
 
+_IN_A_HURRY = """
+# A test database need not outlive a power cut.
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+autovacuum = off
+"""
+
+
 def _make(made: Path) -> None:
     from moondream_site.services.embedded import EmbeddedServices
 
@@ -86,11 +96,36 @@ def _make(made: Path) -> None:
             if old.is_dir():
                 shutil.rmtree(old)
         subprocess.run(["cp", "-Rp", str(folder / "postgres"), f"{made}.part"], check=True)
+        with Path(f"{made}.part", "postgresql.conf").open("a") as configuration:
+            configuration.write(_IN_A_HURRY)
         Path(f"{made}.part").rename(made)
     finally:
         if runtime is None:  # PostgreSQL's wheel was given one in the folder that goes now
             os.environ.pop("XDG_RUNTIME_DIR", None)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A database that nobody may stay connected to, and a folder: both to be copied."""
+
+    database: str
+    files: Path
+
+
+@contextlib.contextmanager
+def made_once(name: str, make: Callable[[Made], None]) -> Iterator[Made]:
+    """What the first process of a test run makes and all others find, while no other copies it."""
+    shared = Path(os.environ["TEST_SHARED_DIR"])
+    made = Made(f"{name}_{shared.name}", shared / name)
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.files.exists():
+            unfinished = shared / f"{name}.part"
+            unfinished.mkdir(parents=True, exist_ok=True)
+            make(Made(made.database, unfinished))
+            unfinished.rename(made.files)
+        yield made
 
 
 def database_copy(url: str, name: str, template: str | None) -> None:

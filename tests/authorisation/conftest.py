@@ -15,5 +15,7 @@ def scene(starter: Any, settings: Any, tmp_path: Any) -> Iterator[Scene]:
     settings.INFERENCE_MAX_QUEUE_DEPTH = settings.INFERENCE_MAX_WAITING_PER_CALLER = 10**6
     settings.ACCOUNT_RATE_LIMITS = False
     logging.disable(logging.CRITICAL)  # thousands of refusals
-    yield build()
-    logging.disable(logging.NOTSET)
+    try:
+        yield build()
+    finally:
+        logging.disable(logging.NOTSET)

@@ -161,7 +161,6 @@ def test_nothing_of_a_reference_is_in_a_hidden_row(tmp_path: Path, form: str) ->
             benchmark=benchmark, name="test", items=items, is_public=False
         )
         shown = list(split.items.values("key", "position", "prompt", "category", "image"))
-        assert all(i.category == "" or i.category for i in vault.unseal(split))
         benchmark.delete()
         return shown
 

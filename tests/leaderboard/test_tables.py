@@ -79,9 +79,9 @@ def test_a_withdrawn_entry_leaves_at_once_and_ranks_follow(
     best, *_ = three(send)
     messages.clear()
     client.force_login(get_user_model().objects.get(username="Best"))
-    monkeypatch.setattr(entries, "rank", lambda *_: pytest.fail("ranks computed in a request"))
-    assert client.post(f"/leaderboards/submissions/{best.pk}/withdraw/").status_code == 302
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(entries, "rank", lambda *_: pytest.fail("ranks computed in a request"))
+        assert client.post(f"/leaderboards/submissions/{best.pk}/withdraw/").status_code == 302
     html = shown(client)
     assert "Best" not in html.split("board-table")[1].split("How it is scored")[0]
     assert "Being recomputed since" in html
@@ -190,12 +190,12 @@ def test_nothing_is_saved_where_the_table_cannot_be_noted(send, monkeypatch) -> 
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("killed here")
 
-    monkeypatch.setattr(scoring, "submission_stale", broken)
-    with pytest.raises(RuntimeError):
-        services.submission_score(submission_id=made.pk)
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "submission_stale", broken)
+        with pytest.raises(RuntimeError):
+            services.submission_score(submission_id=made.pk)
     made.refresh_from_db()
     assert (made.status, made.scores.count()) == ("running", 0)
-    monkeypatch.undo()
     services.submission_score(submission_id=made.pk)
     services.tables_make()
     assert Entry.objects.get().submission == made
@@ -215,9 +215,10 @@ def test_a_table_that_cannot_be_made_holds_up_no_other(send, split, messages, mo
             raise RuntimeError("broken figures")
         return real(benchmark=benchmark)
 
-    monkeypatch.setattr(rebuilding, "entries_make", fails)
-    for pk in messages:
-        services.table_rebuild(state_id=pk)
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuilding, "entries_make", fails)
+        for pk in messages:
+            services.table_rebuild(state_id=pk)
     bad, good = split.benchmark.table_state, other.table_state
     bad.refresh_from_db()
     good.refresh_from_db()
@@ -231,7 +232,6 @@ def test_a_table_that_cannot_be_made_holds_up_no_other(send, split, messages, mo
     assert services.tables_rescue() == 1
     TableState.objects.filter(pk=bad.pk).update(failures=9)
     assert services.tables_rescue() == 0
-    monkeypatch.undo()
     services.table_rebuild(state_id=bad.pk)
     bad.refresh_from_db()
     assert (bad.failures, bad.stale_since) == (0, None)
@@ -255,8 +255,9 @@ def test_withdrawn_while_it_is_scored_it_stays_so(send, split, user, messages, m
         services.submission_withdraw(submission=Submission.objects.get(pk=made.pk), actor="ada")
         return found
 
-    monkeypatch.setattr(scoring, "_scores", meanwhile)
-    services.submission_score(submission_id=made.pk)
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "_scores", meanwhile)
+        services.submission_score(submission_id=made.pk)
     services.tables_make()
     made.refresh_from_db()
     assert (made.status, made.scores.count()) == ("withdrawn", 0)
@@ -265,7 +266,6 @@ def test_withdrawn_while_it_is_scored_it_stays_so(send, split, user, messages, m
     assert services.quota_left(team=made.team, split=split)["today"] == 2
     assert stream.history(made.pk)[-1].data == {"status": "withdrawn"}
     # Delivered again, nothing comes of it; a new submission is another one, and counted.
-    monkeypatch.undo()
     services.submission_score(submission_id=made.pk)
     made.refresh_from_db()
     assert made.status == "withdrawn"

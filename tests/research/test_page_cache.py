@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.template import Template
 from django.test import Client, RequestFactory, override_settings
 
 from inference import stream
@@ -45,17 +46,22 @@ def test_what_strangers_make_up_makes_no_entry_beside_the_page_s_own(client, sta
     assert len(entries()) == 1
     for path, headers in STRANGE:
         assert client.get(path, headers=headers).status_code < 500
-        client.head(path, headers=headers)
     for method in ("OPTIONS", "FOO", "get", "POST"):
         client.generic(method, SHELF)
     assert len(entries()) == 1
 
 
-def test_each_strange_address_alone_makes_at_most_the_page_s_own(client, starter) -> None:
+def test_each_strange_address_alone_makes_at_most_the_page_s_own(
+    client, starter, monkeypatch
+) -> None:
+    # What is kept under which name does not depend on what is on the page: nothing is drawn here.
+    monkeypatch.setattr(Template, "_render", lambda self, context: "")
     client.get(SHELF)
     own = entries()
+    assert len(own) == 1
     for path, headers in STRANGE:
         page_cache.forget_all()
+        client.head(path, headers=headers)
         client.get(path, headers=headers)
         assert entries() <= own, (path, headers)
 
