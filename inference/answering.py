@@ -13,9 +13,9 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError
 
-from inference import selectors, services, stream
+from inference import errors, selectors, services, stream
 from inference.database import in_thread
-from inference.errors import DomainError, InvalidInput, JobFailed, TimedOut, queue_away
+from inference.errors import DomainError, kind_of
 from inference.models import Job
 from inference.stream import Event
 
@@ -25,8 +25,6 @@ R = TypeVar("R")
 
 _PATIENCE_S = 60
 """Beyond the job's own time limit: how long a caller waits in the queue."""
-
-_REQUEST_FAULTS = frozenset({"invalid_request", "image_gone"})
 
 
 def events(job: Job, after: str = stream.START) -> AsyncGenerator[Event | None, None]:
@@ -87,8 +85,9 @@ def terminal_event(job: Job) -> Event:
     if job.status == Job.Status.CANCELLED:
         return Event(stream.START, "cancelled", {})
     return Event(
-        stream.START, "error", {"code": job.error_code, "message": job.error_message, "hint": ""}
-    )
+        stream.START, "error",
+        {"code": job.error_code, "message": job.error_message, "hint": kind_of(job.error_code).hint},
+    )  # fmt: skip
 
 
 async def answer(job: Job) -> dict[str, Any]:
@@ -107,19 +106,19 @@ async def answer(job: Job) -> dict[str, Any]:
         raise _too_late() from error
     except redis.exceptions.RedisError as error:
         await cancel(job)
-        raise queue_away("The answers of the workers cannot be read.") from error
+        raise errors.QUEUE_UNAVAILABLE("The answers of the workers cannot be read.") from error
     except asyncio.CancelledError:
         await asyncio.shield(left(job))
         raise
-    raise JobFailed("The answer was lost.")
+    raise errors.INTERNAL_ERROR("The answer was lost.")
 
 
 def _limit_s() -> float:
     return float(settings.INFERENCE_JOB_TIME_LIMIT_S + _PATIENCE_S)
 
 
-def _too_late() -> TimedOut:
-    return TimedOut(
+def _too_late() -> DomainError:
+    return errors.TIMEOUT(
         "No answer in time: the workers are busy or away.", hint="Try again in a moment."
     )
 
@@ -133,11 +132,9 @@ def result_of(event: Event) -> dict[str, Any]:
     if event.type == "result":
         return event.data
     if event.type == "cancelled":
-        raise DomainError("The job was cancelled.", code="cancelled")
-    kind: type[DomainError] = InvalidInput if event.data["code"] in _REQUEST_FAULTS else JobFailed
-    if event.data["code"] == "timeout":
-        kind = TimedOut
-    raise kind(event.data["message"], code=event.data["code"], hint=event.data.get("hint", ""))
+        raise errors.CANCELLED()
+    told = event.data
+    raise kind_of(told["code"])(told["message"], hint=told.get("hint") or None)
 
 
 async def left(job: Job) -> None:
@@ -155,8 +152,8 @@ async def cancel(job: Job) -> None:
         logger.warning("Could not cancel job %s", job.id)
 
 
-async def pieces(job: Job) -> AsyncGenerator[str | None, None]:
-    """The text of a job piece by piece (None = still waiting); leaving early cancels the job.
+async def told(job: Job) -> AsyncGenerator[Event | None, None]:
+    """A job's tokens and, at its end, its result (None = still waiting); leaving early cancels the job.
 
     Raises:
         DomainError: the job did not end well, or not in time.
@@ -165,15 +162,13 @@ async def pieces(job: Job) -> AsyncGenerator[str | None, None]:
     finished = False
     ends_at = time.monotonic() + _limit_s()
     try:
-        async with aclosing(events(job)) as told:
-            async for event in told:
-                if event is None:
-                    yield None
-                elif event.type == "token":
-                    yield event.data["text"]
-                elif event.is_terminal:
+        async with aclosing(events(job)) as followed:
+            async for event in followed:
+                if event is not None and event.is_terminal:
                     finished = True
                     result_of(event)
+                if event is None or event.type in ("token", "result"):
+                    yield event
                 if not finished and time.monotonic() > ends_at:
                     raise _too_late()
     finally:

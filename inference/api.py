@@ -13,16 +13,13 @@ from django.http import HttpRequest
 from ninja import File, Form, Header, Router, Status
 from ninja.files import UploadedFile
 
-from inference import answering, images, places, schemas, selectors, services, sse, stream
+from inference import answering, errors, images, places, schemas, selectors, services, sse, stream
 from inference.database import in_thread
-from inference.errors import DomainError, InvalidInput
+from inference.errors import DomainError
 from inference.images import Upload
-from inference.models import Job, StoredImage
+from inference.models import Job, StoredImage, Variant
 from inference.world.samples import sample_bytes
 
-ERRORS: dict[int, Any] = dict.fromkeys(
-    (400, 401, 404, 409, 413, 415, 422, 429, 500, 503, 504), schemas.ErrorOut
-)
 router = Router(tags=["Skills"])
 jobs_router = Router(tags=["Jobs"])
 
@@ -119,24 +116,30 @@ async def _asked(
 
 async def _text_stream(job: Job) -> AsyncIterator[str]:
     """Caption and query events, ended by `completed`."""
-    async with aclosing(answering.pieces(job)) as pieces:
-        async for piece in pieces:
-            if piece is None:
+    last: dict[str, Any] = {"chunk": "", "completed": True, "request_id": str(job.id)}
+    async with aclosing(answering.told(job)) as told:
+        async for event in told:
+            if event is None:
                 yield ": waiting\n\n"
+            elif event.type == "token":
+                yield _line({"chunk": event.data["text"], "completed": False})
             else:
-                yield f"data: {json.dumps({'chunk': piece, 'completed': False})}\n\n"
-    last = {"chunk": "", "completed": True, "request_id": str(job.id)}
-    yield f"data: {json.dumps(last)}\n\n"
+                last["finish_reason"] = event.data["finish_reason"]
+    yield _line(last)
+
+
+def _line(data: dict[str, Any]) -> str:
+    return f"data: {json.dumps(data)}\n\n"
 
 
 def _failure_line(error: DomainError) -> str:
     """A `data:` line that is not JSON: the one in-band signal that makes both clients raise."""
-    message = error.message.encode("ascii", "replace").decode().replace("\n", " ")
+    message = error.whole.encode("ascii", "replace").decode().replace("\n", " ")
     return f"data: stream failed: {error.code}: {message}\n\n"
 
 
 @router.post(
-    "/caption", response={200: schemas.CaptionOut, **ERRORS}, summary="Describe an image",
+    "/caption", response={200: schemas.CaptionOut}, summary="Describe an image",
     operation_id="caption",
 )  # fmt: skip
 async def caption(request: HttpRequest, body: schemas.CaptionIn) -> Any:
@@ -148,7 +151,7 @@ async def caption(request: HttpRequest, body: schemas.CaptionIn) -> Any:
 
 
 @router.post(
-    "/query", response={200: schemas.QueryOut, **ERRORS}, summary="Ask about an image",
+    "/query", response={200: schemas.QueryOut}, summary="Ask about an image",
     operation_id="query", exclude_unset=True,
 )  # fmt: skip
 async def query(request: HttpRequest, body: schemas.QueryIn) -> Any:
@@ -163,7 +166,7 @@ async def query(request: HttpRequest, body: schemas.QueryIn) -> Any:
 
 
 @router.post(
-    "/detect", response={200: schemas.DetectOut, **ERRORS}, summary="Find boxes",
+    "/detect", response={200: schemas.DetectOut}, summary="Find boxes",
     operation_id="detect",
 )  # fmt: skip
 async def detect(request: HttpRequest, body: schemas.RegionIn) -> Any:
@@ -173,7 +176,7 @@ async def detect(request: HttpRequest, body: schemas.RegionIn) -> Any:
 
 
 @router.post(
-    "/point", response={200: schemas.PointOut, **ERRORS}, summary="Find centres",
+    "/point", response={200: schemas.PointOut}, summary="Find centres",
     operation_id="point",
 )  # fmt: skip
 async def point(request: HttpRequest, body: schemas.RegionIn) -> Any:
@@ -183,20 +186,19 @@ async def point(request: HttpRequest, body: schemas.RegionIn) -> Any:
 
 
 @router.post(
-    "/segment", response={200: dict[str, Any], **ERRORS}, summary="Outline an object",
+    "/segment", response={200: dict[str, Any]}, summary="Outline an object",
     operation_id="segment",
 )  # fmt: skip
 def segment(request: HttpRequest, body: schemas.SegmentIn) -> Any:
     """No model here has this skill yet: always a 400 that says so."""
-    raise InvalidInput(
+    raise errors.UNSUPPORTED_SKILL(
         "No model on this server can segment.",
-        code="unsupported_skill",
         hint="Use /v1/detect for boxes or /v1/point for centres.",
     )
 
 
 @router.post(
-    "/chat/completions", response={200: schemas.ChatOut, **ERRORS}, summary="Chat completion",
+    "/chat/completions", response={200: schemas.ChatOut}, summary="Chat completion",
     operation_id="chat_completions",
 )  # fmt: skip
 async def chat_completions(request: HttpRequest, body: schemas.ChatIn) -> Any:
@@ -246,10 +248,16 @@ async def _chat_stream(job: Job) -> AsyncIterator[str]:
         return f"data: {json.dumps({**head, 'choices': [choice]})}\n\n"
 
     yield line({"role": "assistant"})
-    async with aclosing(answering.pieces(job)) as pieces:
-        async for piece in pieces:
-            yield ": waiting\n\n" if piece is None else line({"content": piece})
-    yield line({}, "stop")
+    finish = "stop"
+    async with aclosing(answering.told(job)) as told:
+        async for event in told:
+            if event is None:
+                yield ": waiting\n\n"
+            elif event.type == "token":
+                yield line({"content": event.data["text"]})
+            else:
+                finish = event.data["finish_reason"]
+    yield line({}, finish)
     yield "data: [DONE]\n\n"
 
 
@@ -257,7 +265,7 @@ def _last_question(messages: list[schemas.Message]) -> tuple[str, list[str]]:
     """Text of the last user turn, and the newest image up to it, if there is one."""
     turns = [m for m in messages if m.role == "user"]
     if not turns:
-        raise InvalidInput("There is no user message.", code="question_required")
+        raise errors.QUESTION_REQUIRED("There is no user message.")
     newest: list[str] = []
     for turn in turns:
         for part in turn.content if isinstance(turn.content, list) else []:
@@ -268,9 +276,7 @@ def _last_question(messages: list[schemas.Message]) -> tuple[str, list[str]]:
     return text, newest
 
 
-@router.get(
-    "/variants", response={200: list[schemas.VariantOut], **ERRORS}, operation_id="variants"
-)
+@router.get("/variants", response={200: list[schemas.VariantOut]}, operation_id="variants")
 def variants(request: HttpRequest) -> Any:
     """The model variants that can be asked, the default first."""
     return [
@@ -283,6 +289,32 @@ def variants(request: HttpRequest) -> Any:
         }
         for v in selectors.variants_available()
     ]  # fmt: skip
+
+
+def _model_out(variant: Variant) -> dict[str, Any]:
+    known_at = variant.measured_at
+    return {
+        "id": variant.slug, "object": "model",
+        "created": int(known_at.timestamp()) if known_at else 0, "owned_by": variant.model_name,
+    }  # fmt: skip
+
+
+@router.get(
+    "/models", response={200: schemas.ModelsOut}, operation_id="models", summary="List models"
+)
+def models(request: HttpRequest) -> Any:
+    """The variants as OpenAI lists models, the default first. `created` is when a worker first
+    measured it here."""
+    return {"object": "list", "data": [_model_out(v) for v in selectors.variants_available()]}
+
+
+@router.get(
+    "/models/{path:name}", response={200: schemas.ModelOut}, operation_id="model",
+    summary="One model",
+)  # fmt: skip
+def model(request: HttpRequest, name: str) -> Any:
+    """The variant that a name means: its own, or one that official clients send for the default."""
+    return _model_out(selectors.variant_get(name))
 
 
 def _job_out(job: Job) -> dict[str, Any]:
@@ -303,7 +335,7 @@ def _job_out(job: Job) -> dict[str, Any]:
     }
 
 
-@jobs_router.post("/jobs", response={202: schemas.JobOut, **ERRORS}, operation_id="job_create")
+@jobs_router.post("/jobs", response={202: schemas.JobOut}, operation_id="job_create")
 def job_create(
     request: HttpRequest,
     skill: Form[str],
@@ -336,19 +368,13 @@ def job_create(
 
 def _known_skill(skill: str) -> str:
     if skill not in ("caption", "query", "detect", "point"):
-        raise InvalidInput(
-            f"Unknown skill {skill[:40]!r}.", code="unsupported_skill",
-            hint="Use caption, query, detect or point.",
-        )  # fmt: skip
+        raise errors.UNSUPPORTED_SKILL(f"Unknown skill {skill[:40]!r}.")
     return skill
 
 
 def _known_length(length: str) -> str:
     if length not in ("short", "normal", "long"):
-        raise InvalidInput(
-            f"Unknown caption length {length[:40]!r}.", code="bad_length",
-            hint="Use short, normal or long.",
-        )  # fmt: skip
+        raise errors.BAD_LENGTH(f"Unknown caption length {length[:40]!r}.")
     return length
 
 
@@ -356,9 +382,9 @@ def _json_settings(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text) if text else {}
     except (ValueError, RecursionError) as error:  # also what is nested too deeply
-        raise InvalidInput("settings is not JSON.", code="bad_settings") from error
+        raise errors.BAD_SETTINGS("settings is not JSON.") from error
     if not isinstance(value, dict):
-        raise InvalidInput("settings must be a JSON object.", code="bad_settings")
+        raise errors.BAD_SETTINGS("settings must be a JSON object.")
     return value
 
 
@@ -374,14 +400,14 @@ def _form_image(
     return services.image_get(sha256=image_id) if image_id else None
 
 
-@jobs_router.get("/jobs/{job_id}", response={200: schemas.JobOut, **ERRORS}, operation_id="job_get")
+@jobs_router.get("/jobs/{job_id}", response={200: schemas.JobOut}, operation_id="job_get")
 def job_get(request: HttpRequest, job_id: UUID) -> Any:
     """A job's state, and its answer once there is one."""
     return _job_out(selectors.job_get(job_id))
 
 
 @jobs_router.post(
-    "/jobs/{job_id}/cancel", response={200: schemas.JobOut, 403: schemas.ErrorOut, **ERRORS},
+    "/jobs/{job_id}/cancel", response={200: schemas.JobOut},
     operation_id="job_cancel",
 )  # fmt: skip
 def job_cancel(request: HttpRequest, job_id: UUID) -> Any:
@@ -391,7 +417,7 @@ def job_cancel(request: HttpRequest, job_id: UUID) -> Any:
     return _job_out(services.job_cancel(job_id=job_id, owner_key=owner_key))
 
 
-@jobs_router.get("/jobs/{job_id}/events", operation_id="job_events", response={**ERRORS})
+@jobs_router.get("/jobs/{job_id}/events", operation_id="job_events")
 async def job_events(request: HttpRequest, job_id: UUID) -> Any:
     """A job's events as server-sent events (`id`, `event`, `data`), from the beginning or after
     `Last-Event-ID`; ends with `result`, `error` or `cancelled`."""

@@ -1,208 +1,305 @@
-"""Errors of the domain; the shell turns them into responses, once, in the reader's shape."""
+"""What goes wrong, declared once for each error: what raises it, what answers it, the public catalogue,
+OpenAPI and the tests all take it from its declaration.
+
+A room declares its own in its `errors.py`, and raises them by reference:
+`raise errors.JOB_NOT_FOUND()`. The shell turns them into responses, in the reader's shape.
+"""
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 
 class DomainError(Exception):
-    """Something the caller can understand and act on."""
-
-    status = 400
-    code = "error"
+    """Something the caller can understand and act on. `ErrorKind` makes these."""
 
     def __init__(
-        self,
-        message: str,
-        *,
-        code: str | None = None,
-        status: int | None = None,
-        hint: str = "",
-        **extra: Any,
+        self, kind: "ErrorKind", message: str, hint: str, extra: dict[str, Any], retry_after: int
     ) -> None:
         super().__init__(message)
+        self.kind = kind
         self.message = message
-        self.code = code or self.code
-        self.status = status or self.status
         self.hint = hint
         self.extra = extra
+        self.retry_after = retry_after
+        """Seconds, where trying again then may help; else 0."""
+
+    @property
+    def code(self) -> str:
+        return self.kind.code
+
+    @property
+    def status(self) -> int:
+        return self.kind.status
+
+    @property
+    def whole(self) -> str:
+        """Message and hint, for those who are shown one text alone."""
+        return f"{self.message} {self.hint}".rstrip()
 
 
 class InvalidInput(DomainError):
-    status, code = 400, "invalid_input"
+    """400, 422, and what else is wrong with a request."""
 
 
 class Unauthorised(DomainError):
-    status, code = 401, "unauthorised"
+    """401."""
 
 
 class Forbidden(DomainError):
-    status, code = 403, "forbidden"
+    """403."""
 
 
 class NotFound(DomainError):
-    status, code = 404, "not_found"
+    """404."""
 
 
 class Conflict(DomainError):
-    status, code = 409, "conflict"
+    """409."""
 
 
 class TooLarge(DomainError):
-    status, code = 413, "too_large"
+    """413."""
 
 
 class Unsupported(DomainError):
-    status, code = 415, "unsupported_media"
+    """415."""
 
 
 class Busy(DomainError):
-    """Too much work waiting, or a part of the system is away: try again after `retry_after` s."""
-
-    status, code = 429, "busy"
-
-    def __init__(self, message: str, *, retry_after: int, **extra: Any) -> None:
-        super().__init__(message, **extra)
-        self.retry_after = retry_after
-
-
-def queue_away(
-    message: str = "The job queue cannot be reached.", *, hint: str = "Try again in a moment."
-) -> Busy:
-    """What is told while the broker is away."""
-    return Busy(message, retry_after=5, status=503, code="queue_unavailable", hint=hint)
+    """429, 503: too much work waiting, or a part of the system is away; try again after
+    `retry_after` s."""
 
 
 class TimedOut(DomainError):
-    status, code = 504, "timeout"
+    """504."""
 
 
-class JobFailed(DomainError):
-    """The job ended without an answer."""
+class Failed(DomainError):
+    """500, 502: something of ours, or of a service behind us, broke."""
 
-    status, code = 500, "internal_error"
+
+_FAMILIES: dict[int, type[DomainError]] = {
+    401: Unauthorised, 403: Forbidden, 404: NotFound, 409: Conflict, 413: TooLarge, 415: Unsupported,
+    429: Busy, 500: Failed, 502: Failed, 503: Busy, 504: TimedOut,
+}  # fmt: skip
+
+KINDS: dict[str, "ErrorKind"] = {}
+"""Every error that is declared in what has been imported, by its code."""
 
 
 @dataclass(frozen=True, slots=True)
-class KnownError:
-    """One error of the API, for those who handle it."""
+class ErrorKind:
+    """One error: called, it is the exception to raise.
 
+    Attributes:
+        room: whose it is.
+        title: what it means, whenever it happens; the message of one that has none of its own.
+        hint: what to do about it.
+        retry_after: seconds to wait before trying again, of 429 and 503.
+        is_of_api: whether programs meet it; others are of forms and of admins' commands alone.
+    """
+
+    room: str
     code: str
     status: int
-    meaning: str
-    remedy: str
+    title: str
+    hint: str
+    retry_after: int = 5
+    is_of_api: bool = True
+    do_not_call_in_templates: ClassVar[bool] = True  # where Django calls what can be called
+
+    def __post_init__(self) -> None:
+        if KINDS.setdefault(self.code, self) is not self:
+            raise ValueError(f"{self.code} is declared twice")
+
+    def __call__(
+        self, message: str = "", *, hint: str | None = None, retry_after: int | None = None, **extra: Any
+    ) -> DomainError:  # fmt: skip
+        """The exception.
+
+        Args:
+            message: what happened this time, if more can be told than the title.
+            hint: what to do this time, likewise.
+            extra: what programs may want to know besides; `field` names the input that is wrong.
+        """
+        family = _FAMILIES.get(self.status, InvalidInput)
+        wait = self.retry_after if retry_after is None else retry_after
+        return family(
+            self, message or self.title, self.hint if hint is None else hint, extra,
+            wait if family is Busy else 0,
+        )  # fmt: skip
 
 
-CATALOGUE: tuple[KnownError, ...] = tuple(
-    KnownError(*row)
-    for row in (
-        ("bad_card", 400, "What is said of the model is wrong.", "`field` names the field."),
-        ("bad_image_url", 400, "`image_url` is no base64 data URL.", "Send data:image/…;base64,…"),
-        ("bad_json", 400, "The body is not JSON.", "Check its quotes and braces."),
-        ("bad_length", 400, "The caption's length is unknown.", "Use short, normal or long."),
-        ("bad_idempotency_key", 400, "The Idempotency-Key cannot be kept.",
-         "Send up to 128 characters, without NUL."),
-        ("bad_predictions", 422, "A file of predictions is wrong.", "`lines` names the first ten."),
-        ("bad_request", 400, "The request cannot be read.", "Check its form and its boundaries."),
-        ("bad_settings", 400, "A setting is out of its range.", "See `settings` in the reference."),
-        ("bad_spatial_refs", 400, "`spatial_refs` are not points or boxes in 0..1.",
-         "Send [x, y] or [x_min, y_min, x_max, y_max]."),
-        ("benchmark_closed", 403, "The leaderboard takes no submissions now.", "See its page."),
-        ("body_too_large", 413, "The request is too large.", "Send at most 32 MB; as a form, 50 MB."),
-        ("body_too_slow", 408, "The request took too long to arrive.", "Send less, or try again."),
-        ("broken_image", 400, "The image cannot be decoded.", "Save it again as PNG or JPEG."),
-        ("cancelled", 409, "The job was cancelled.", "Submit it again."),
-        ("challenge_between_phases", 403, "No phase of the challenge takes submissions now.",
-         "Its phases say when one does."),
-        ("challenge_closed", 403, "The challenge is over.", "See its standings."),
-        ("challenge_declined", 403, "The organisers declined your team.", "The hint is their reason."),
-        ("challenge_disqualified", 403, "Your team is disqualified.", "The hint is their reason."),
-        ("challenge_member_twice", 409, "A member is in the challenge with another team.",
-         "One of the teams has to leave."),
-        ("challenge_not_found", 404, "There is no such challenge.", "GET /api/challenges lists them."),
-        ("challenge_not_joined", 403, "Your team has not joined the challenge.", "Join it first."),
-        ("challenge_pending", 403, "Your team is not accepted yet.", "Wait for the organisers."),
-        ("challenge_split", 400, "The phase takes predictions for another split.", "Leave `split` out."),
-        ("challenge_upcoming", 403, "The challenge is not open yet.", "`opens_at` says when it is."),
-        ("cloud_fault", 502, "The cloud variant failed.", "Try again, or choose another variant."),
-        ("cloud_rate_limited", 429, "The cloud variant's own limit is reached.", "Wait, then try again."),
-        ("cloud_refused", 400, "The cloud variant refused the request.", "Read its message."),
-        ("cloud_unauthorised", 502, "The server's cloud key was refused.", "Tell an admin."),
-        ("cloud_unreachable", 503, "The cloud variant cannot be reached.", "Choose another variant."),
-        ("cloud_client_missing", 503, "The cloud client is not installed.", "Tell an admin."),
-        ("database_unavailable", 503, "The database cannot be reached.", "Try again in a moment."),
-        ("empty_image", 400, "The image has no bytes.", "Attach a file."),
-        ("csrf", 403, "The page's token has expired.", "Reload the page."),
-        ("entry_not_found", 404, "There is no such public entry.", "It may be private or withdrawn."),
-        ("founder_stays", 403, "A team's founder cannot be taken out by others.", "They may leave."),
-        ("idempotency_conflict", 409, "The idempotency key was used for another request.",
-         "Use a new key for a new request."),
-        ("image_gone", 410, "The stored image was deleted after its retention.", "Send it again."),
-        ("image_required", 400, "This skill needs an image.", "Send `image_url` or a file."),
-        ("image_shape", 400, "The image is too thin or too small.", "Send one of at least 8 px a side."),
-        ("image_too_costly", 413, "The image takes too long, or too much memory, to read.",
-         "Save it again as an ordinary PNG or JPEG."),
-        ("images_busy", 503, "Too many images are being read.", "Wait for `Retry-After` seconds."),
-        ("image_too_large", 413, "The image's file is too large.", "Send at most 20 MB."),
-        ("internal_error", 500, "Something broke on our side.", "Try again; it is logged."),
-        ("invalid_field", 422, "A field is missing or of the wrong type.", "`details.fields` names it."),
-        ("job_not_found", 404, "There is no such job.", "Jobs are kept for a day."),
-        ("invite_not_found", 404, "An invitation to a team has ended.", "Ask the team for a new one."),
-        ("last_member", 409, "A team's last member cannot leave.", "Invite somebody first."),
-        ("leaderboard_not_found", 404, "There is no such leaderboard.", "GET /api/leaderboards lists them."),
-        ("member_not_found", 404, "There is no such member of your team.", "Its page lists them."),
-        ("method_not_allowed", 405, "The address does not answer this method.", "See `Allow`."),
-        ("mfa_required", 403, "The account of an admin needs a second step to sign in.",
-         "Set it up in your account."),
-        ("no_file", 415, "The predictions did not come as a file.", "Send multipart/form-data."),
-        ("not_comparable", 404, "Two entries are of different splits.", "Compare those of one split."),
-        ("not_your_job", 403, "Another caller asked for the job.", "Use the key, or the network, that asked."),
-        ("not_your_team", 400, "You are in no team of that name.", "Your account lists your teams."),
-        ("not_found", 404, "There is nothing at this address.", "See the reference."),
-        ("predictions_too_large", 413, "A file of predictions is too large.", "Compress it with gzip."),
-        ("question_required", 400, "A query needs a question.", "Send `question`."),
-        ("queue_full", 429, "Too much is waiting.", "Wait for `Retry-After` seconds."),
-        ("queue_slow", 503, "The oldest waiting job is too old.", "Wait for `Retry-After` seconds."),
-        ("queue_unavailable", 503, "The queue cannot be reached.", "Try again in a moment."),
-        ("quota_day", 403, "The team's submissions of today are used up.", "Wait for 00:00 UTC."),
-        ("quota_total", 403, "The team's submissions to the split are used up.", "Use the public split."),
-        ("references_preparing", 503, "A split's references are being laid out.", "Try again after Retry-After seconds."),
-        ("rate_limited", 429, "Too many requests from this address or account.", "Wait for `Retry-After` seconds."),
-        ("references_unavailable", 503, "A split's references cannot be opened.", "Tell an admin."),
-        ("remote_image", 400, "Remote images are not fetched.", "Send the image's bytes."),
-        ("rules_not_accepted", 400, "The challenge's rules were not accepted.", "Send `accept_rules`."),
-        ("scoring_fault", 500, "Scoring failed on our side.", "The quota was given back; submit again."),
-        ("scoring_timeout", 422, "Scoring took longer than its limit.", "Shorten the predictions."),
-        ("split_hidden", 404, "Items of a hidden split are not shown.", "See the public split."),
-        ("split_published", 403, "The split's references are public: it ranks nobody any more.",
-         "Submit to the benchmark's other splits."),
-        ("split_retired", 403, "The split was drawn anew.", "Submit to the one that took its place."),
-        ("split_sealed", 403, "Until its final ranking a challenge alone has the split.",
-         "Join the challenge."),
-        ("split_not_found", 404, "There is no such split.", "The hint lists those there are."),
-        ("stream_interrupted", 503, "The stream broke off on the server.",
-         "Reconnect with `Last-Event-ID`."),
-        ("streams_full", 503, "Too many streams are open.", "Wait for `Retry-After` seconds."),
-        ("submission_not_found", 404, "There is no such submission of your teams.", "Check the key's account."),
-        ("team_full", 409, "The team has as many members as it may.", "Somebody has to leave first."),
-        ("team_not_found", 404, "There is no such team of yours.", "Your account lists your teams."),
-        ("team_too_large", 403, "The team has more members than the challenge allows.",
-         "`team_size` says how many."),
-        ("timeout", 504, "The answer took too long.", "Ask for less, or try again."),
-        ("too_many_pixels", 413, "The image has too many pixels.", "Send at most 65 million, or 260 million as JPEG."),
-        ("too_many_streams", 429, "Your address has too many streams open.", "Close some of them."),
-        ("too_many_waiting", 429, "You have too many jobs waiting.", "Let some finish first."),
-        ("unauthorised", 401, "An API key is needed, or is not valid.", "Make one in your account."),
-        ("unknown_sample", 400, "There is no such sample image.", "Send an image of yours."),
-        ("unsupported_content_type", 415, "The body's type is not read here.", "Send application/json."),
-        ("unsupported_image", 415, "The image's format is not read.", "Send JPEG, PNG or WebP."),
-        ("unsupported_reasoning", 400, "The variant does not reason.", "Leave `reasoning` out."),
-        ("unsupported_skill", 400, "The variant lacks this skill.", "Choose another variant."),
-        ("variant_not_found", 404, "There is no such variant.", "The hint lists those there are."),
-        ("wrong_scope", 403, "The key is not for this.", "Make one with the scope."),
-        ("uploads_busy", 503, "Too many uploads are on their way.", "Wait for `Retry-After` seconds."),
-        ("weights_damaged", 500, "Files of the variant's weights are missing or damaged.",
-         "Choose another variant."),
-        ("worker_lost", 500, "The worker was lost too often.", "Try again; it is logged."),
-    )
+def kind_of(code: str) -> ErrorKind:
+    """The declaration of a code that was kept or came from a worker; an unknown one is our fault."""
+    return KINDS.get(code, INTERNAL_ERROR)
+
+
+def catalogue() -> list[ErrorKind]:
+    """Every error that a client of the API can meet, by code."""
+    return sorted((kind for kind in KINDS.values() if kind.is_of_api), key=lambda kind: kind.code)
+
+
+_kind = partial(ErrorKind, "inference")
+
+# The request.
+BAD_IDEMPOTENCY_KEY = _kind(
+    "bad_idempotency_key", 400, "The Idempotency-Key cannot be kept.",
+    "Send 1 to 128 visible ASCII characters.",
 )  # fmt: skip
-"""Every code a client of the API can meet. A test compares it with the code that raises them."""
+BAD_IMAGE_URL = _kind(
+    "bad_image_url", 400, "`image_url` is no base64 data URL.", "Send data:image/jpeg;base64,…"
+)
+BAD_LENGTH = _kind(
+    "bad_length", 400, "The caption's length is unknown.", "Use short, normal or long."
+)
+BAD_SETTINGS = _kind(
+    "bad_settings", 400, "A setting is out of its range.", "See `settings` in the reference."
+)
+BAD_SPATIAL_REFS = _kind(
+    "bad_spatial_refs", 400, "`spatial_refs` are not points or boxes in 0..1.",
+    "Send [x, y] or [x_min, y_min, x_max, y_max].",
+)  # fmt: skip
+IDEMPOTENCY_CONFLICT = _kind(
+    "idempotency_conflict", 409, "The Idempotency-Key was used for another request.",
+    "Use a new key for a new request.",
+)  # fmt: skip
+INVALID_REQUEST = _kind(
+    "invalid_request", 400, "The model cannot take this question.", "Change it and try again."
+)
+OBJECT_REQUIRED = _kind("object_required", 400, "The object is empty.", "Write the object.")
+OBJECT_TOO_LONG = _kind("object_too_long", 400, "The object is too long.", "Shorten it.")
+QUESTION_REQUIRED = _kind("question_required", 400, "The question is empty.", "Write the question.")
+QUESTION_TOO_LONG = _kind("question_too_long", 400, "The question is too long.", "Shorten it.")
+UNSUPPORTED_REASONING = _kind(
+    "unsupported_reasoning", 400, "The variant does not reason.", "Ask without reasoning."
+)
+UNSUPPORTED_SKILL = _kind(
+    "unsupported_skill", 400, "There is no such skill here.", "Use caption, query, detect or point."
+)
+VARIANT_NOT_FOUND = _kind(
+    "variant_not_found", 404, "There is no such model variant.", "GET /v1/models lists them."
+)
+
+# Images.
+BROKEN_IMAGE = _kind(
+    "broken_image", 400, "The image file is damaged or incomplete.",
+    "Save or export it again and retry.",
+)  # fmt: skip
+EMPTY_IMAGE = _kind("empty_image", 400, "The image file is empty.", "Choose another file.")
+IMAGE_GONE = _kind(
+    "image_gone", 400, "That image is no longer here: images are kept for a while.", "Upload it again."
+)  # fmt: skip
+IMAGE_REQUIRED = _kind("image_required", 400, "An image is needed.", "Add an image.")
+IMAGE_SHAPE = _kind("image_shape", 400, "The image is too long and thin, or too small.", "Crop it.")
+IMAGE_TOO_COSTLY = _kind(
+    "image_too_costly", 413, "The image takes too much time or memory to read.",
+    "Save it again as an ordinary PNG or JPEG, or scale it down.",
+)  # fmt: skip
+IMAGE_TOO_LARGE = _kind("image_too_large", 413, "The image's file is too large.", "Send a smaller one.")  # fmt: skip
+IMAGES_BUSY = _kind(
+    "images_busy", 503, "Too many images are being read.", "Try again in a few seconds.", 2
+)
+REMOTE_IMAGE = _kind(
+    "remote_image", 400, "Remote image URLs are not fetched.",
+    "Send the image itself as a data URL: data:image/jpeg;base64,…",
+)  # fmt: skip
+TOO_MANY_PIXELS = _kind(
+    "too_many_pixels",
+    413,
+    "The image has too many pixels.",
+    "Send at most 65 million, or 260 million as JPEG: scale it down.",
+)
+UNKNOWN_SAMPLE = _kind(
+    "unknown_sample", 400, "There is no such sample image.", "Send an image of yours."
+)
+UNSUPPORTED_IMAGE = _kind(
+    "unsupported_image", 415, "This file is not an image we can read.",
+    "Use JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC.",
+)  # fmt: skip
+
+# Jobs, the queue, streams.
+CANCELLED = _kind("cancelled", 409, "The job was cancelled.", "Ask again.")
+INTERNAL_ERROR = _kind(
+    "internal_error", 500, "Something broke on our side.", "Try again; it was logged."
+)
+JOB_NOT_FOUND = _kind(
+    "job_not_found", 404, "There is no such job; it may have been cleared away.",
+    "Jobs are kept for a week: ask again.",
+)  # fmt: skip
+NOT_YOUR_JOB = _kind(
+    "not_your_job", 403, "Another caller asked for this job.",
+    "Cancel it with the key, or from the network, that asked.",
+)  # fmt: skip
+OUT_OF_MEMORY = _kind(
+    "out_of_memory", 500, "The worker ran out of memory.", "Try a smaller variant."
+)
+QUEUE_FULL = _kind(
+    "queue_full", 429, "Too many questions are waiting.", "Try again in a few seconds.", 10
+)
+QUEUE_SLOW = _kind(
+    "queue_slow", 503, "The workers cannot keep up, or are away.", "Try again in half a minute.", 30
+)
+QUEUE_UNAVAILABLE = _kind(
+    "queue_unavailable", 503, "The job queue cannot be reached.", "Try again in a moment."
+)
+STREAM_INTERRUPTED = _kind(
+    "stream_interrupted", 503, "The stream was interrupted on the server.",
+    "Reconnect with the last id as Last-Event-ID.",
+)  # fmt: skip
+STREAMS_FULL = _kind(
+    "streams_full", 503, "Too many streams and waiting requests are open.", "Try again in a moment.", 10
+)  # fmt: skip
+TIMEOUT = _kind("timeout", 504, "The answer took too long.", "Ask for less, or try again.")
+TOO_MANY_STREAMS = _kind(
+    "too_many_streams", 429, "Too many streams and waiting requests are open from this address.",
+    "Close some of them, then try again.", 10,
+)  # fmt: skip
+TOO_MANY_WAITING = _kind(
+    "too_many_waiting", 429, "Too many of your questions are waiting already.",
+    "Wait for some of them, or cancel them.",
+)  # fmt: skip
+WEIGHTS_DAMAGED = _kind(
+    "weights_damaged", 500, "Files of the variant's weights are missing or damaged.",
+    "Choose another variant; an admin has to mend this one.",
+)  # fmt: skip
+WORKER_LOST = _kind(
+    "worker_lost", 500, "The worker was lost while answering, several times over.",
+    "Try again; it was logged.",
+)  # fmt: skip
+
+# Moondream's own service.
+CLOUD_CLIENT_MISSING = _kind(
+    "cloud_client_missing", 503, "The official client is not installed here.",
+    "Choose a variant that runs here; an admin has to install it.", 3600,
+)  # fmt: skip
+CLOUD_FAULT = _kind(
+    "cloud_fault", 502, "Moondream's service has a fault.",
+    "Try again, or choose a variant that runs here.",
+)  # fmt: skip
+CLOUD_RATE_LIMITED = _kind(
+    "cloud_rate_limited", 429, "Moondream's service asks to slow down.",
+    "Try again in a minute, or choose a variant that runs here.", 60,
+)  # fmt: skip
+CLOUD_REFUSED = _kind(
+    "cloud_refused", 400, "Moondream's service refused the question.",
+    "Change the question or the image.",
+)  # fmt: skip
+CLOUD_UNAUTHORISED = _kind(
+    "cloud_unauthorised", 502, "Moondream's service did not accept this server's key.",
+    "Choose a variant that runs here; an admin has to set MOONDREAM_API_KEY.",
+)  # fmt: skip
+CLOUD_UNREACHABLE = _kind(
+    "cloud_unreachable", 503, "Moondream's service cannot be reached.",
+    "Choose a variant that runs here, or try again.", 30,
+)  # fmt: skip
+
+# Of admins' commands.
+BAD_CHECKPOINT = _kind(
+    "bad_checkpoint", 400, "The checkpoint cannot be used.", "Read the message.", is_of_api=False
+)
+HUB_UNREACHABLE = _kind(
+    "hub_unreachable", 400, "The model hub cannot be reached.", "Fetch the files, then add them.",
+    is_of_api=False,
+)  # fmt: skip

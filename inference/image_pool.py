@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
+from inference import errors
 from inference.errors import Busy
 from inference.image_decoder import receive, send
 
@@ -149,7 +150,4 @@ def _pool(pid: int) -> Pool:
 
 
 def _busy() -> Busy:
-    return Busy(
-        "Too many images are being read.", retry_after=2, status=503, code="images_busy",
-        hint="Try again in a few seconds.",
-    )  # fmt: skip
+    return errors.IMAGES_BUSY()

@@ -17,9 +17,9 @@ import redis
 from django.conf import settings
 from PIL import Image
 
-from inference import image_pool, stream
+from inference import errors, image_pool, stream
 from inference.database import release
-from inference.errors import DomainError, InvalidInput, TooLarge, Unsupported
+from inference.errors import DomainError
 from inference.image_decoder import KEPT_AS_IS, MAX_ASPECT, MAX_SIDE
 from inference.image_headers import BadHeader, CostlyHeader, Header, NoImage, read_header
 
@@ -55,16 +55,11 @@ def data_url_bytes(url: str) -> bytes:
         TooLarge: over the limit, told from the length before decoding.
     """
     if url.lower().startswith(("http://", "https://")):
-        raise InvalidInput(
-            "Remote image URLs are not fetched.",
-            code="remote_image",
-            hint="Send the image itself as a data URL: data:image/jpeg;base64,…",
-        )
+        raise errors.REMOTE_IMAGE()
     match = _DATA_URL.match(url[:200])
     if match is None:
-        raise InvalidInput(
+        raise errors.BAD_IMAGE_URL(
             "image_url is not a base64 data URL.",
-            code="bad_image_url",
             hint="It must begin with data:image/jpeg;base64, (or another image type).",
         )
     encoded = url[match.end() :]
@@ -72,8 +67,8 @@ def data_url_bytes(url: str) -> bytes:
     try:
         return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidInput(
-            "The image's base64 is broken.", code="bad_image_url", hint="Encode the file again."
+        raise errors.BAD_IMAGE_URL(
+            "The image's base64 is broken.", hint="Encode the file again."
         ) from error
 
 
@@ -81,11 +76,7 @@ def check_size(size: int) -> None:
     """Refuse a file by its size alone."""
     if size > settings.INFERENCE_MAX_IMAGE_BYTES:
         limit = settings.INFERENCE_MAX_IMAGE_BYTES // (1024 * 1024)
-        raise TooLarge(
-            f"The image is larger than {limit} MB.",
-            code="image_too_large",
-            hint="Send a smaller one.",
-        )
+        raise errors.IMAGE_TOO_LARGE(f"The image is larger than {limit} MB.")
 
 
 def normalise(data: bytes) -> NormalisedImage:
@@ -95,16 +86,12 @@ def normalise(data: bytes) -> NormalisedImage:
         InvalidInput, TooLarge, Unsupported: with a code and a hint for the uploader.
     """
     if not data:
-        raise InvalidInput(
-            "The image file is empty.", code="empty_image", hint="Choose another file."
-        )
+        raise errors.EMPTY_IMAGE()
     check_size(len(data))
     head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<svg", b"<?xml", b"<!doctype svg")):
-        raise Unsupported(
-            "SVG is a drawing, not a photograph.",
-            code="unsupported_image",
-            hint=f"Export it as one of {ACCEPTED}.",
+        raise errors.UNSUPPORTED_IMAGE(
+            "SVG is a drawing, not a photograph.", hint=f"Export it as one of {ACCEPTED}."
         )
     header = check_header(data)
     about = {
@@ -256,28 +243,19 @@ def check_shape(width: int, height: int) -> None:
         raise _thin()
 
 
-def _thin() -> InvalidInput:
-    return InvalidInput(
+def _thin() -> DomainError:
+    return errors.IMAGE_SHAPE(
         "The image is too long and thin to be looked at.",
-        code="image_shape",
         hint=f"Sides may differ by a factor of {MAX_ASPECT} at most: crop it.",
     )
 
 
-def _unsupported() -> Unsupported:
-    return Unsupported(
-        "This file is not an image we can read.",
-        code="unsupported_image",
-        hint=f"Use {ACCEPTED}.",
-    )
+def _unsupported() -> DomainError:
+    return errors.UNSUPPORTED_IMAGE(hint=f"Use {ACCEPTED}.")
 
 
-def _too_costly() -> TooLarge:
-    return TooLarge(
-        "The image takes too much time or memory to read.",
-        code="image_too_costly",
-        hint="Save it again as an ordinary PNG or JPEG, or scale it down.",
-    )
+def _too_costly() -> DomainError:
+    return errors.IMAGE_TOO_COSTLY()
 
 
 def _most_pixels(kind: str) -> int:
@@ -285,21 +263,13 @@ def _most_pixels(kind: str) -> int:
     return limit * _REDUCED if kind == "JPEG" else limit
 
 
-def _too_many_pixels(kind: str = "") -> TooLarge:
+def _too_many_pixels(kind: str = "") -> DomainError:
     limit = _most_pixels(kind) // 1_000_000
-    return TooLarge(
-        f"The image has more than {limit} million pixels.",
-        code="too_many_pixels",
-        hint="Scale it down and send it again.",
-    )
+    return errors.TOO_MANY_PIXELS(f"The image has more than {limit} million pixels.")
 
 
-def _broken() -> InvalidInput:
-    return InvalidInput(
-        "The image file is damaged or incomplete.",
-        code="broken_image",
-        hint="Save or export it again and retry.",
-    )
+def _broken() -> DomainError:
+    return errors.BROKEN_IMAGE()
 
 
 _REFUSALS: dict[str, Callable[[], DomainError]] = {

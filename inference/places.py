@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.http import HttpRequest
 
-from inference import addresses
-from inference.errors import Busy
+from inference import addresses, errors
 
 _RETRY_S = 10
 
@@ -52,16 +51,9 @@ class Places:
         """
         with self._lock:
             if self._by_address[address] >= settings.STREAMS_MAX_PER_ADDRESS:
-                raise Busy(
-                    "Too many streams and waiting requests are open from this address.",
-                    retry_after=_RETRY_S, code="too_many_streams",
-                    hint="Close some of them, then try again.",
-                )  # fmt: skip
+                raise errors.TOO_MANY_STREAMS()
             if self._by_address.total() >= settings.STREAMS_MAX:
-                raise Busy(
-                    "Too many streams and waiting requests are open.", status=503,
-                    retry_after=_RETRY_S, code="streams_full", hint="Try again in a moment.",
-                )  # fmt: skip
+                raise errors.STREAMS_FULL()
             self._by_address[address] += 1
         return Place(self, address)
 

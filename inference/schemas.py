@@ -119,8 +119,9 @@ class PointOut(SkillOut):
 
 
 class ErrorBody(Schema):
-    message: str
+    message: str = Field(description="What is wrong and, in the same text, what to do.")
     type: str
+    param: str | None = Field(None, description="The field that is wrong.")
     code: str
     hint: str = ""
     details: Any = None
@@ -200,6 +201,20 @@ class VariantOut(Schema):
     measured_at: str | None
     default: bool
     world: str
+
+
+class ModelOut(Schema):
+    """OpenAI's."""
+
+    id: str
+    object: str
+    created: int
+    owned_by: str
+
+
+class ModelsOut(Schema):
+    object: str
+    data: list[ModelOut]
 
 
 class JobOut(Schema):

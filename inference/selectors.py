@@ -9,8 +9,7 @@ from django.conf import settings
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from inference import stream
-from inference.errors import NotFound
+from inference import errors, stream
 from inference.models import Job, Variant, VariantMeasurement
 
 ALIASES = frozenset(
@@ -46,10 +45,8 @@ def variant_get(name: str | None) -> Variant:
     )
     if found is None:
         known = ", ".join(v.slug for v in variants_available()) or "none is installed"
-        raise NotFound(
-            f"There is no model variant {wanted!r}.",
-            code="variant_not_found",
-            hint=f"Available: {known}.",
+        raise errors.VARIANT_NOT_FOUND(
+            f"There is no model variant {wanted!r}.", hint=f"Available: {known}."
         )
     return found
 
@@ -77,7 +74,7 @@ def job_get(job_id: UUID | str) -> Job:
     """
     job = Job.objects.select_related("variant").filter(pk=job_id).first()
     if job is None:
-        raise NotFound("There is no such job; it may have been cleared away.", code="job_not_found")
+        raise errors.JOB_NOT_FOUND()
     return job
 
 

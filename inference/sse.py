@@ -12,7 +12,7 @@ import redis
 from django.conf import settings
 from django.http import HttpRequest, StreamingHttpResponse
 
-from inference import places
+from inference import errors, places
 from inference.errors import DomainError
 from inference.places import Place
 from inference.stream import Event
@@ -95,7 +95,4 @@ async def _unbroken(
 
 def interrupted() -> DomainError:
     """What a reader is told whose stream cannot go on."""
-    return DomainError(
-        "The stream was interrupted on the server.", code="stream_interrupted", status=503,
-        hint="Reconnect with the last id as Last-Event-ID.",
-    )  # fmt: skip
+    return errors.STREAM_INTERRUPTED()

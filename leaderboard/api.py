@@ -13,16 +13,12 @@ from ninja.files import UploadedFile
 from inference import sse, stream
 from inference.answering import to_the_end
 from inference.database import released_after
-from inference.errors import Unsupported
 from inference.stream import Event
-from leaderboard import disclosure, schemas, selectors, services
+from leaderboard import disclosure, errors, schemas, selectors, services
 from leaderboard.models import Benchmark, Challenge, Phase, Split, Submission, Team
 from leaderboard.received import received_at
 
 router = Router(tags=["Leaderboards"])
-ERRORS: dict[int, Any] = dict.fromkeys(
-    (400, 401, 403, 404, 409, 413, 415, 422, 429, 503), schemas.ProblemOut
-)
 
 
 def _metric_out(benchmark: Benchmark) -> list[dict[str, Any]]:
@@ -58,7 +54,7 @@ def stale_since(of: Benchmark | Challenge) -> str | None:
     return state.stale_since.isoformat() if state and state.stale_since else None
 
 
-@router.get("", auth=None, response={200: list[schemas.BenchmarkOut], **ERRORS}, operation_id="leaderboards")  # fmt: skip
+@router.get("", auth=None, response={200: list[schemas.BenchmarkOut]}, operation_id="leaderboards")  # fmt: skip
 def leaderboards(request: HttpRequest) -> Any:
     """Every leaderboard with its metrics and splits."""
     shown = Benchmark.objects.filter(is_shown=True)
@@ -66,7 +62,7 @@ def leaderboards(request: HttpRequest) -> Any:
     return [_benchmark_out(b) for b in rows]
 
 
-@router.get("/export.jsonl", auth=None, response={200: Any, **ERRORS}, operation_id="leaderboards_export")  # fmt: skip
+@router.get("/export.jsonl", auth=None, response={200: Any}, operation_id="leaderboards_export")  # fmt: skip
 def export(request: HttpRequest) -> Any:
     """All public data of all leaderboards as JSON lines, each with its `kind`: benchmark, submission,
     score (old ones too), row, log, reported."""
@@ -76,13 +72,13 @@ def export(request: HttpRequest) -> Any:
     return response
 
 
-@router.get("/{slug}", auth=None, response={200: schemas.BenchmarkOut, **ERRORS}, operation_id="leaderboard")  # fmt: skip
+@router.get("/{slug}", auth=None, response={200: schemas.BenchmarkOut}, operation_id="leaderboard")  # fmt: skip
 def leaderboard(request: HttpRequest, slug: str) -> Any:
     """One leaderboard: its metrics, its splits, and how a line of predictions looks."""
     return _benchmark_out(selectors.benchmark_get(slug))
 
 
-@router.get("/{slug}/entries", auth=None, response={200: list[dict[str, Any]], **ERRORS}, operation_id="leaderboard_entries")  # fmt: skip
+@router.get("/{slug}/entries", auth=None, response={200: list[dict[str, Any]]}, operation_id="leaderboard_entries")  # fmt: skip
 def entries(request: HttpRequest, slug: str, format: str = "json") -> Any:  # noqa: A002  # a query's own word
     """The whole table, as JSON or (`format=csv`) as CSV."""
     benchmark = selectors.benchmark_get(slug)
@@ -95,7 +91,7 @@ def entries(request: HttpRequest, slug: str, format: str = "json") -> Any:  # no
     return selectors.export_rows(benchmark)
 
 
-@router.get("/{slug}/splits/{split}/items", auth=None, response={200: Any, **ERRORS}, operation_id="leaderboard_items")  # fmt: skip
+@router.get("/{slug}/splits/{split}/items", auth=None, response={200: Any}, operation_id="leaderboard_items")  # fmt: skip
 def items(request: HttpRequest, slug: str, split: str) -> Any:
     """What a model is given, as JSON lines: id, image, prompt, category; of a public split with the
     references, of a hidden one never."""
@@ -121,11 +117,11 @@ def _item_lines(split: Split, root: str) -> Iterator[bytes]:
 def _file(upload: UploadedFile) -> Any:
     file = upload.file
     if file is None:
-        raise Unsupported("Send the predictions as a file.", code="no_file")
+        raise errors.NO_FILE("Send the predictions as a file.")
     return file
 
 
-@router.post("/{slug}/check", response={200: schemas.CheckOut, **ERRORS}, exclude_unset=True, operation_id="leaderboard_check")  # fmt: skip
+@router.post("/{slug}/check", response={200: schemas.CheckOut}, exclude_unset=True, operation_id="leaderboard_check")  # fmt: skip
 def check(request: HttpRequest, slug: str, file: UploadedFile = File(...), split: Form[str] = "") -> Any:  # fmt: skip
     """Read a file of predictions as scoring would. Costs nothing; problems are named by line and id.
     `warnings`, where there are any, say what of a file that can be read will score nothing."""
@@ -136,7 +132,7 @@ def check(request: HttpRequest, slug: str, file: UploadedFile = File(...), split
     return {"valid": True, "items": found.item_count, "lines": checked.lines, **warnings}
 
 
-@router.post("/{slug}/submissions", response={202: schemas.SubmissionOut, **ERRORS}, operation_id="leaderboard_submit")  # fmt: skip
+@router.post("/{slug}/submissions", response={202: schemas.SubmissionOut}, operation_id="leaderboard_submit")  # fmt: skip
 def submit(
     request: HttpRequest, slug: str, model_name: Form[str], file: UploadedFile = File(...),
     split: Form[str] = "", team: Form[str] = "", parameters: Form[str] = "", precision: Form[str] = "",
@@ -211,7 +207,7 @@ def _submission_out(submission: Submission, user: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@router.get("/submissions/{submission_id}", response={200: schemas.SubmissionOut, **ERRORS}, operation_id="submission_get")  # fmt: skip
+@router.get("/submissions/{submission_id}", response={200: schemas.SubmissionOut}, operation_id="submission_get")  # fmt: skip
 def submission_get(request: HttpRequest, submission_id: UUID) -> Any:
     """A submission of your team: its state, its scores, what is left of the quota."""
     return _submission_out(_own(request, submission_id), request.auth)  # type: ignore[attr-defined]
@@ -221,7 +217,7 @@ def _own(request: HttpRequest, submission_id: UUID) -> Submission:
     return services.submission_own(submission_id=submission_id, user=request.auth)  # type: ignore[attr-defined]
 
 
-@router.patch("/submissions/{submission_id}", response={200: schemas.SubmissionOut, **ERRORS}, operation_id="submission_publish")  # fmt: skip
+@router.patch("/submissions/{submission_id}", response={200: schemas.SubmissionOut}, operation_id="submission_publish")  # fmt: skip
 def submission_publish(request: HttpRequest, submission_id: UUID, body: schemas.PublishIn) -> Any:
     """Show a submission on the table, or to its team alone."""
     own = _own(request, submission_id)
@@ -229,7 +225,7 @@ def submission_publish(request: HttpRequest, submission_id: UUID, body: schemas.
     return _submission_out(own, request.auth)  # type: ignore[attr-defined]
 
 
-@router.post("/submissions/{submission_id}/withdraw", response={200: schemas.SubmissionOut, **ERRORS}, operation_id="submission_withdraw")  # fmt: skip
+@router.post("/submissions/{submission_id}/withdraw", response={200: schemas.SubmissionOut}, operation_id="submission_withdraw")  # fmt: skip
 def submission_withdraw(request: HttpRequest, submission_id: UUID) -> Any:
     """Take a submission off the table for good. Its quota stays spent."""
     own = _own(request, submission_id)
@@ -237,7 +233,7 @@ def submission_withdraw(request: HttpRequest, submission_id: UUID) -> Any:
     return _submission_out(own, request.auth)  # type: ignore[attr-defined]
 
 
-@router.get("/submissions/{submission_id}/events", response={**ERRORS}, operation_id="submission_events")  # fmt: skip
+@router.get("/submissions/{submission_id}/events", operation_id="submission_events")  # fmt: skip
 def submission_events(request: HttpRequest, submission_id: UUID) -> Any:
     """A submission's progress as server-sent events; ends with `result` or `error`."""
     own = _own(request, submission_id)
@@ -267,14 +263,14 @@ def news(request: HttpRequest, name: str) -> StreamingHttpResponse:
     )
 
 
-@router.get("/{slug}/events", auth=None, response={**ERRORS}, operation_id="leaderboard_events")
+@router.get("/{slug}/events", auth=None, operation_id="leaderboard_events")
 def board_events(request: HttpRequest, slug: str) -> Any:
     """`table` whenever the table shows something else, and `top` when another entry leads it, as
     server-sent events, from now on."""
     return news(request, services.board_stream(selectors.benchmark_get(slug)))
 
 
-@router.get("/{slug}/quota", response={200: schemas.QuotaOut, **ERRORS}, operation_id="leaderboard_quota")  # fmt: skip
+@router.get("/{slug}/quota", response={200: schemas.QuotaOut}, operation_id="leaderboard_quota")  # fmt: skip
 def quota(request: HttpRequest, slug: str, split: str = "", team: str = "") -> Any:
     """What you have left with a team: the least of its own count and of yours in all teams. Of several
     teams it is the one you have been in longest unless `team` names another. Before you have a team,
@@ -284,7 +280,7 @@ def quota(request: HttpRequest, slug: str, split: str = "", team: str = "") -> A
     return _quota_out(user, services.team_seen(user, team), found)
 
 
-@router.get("/{slug}/log", auth=None, response={200: list[dict[str, Any]], **ERRORS}, operation_id="leaderboard_log")  # fmt: skip
+@router.get("/{slug}/log", auth=None, response={200: list[dict[str, Any]]}, operation_id="leaderboard_log")  # fmt: skip
 def log(request: HttpRequest, slug: str, page: int = 1) -> Any:
     """What happened on a leaderboard, newest first; lines are only ever added."""
     lines = selectors.log_lines(selectors.benchmark_get(slug), page)

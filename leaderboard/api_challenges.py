@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from ninja import Router
 
 from leaderboard import schemas, selectors, services
-from leaderboard.api import ERRORS, news, stale_since
+from leaderboard.api import news, stale_since
 from leaderboard.models import Challenge
 from leaderboard.received import received_at
 
@@ -33,19 +33,19 @@ def _challenge_out(challenge: Challenge) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@router.get("", auth=None, response={200: list[schemas.ChallengeOut], **ERRORS}, operation_id="challenges")  # fmt: skip
+@router.get("", auth=None, response={200: list[schemas.ChallengeOut]}, operation_id="challenges")  # fmt: skip
 def challenges(request: HttpRequest) -> Any:
     """Every challenge with its dates and phases, the newest first."""
     return [_challenge_out(c) for c in selectors.challenges()]
 
 
-@router.get("/{slug}", auth=None, response={200: schemas.ChallengeOut, **ERRORS}, operation_id="challenge")  # fmt: skip
+@router.get("/{slug}", auth=None, response={200: schemas.ChallengeOut}, operation_id="challenge")  # fmt: skip
 def challenge(request: HttpRequest, slug: str) -> Any:
     """One challenge: its dates, its phases with their limits, where its rules are."""
     return _challenge_out(selectors.challenge_get(slug))
 
 
-@router.get("/{slug}/standings", auth=None, response={200: schemas.StandingsOut, **ERRORS}, operation_id="challenge_standings")  # fmt: skip
+@router.get("/{slug}/standings", auth=None, response={200: schemas.StandingsOut}, operation_id="challenge_standings")  # fmt: skip
 def standings(request: HttpRequest, slug: str, phase: str = "", page: int = 1) -> Any:
     """A page of the standings: the final ranking once it is published, before that the newest phase
     that tells them. `phase` asks for another. From `frozen_at` on they stand still."""
@@ -73,7 +73,7 @@ def standings(request: HttpRequest, slug: str, phase: str = "", page: int = 1) -
     }  # fmt: skip
 
 
-@router.get("/{slug}/events", auth=None, response={**ERRORS}, operation_id="challenge_events")
+@router.get("/{slug}/events", auth=None, operation_id="challenge_events")
 def challenge_events(request: HttpRequest, slug: str) -> Any:
     """`standings` whenever they change, as server-sent events, from now on."""
     return news(request, services.challenge_stream(selectors.challenge_get(slug)))
@@ -100,14 +100,14 @@ def _own_out(request: HttpRequest, slug: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@router.get("/{slug}/team", response={200: schemas.ParticipationOut, **ERRORS}, operation_id="challenge_team")  # fmt: skip
+@router.get("/{slug}/team", response={200: schemas.ParticipationOut}, operation_id="challenge_team")  # fmt: skip
 def team(request: HttpRequest, slug: str) -> Any:
     """Your team in a challenge: its state, with the organisers' reason if they gave one, what is
     left today and in all, its newest submissions."""
     return _own_out(request, slug)
 
 
-@router.post("/{slug}/join", response={200: schemas.ParticipationOut, **ERRORS}, operation_id="challenge_join")  # fmt: skip
+@router.post("/{slug}/join", response={200: schemas.ParticipationOut}, operation_id="challenge_join")  # fmt: skip
 def join(request: HttpRequest, slug: str, body: schemas.JoinIn) -> Any:
     """Enter your team; `accept_rules` has to be true. Joining again changes nothing."""
     services.challenge_join(
@@ -117,7 +117,7 @@ def join(request: HttpRequest, slug: str, body: schemas.JoinIn) -> Any:
     return _own_out(request, slug)
 
 
-@router.post("/{slug}/leave", response={200: schemas.ParticipationOut, **ERRORS}, operation_id="challenge_leave")  # fmt: skip
+@router.post("/{slug}/leave", response={200: schemas.ParticipationOut}, operation_id="challenge_leave")  # fmt: skip
 def leave(request: HttpRequest, slug: str) -> Any:
     """Take your team out before the end; its entries are ranked no more."""
     services.challenge_leave(
@@ -127,7 +127,7 @@ def leave(request: HttpRequest, slug: str) -> Any:
     return _own_out(request, slug)
 
 
-@router.post("/{slug}/choose", response={200: schemas.ParticipationOut, **ERRORS}, operation_id="challenge_choose")  # fmt: skip
+@router.post("/{slug}/choose", response={200: schemas.ParticipationOut}, operation_id="challenge_choose")  # fmt: skip
 def choose(request: HttpRequest, slug: str, body: schemas.ChooseIn) -> Any:
     """Let one submission of the last phase count in the final ranking; without one the rule of the
     benchmark decides."""

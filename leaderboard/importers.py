@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from inference.errors import InvalidInput
+from leaderboard import errors
 from leaderboard.services import NewItem
 
 Images = Callable[[str], dict[str, Any]]
@@ -32,7 +32,7 @@ def _images(folder: Path | None) -> Images:
             return {"image": safe}
         file = folder / safe
         if not file.is_file():
-            raise InvalidInput(f"{file} is missing.", code="bad_items")
+            raise errors.BAD_ITEMS(f"{file} is missing.")
         return {"image": file.stem, "data": file.read_bytes, "extension": file.suffix.lstrip(".")}
 
     return of
@@ -42,7 +42,7 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path} cannot be read as JSON: {error}", code="bad_items") from error
+        raise errors.BAD_ITEMS(f"{path} cannot be read as JSON: {error}") from error
 
 
 def _lines(path: Path) -> list[Any]:
@@ -101,7 +101,7 @@ def _class(row: dict[str, Any], names: dict[str, str]) -> dict[str, str]:
 def vqa_v2(path: Path, images: Images, questions: Path | None) -> list[NewItem]:
     """Questions and annotations are two files; images are named after their set and number."""
     if questions is None:
-        raise InvalidInput("VQAv2 needs --questions as well.", code="bad_items")
+        raise errors.BAD_ITEMS("VQAv2 needs --questions as well.")
     asked, answered = _json(questions), _json(path)
     subset = asked.get("data_subtype", "val2014")
     texts = {q["question_id"]: q["question"] for q in asked["questions"]}
@@ -169,7 +169,5 @@ def read(
     try:
         items = reader(annotations, _images(images), *more)
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
-        raise InvalidInput(
-            f"{annotations} is not in the {form} format: {error!r}", code="bad_items"
-        ) from error
+        raise errors.BAD_ITEMS(f"{annotations} is not in the {form} format: {error!r}") from error
     return task, metric, items[:limit] if limit else items

@@ -12,7 +12,9 @@ class ProblemOut(Schema):
     type: str
     title: str
     status: int
-    detail: str = ""
+    detail: str
+    code: str
+    hint: str
 
 
 class MetricOut(Schema):

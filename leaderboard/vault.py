@@ -24,6 +24,7 @@ from django.core.files.storage import storages
 from django.db import transaction
 
 from inference.errors import DomainError
+from leaderboard import errors
 from leaderboard.models import Split
 from leaderboard.scoring import Item, data_hash
 
@@ -186,7 +187,4 @@ def _ciphers(key_id: str) -> Iterator[Fernet]:
 
 
 def _unavailable(hint: str) -> DomainError:
-    return DomainError(
-        "The references of this split cannot be opened.", code="references_unavailable",
-        status=503, hint=hint,
-    )  # fmt: skip
+    return errors.REFERENCES_UNAVAILABLE(hint=hint)

@@ -1,12 +1,13 @@
 """Composes the API: every app's router, who is calling, how fast, and one shape for errors."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver
@@ -17,21 +18,16 @@ from ninja.errors import HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from redis.exceptions import RedisError
 
+from inference import errors as inference_errors
 from inference.api import jobs_router
 from inference.api import router as skills_router
 from inference.errors import (
-    Busy,
     DomainError,
-    InvalidInput,
-    NotFound,
-    TooLarge,
-    Unsupported,
-    queue_away,
 )
 from inference.world.samples import InvalidSample
 from leaderboard.api import router as leaderboards_router
 from leaderboard.api_challenges import router as challenges_router
-from moondream_site import problems
+from moondream_site import errors, openapi, problems
 from moondream_site.readable import ReadableParser
 from pricing.auth import Account, ClientIdentity
 from research.selectors import register_schema
@@ -52,6 +48,7 @@ class HubAPI(NinjaAPI):
         key = {"type": "apiKey", "in": "header", "name": "X-Moondream-Auth"}
         schema["components"]["securitySchemes"] = {"ApiKey": key}
         schema["security"] = [{}, {"ApiKey": []}]
+        openapi.add_errors(schema)
         return schema
 
     def problem(self, request: HttpRequest, error: DomainError) -> HttpResponse:
@@ -86,23 +83,19 @@ def _domain(request: HttpRequest, error: DomainError) -> HttpResponse:
 @api.exception_handler(BrokerError)
 def _broker_away(request: HttpRequest, error: Exception) -> HttpResponse:
     logger.warning("The broker cannot be reached: %s", type(error).__name__)
-    return api.problem(request, queue_away())
+    return api.problem(request, inference_errors.QUEUE_UNAVAILABLE())
 
 
 @api.exception_handler(OperationalError)
 @api.exception_handler(InterfaceError)
 def _database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     logger.error("The database cannot be reached: %s", type(error).__name__)
-    away = Busy(
-        "The database cannot be reached.", retry_after=5, status=503, code="database_unavailable",
-        hint="Try again in a moment.",
-    )  # fmt: skip
-    return api.problem(request, away)
+    return api.problem(request, errors.DATABASE_UNAVAILABLE())
 
 
 @api.exception_handler(InvalidSample)
 def _sample(request: HttpRequest, error: InvalidSample) -> HttpResponse:
-    return api.problem(request, InvalidInput(str(error), code="unknown_sample"))
+    return api.problem(request, inference_errors.UNKNOWN_SAMPLE(str(error)))
 
 
 @api.exception_handler(ValidationError)
@@ -114,54 +107,73 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     first = problems[0] if problems else {"field": "", "problem": "invalid"}
     return api.problem(
         request,
-        InvalidInput(
-            f"{first['field'] or 'body'}: {first['problem']}", code="invalid_field", fields=problems
-        ),
+        errors.INVALID_FIELD(f"{first['field'] or 'body'}: {first['problem']}", fields=problems),
     )
 
 
 @api.exception_handler(RequestDataTooBig)
 def _body_too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
-    return api.problem(request, TooLarge("The request is too large.", code="body_too_large"))
+    return api.problem(request, errors.BODY_TOO_LARGE())
 
 
 @api.exception_handler(MultiPartParserError)
 @api.exception_handler(SuspiciousOperation)
 def _suspicious(request: HttpRequest, error: Exception) -> HttpResponse:
-    return api.problem(request, InvalidInput("The request cannot be read.", code="bad_request"))
+    return api.problem(request, errors.BAD_REQUEST())
 
 
 @api.exception_handler(Http404)
 def _absent(request: HttpRequest, error: Http404) -> HttpResponse:
-    return api.problem(request, NotFound("There is nothing here."))
+    return api.problem(request, errors.NOT_FOUND("There is nothing here."))
 
 
 @api.exception_handler(HttpError)
 def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
-    if error.status_code == 400:
-        content_type = request.content_type or ""
-        if content_type != "application/json" and not content_type.startswith("multipart/"):
-            return api.problem(
-                request,
-                Unsupported(
-                    f"Content type {request.content_type or 'none'!r} is not read here.",
-                    code="unsupported_content_type",
-                    hint="Send application/json.",
-                ),
-            )
     if isinstance(error.__cause__, DomainError):  # the parser knows what is wrong with the body
         return api.problem(request, error.__cause__)
-    code = "bad_json" if error.status_code == 400 else "error"
-    return api.problem(request, DomainError(error.message, code=code, status=error.status_code))
+    if error.status_code != 400:
+        logger.error("ninja answers %s: %s", error.status_code, error.message)
+        return api.problem(request, inference_errors.INTERNAL_ERROR())
+    kind = errors.BAD_JSON if request.content_type else errors.UNSUPPORTED_CONTENT_TYPE
+    return api.problem(request, kind())
 
 
-def nothing_here(request: HttpRequest, rest: str) -> HttpResponse:
-    """Any other address under `/v1`: an error in the clients' shape, not the site's 404 page."""
-    return api.problem(request, NotFound(f"There is no /v1/{rest[:80]} here."))
+@api.exception_handler(Exception)
+def _broken(request: HttpRequest, error: Exception) -> HttpResponse:
+    # Ninja's own handler would answer in plain text while DEBUG is on.
+    got_request_exception.send(sender=HubAPI, request=request)
+    logger.error("%s %s broke", request.method, request.path, exc_info=error)
+    return api.problem(request, inference_errors.INTERNAL_ERROR())
+
+
+def nothing_here(request: HttpRequest, rest: str = "") -> HttpResponse:
+    """Any other address under `/v1` and `/api`: an error in the reader's shape, not the site's 404
+    page, and no redirect."""
+    return api.problem(request, errors.NOT_FOUND(f"There is no {request.path[:80]} here."))
+
+
+class PlainSlashes:
+    """Middleware: programs join addresses by putting one behind the other. A slash too many, at the
+    end or between, means nothing under `/v1` and `/api`; a redirect would lose the body.
+
+    Synchronous, as all of them are (see `MethodNotAllowed`).
+    """
+
+    sync_capable, async_capable = True, False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if problems.wants_json(request.path_info):
+            plain = "/" + "/".join(part for part in request.path_info.split("/") if part)
+            request.path = request.path_info = plain
+        return self.get_response(request)
 
 
 class MethodNotAllowed:
-    """Middleware: gives the API's 405 the shape of its other errors.
+    """Middleware: what the API's operations leave open of HTTP. HEAD is GET without its body, OPTIONS
+    says what is allowed, and 405 has the shape of the other errors.
 
     It is the innermost one, and synchronous by intent: so all of them run in one thread, one after
     the other. Were it asynchronous, each would hop between the event loop and a thread, twice.
@@ -173,15 +185,44 @@ class MethodNotAllowed:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
-        if response.status_code != 405 or not request.path.startswith("/v1/"):
-            return response
-        error = DomainError(
-            f"{request.method} is not answered here.", code="method_not_allowed", status=405
+        if not problems.wants_json(request.path):
+            return self.get_response(request)
+        if request.method == "HEAD":
+            request.method = "GET"
+            response = _without_body(self.get_response(request))
+            request.method = "HEAD"
+        else:
+            response = self.get_response(request)
+        is_told = response.status_code == 405 and "Allow" in response
+        return _allowed(request, response) if is_told else response
+
+
+def _without_body(response: HttpResponseBase) -> HttpResponseBase:
+    """The same head. The server leaves a body out, and keeps its length; a stream is not begun."""
+    if isinstance(response, StreamingHttpResponse):
+        response.streaming_content = _nothing() if response.is_async else iter(())
+    return response
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    for piece in ():
+        yield piece
+
+
+def _allowed(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
+    """What an address allows, to who asked for it or for something else."""
+    methods = {word.strip() for word in response["Allow"].split(",")}
+    if "GET" in methods:
+        methods.add("HEAD")
+    if request.method == "OPTIONS":
+        told = HttpResponse(status=204)
+        methods.add("OPTIONS")
+    else:
+        told = api.problem(
+            request, errors.METHOD_NOT_ALLOWED(f"{request.method} is not answered here.")
         )
-        shaped = api.problem(request, error)
-        shaped["Allow"] = response["Allow"]
-        return shaped
+    told["Allow"] = ", ".join(sorted(methods))
+    return told
 
 
 def urls() -> tuple[list[URLPattern | URLResolver], str, str]:

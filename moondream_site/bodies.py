@@ -5,6 +5,7 @@ several times over; so it is bounded here, before either.
 """
 
 import asyncio
+import io
 import threading
 import time
 from collections import Counter
@@ -12,9 +13,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from html import escape
 from typing import Any
 
+from corsheaders.middleware import CorsMiddleware
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse
+
 from inference import addresses
-from inference.errors import Busy, DomainError, TooLarge
-from moondream_site import problems
+from inference.errors import DomainError
+from moondream_site import errors, problems
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -138,9 +143,8 @@ class _Body:
             async with asyncio.timeout(self._ends_at - time.monotonic()):
                 message = await self._receive()
         except TimeoutError as error:
-            raise Refused(DomainError(
-                f"The request took longer than {BODY_S:.0f} s to arrive.", status=408, code="body_too_slow",
-                hint="Send a smaller image, or try again from a better connection.",
+            raise Refused(errors.BODY_TOO_SLOW(
+                f"The request took longer than {BODY_S:.0f} s to arrive."
             )) from error  # fmt: skip
         self._read += len(message.get("body", b""))
         if self._read > self._limit:
@@ -158,10 +162,7 @@ class _Body:
         until = time.monotonic() + PATIENCE_S
         while not self._held.take(self._network, more):
             if time.monotonic() > until:
-                raise Refused(Busy(
-                    "Too many uploads are on their way.", status=503, code="uploads_busy", retry_after=3,
-                    hint="Try again in a few seconds.",
-                ))  # fmt: skip
+                raise Refused(errors.UPLOADS_BUSY())  # fmt: skip
             await asyncio.sleep(0.05)  # until another request ends
         self._counted += more
 
@@ -178,9 +179,9 @@ class _Body:
             self._scope["headers"] = [*kept, (b"content-length", str(self._read).encode())]
 
     def _too_large(self) -> Refused:
-        return Refused(TooLarge(
-            f"The request is larger than {self._limit // MB} MB.", code="body_too_large",
-            hint="Send a smaller file.",
+        return Refused(errors.BODY_TOO_LARGE(
+            f"The request is larger than {self._limit // MB} MB.",
+            hint="Send a smaller file."
         ))  # fmt: skip
 
 
@@ -199,20 +200,20 @@ async def _drain(receive: Receive) -> None:
 
 
 async def _refuse(scope: Message, send: Send, error: DomainError) -> None:
-    kind, body = _shaped(scope, error)
-    headers = [
-        (b"content-type", kind.encode()), (b"content-length", str(len(body)).encode()), (b"connection", b"close"),
-    ]  # fmt: skip
-    if isinstance(error, Busy):
-        headers.append((b"retry-after", str(problems.retry_after(error)).encode()))
+    response = _shaped(scope, error)
+    response["Content-Length"] = str(len(response.content))
+    response["Connection"] = "close"
+    headers = [(n.lower().encode(), v.encode("latin-1")) for n, v in response.items()]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": response.content})
 
 
-def _shaped(scope: Message, error: DomainError) -> tuple[str, bytes]:
-    """The refusal as the reader of the address expects it."""
+def _shaped(scope: Message, error: DomainError) -> HttpResponse:
+    """The refusal as the reader of the address expects it; pages elsewhere that may ask may read it."""
     is_page = b"text/html" in dict(scope["headers"]).get(b"accept", b"")
-    if is_page and not scope["path"].startswith("/v1"):
+    if is_page and not problems.wants_json(scope["path"]):
         page = f"<!doctype html><title>{error.status}</title><h1>{escape(error.message)}</h1><p>{escape(error.hint)}"
-        return "text/html; charset=utf-8", page.encode()
-    return problems.shaped(scope["path"], error)
+        return HttpResponse(page, status=error.status)
+    cors = CorsMiddleware(lambda request: problems.problem(request.path, error))
+    response: HttpResponse = cors(ASGIRequest({"method": "POST", **scope}, io.BytesIO()))
+    return response

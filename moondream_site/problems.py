@@ -1,8 +1,9 @@
-"""One error as the reader of an address expects it: OpenAI's shape below `/v1`, elsewhere a problem
+"""One error as the reader of an address expects it: OpenAI's shape below `/v1`, below `/api` a problem
 (RFC 9457)."""
 
 import json
 import math
+import re
 from typing import Any
 
 from django.http import HttpResponse
@@ -10,33 +11,46 @@ from django.http import HttpResponse
 from inference.errors import Busy, DomainError
 
 _TYPES = {
-    400: "invalid_request_error", 403: "permission_error", 401: "authentication_error", 404: "not_found_error",
-    408: "invalid_request_error", 409: "conflict_error", 413: "invalid_request_error", 414: "invalid_request_error",
-    415: "invalid_request_error", 422: "invalid_request_error", 429: "rate_limit_error", 503: "overloaded_error",
-    504: "timeout_error",
+    401: "authentication_error", 403: "permission_error", 404: "not_found_error", 409: "conflict_error",
+    429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error",
 }  # fmt: skip
+_OPENAI = re.compile(r"/+v1(/|$)")
+_PROGRAMS = re.compile(r"/+(v1|api)(/|$)")
 
 
 def wants_json(path: str) -> bool:
     """Whether an address is read by programs."""
-    return path.startswith(("/v1", "/api/"))
+    return _PROGRAMS.match(path) is not None
 
 
 def shaped(path: str, error: DomainError) -> tuple[str, bytes]:
-    """An error's content type and body."""
-    if path.startswith("/v1"):
-        body: dict[str, Any] = {
-            "message": error.message, "type": _TYPES.get(error.status, "server_error"),
-            "code": error.code, "hint": error.hint,
-        }  # fmt: skip
-        if error.extra:
-            body["details"] = error.extra
-        return "application/json", json.dumps({"error": body}).encode()
+    """An error's content type and body. Its hint is a field of its own, and a part of the text that
+    clients show."""
+    if _OPENAI.match(path):
+        return "application/json", json.dumps({"error": openai_body(error)}).encode()
     problem = {
-        "type": f"urn:moondream:problem:{error.code}", "title": error.message,
-        "status": error.status, "detail": error.hint, **error.extra,
+        "type": f"urn:moondream:problem:{error.code}", "title": error.kind.title,
+        "status": error.status, "detail": _detail(error), "code": error.code, "hint": error.hint,
+        **error.extra,
     }  # fmt: skip
     return "application/problem+json", json.dumps(problem).encode()
+
+
+def openai_body(error: DomainError) -> dict[str, Any]:
+    """What OpenAI's clients find under `error`; `param` names the field that is wrong."""
+    default = "server_error" if error.status >= 500 else "invalid_request_error"
+    body: dict[str, Any] = {
+        "message": error.whole, "type": _TYPES.get(error.status, default),
+        "param": error.extra.get("field"), "code": error.code, "hint": error.hint,
+    }  # fmt: skip
+    if error.extra:
+        body["details"] = error.extra
+    return body
+
+
+def _detail(error: DomainError) -> str:
+    """What is particular this time; the title is not said twice."""
+    return error.hint or error.message if error.message == error.kind.title else error.whole
 
 
 def retry_after(error: Busy) -> int:

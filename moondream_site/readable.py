@@ -10,14 +10,16 @@ from django.http.response import HttpResponseBase
 from django.utils.datastructures import MultiValueDict
 from ninja.parser import Parser
 
-from inference.errors import InvalidInput
+from inference.errors import DomainError
 from inference.nesting import TooDeepError, parts
+from moondream_site import errors
 from moondream_site.design.views import bad_request
 
 MAX_PATH = 2048
 """Characters; the longest of ours have a few hundred."""
 MAX_QUERY = 32 * 1024
 """Bytes; a shared prompt of 2,000 characters has at most 24,000 of them."""
+_FORMS = frozenset({"multipart/form-data", "application/x-www-form-urlencoded"})
 MAX_DEPTH = 24
 """Of JSON; the deepest that anything here asks for is 5."""
 
@@ -58,9 +60,9 @@ class Readable:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         query = request.META.get("QUERY_STRING", "")
         if len(request.path_info) > MAX_PATH or not is_readable(request.path_info):
-            return bad_request(request, "There is nothing at this address.", status=404)
+            return bad_request(request, errors.NOT_FOUND())
         if len(query) > MAX_QUERY:
-            return bad_request(request, "The address is too long.", status=414)
+            return bad_request(request, errors.ADDRESS_TOO_LONG())
         headers = (v for k, v in request.META.items() if k.startswith(("HTTP_", "CONTENT_")))
         if not all(is_readable(str(text)) for text in headers):
             return bad_request(request)
@@ -84,10 +86,16 @@ class ReadableParser(Parser):
 
     Raises:
         InvalidInput: something in it cannot be read.
+        Unsupported: the body is said to be something else than JSON.
         ValueError: the body is not JSON, which knows no NaN.
     """
 
     def parse_body(self, request: HttpRequest) -> Any:
+        kind = request.content_type or ""
+        if kind and kind != "application/json" and not kind.endswith("+json"):
+            raise errors.UNSUPPORTED_CONTENT_TYPE(
+                f"A body of the type {kind[:80]} is not read here."
+            )
         value = json.loads(request.body, parse_constant=_no_constant)
         _check_json(value)
         return value
@@ -95,16 +103,21 @@ class ReadableParser(Parser):
     def parse_querydict(
         self, data: MultiValueDict, list_fields: list[str], request: HttpRequest
     ) -> dict[str, Any]:
+        if data is request.POST and (request.content_type or "") not in _FORMS and request.body:
+            raise errors.UNSUPPORTED_CONTENT_TYPE(
+                f"A body of the type {(request.content_type or 'none')[:80]} is not read here.",
+                hint="Send multipart/form-data.",
+            )
         if not _all_readable(data):
             raise _unreadable()
         return super().parse_querydict(data, list_fields, request)
 
 
-def _unreadable() -> InvalidInput:
-    return InvalidInput(
-        "The request holds characters that cannot be read.", code="bad_request",
+def _unreadable() -> DomainError:
+    return errors.BAD_REQUEST(
+        "The request holds characters that cannot be read.",
         hint="Send text without NUL and without halves of surrogate pairs.",
-    )  # fmt: skip
+    )
 
 
 def _no_constant(name: str) -> None:
@@ -117,6 +130,6 @@ def _check_json(value: Any) -> None:
             if isinstance(part, str) and not is_readable(part):
                 raise _unreadable()
     except TooDeepError as error:
-        raise InvalidInput(
-            f"The JSON is nested more than {MAX_DEPTH} levels deep.", code="bad_request"
+        raise errors.BAD_REQUEST(
+            f"The JSON is nested more than {MAX_DEPTH} levels deep."
         ) from error

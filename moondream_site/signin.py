@@ -20,8 +20,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.cache import never_cache
 
-from inference.errors import Forbidden
-from moondream_site import problems
+from moondream_site import errors, problems
 
 SETUP_S = 300
 """How long before a second step was set up the session that did so gave its password again: allauth
@@ -205,9 +204,7 @@ _OPEN = (
 def _refused(request: HttpRequest) -> HttpResponse:
     if problems.wants_json(request.path):
         where = f"Set it up at {reverse('mfa_activate_totp')}."
-        error = Forbidden(
-            "Your account needs a second step to sign in.", code="mfa_required", hint=where
-        )
+        error = errors.MFA_REQUIRED(hint=where)
         return problems.problem(request.path, error)
     if Authenticator.objects.filter(user=request.user, type=Authenticator.Type.TOTP).exists():
         return redirect(f"{reverse('mfa_reauthenticate')}?{urlencode({'next': request.path})}")

@@ -29,7 +29,6 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("", api.urls()),
-    path("v1/<path:rest>", api.nothing_here),
     path("playground/", include("playground.urls")),
     path("leaderboards/", include("leaderboard.urls")),
     path("account/", account, name="account"),
@@ -61,6 +60,11 @@ urlpatterns = [
     path("documents/", include(wagtaildocs_urls)),
     path("media/<path:name>", media.file, name="media"),
     path("", include("research.urls")),
+    # The rest of what programs read; the CMS's pages would answer in HTML, or redirect.
+    path("v1", api.nothing_here),
+    path("v1/<path:rest>", api.nothing_here),
+    path("api", api.nothing_here),
+    path("api/<path:rest>", api.nothing_here),
     path("", include(wagtail_urls)),
 ]
 

@@ -12,10 +12,10 @@ from django.contrib.staticfiles import finders
 from django.templatetags.static import static
 
 from inference import selectors as inference
-from inference.errors import NotFound
 from inference.images import ACCEPTED
 from inference.models import Job, Variant
 from inference.world.samples import SAMPLES, Sample
+from leaderboard import errors as leaderboard_errors
 from leaderboard import selectors as leaderboard
 
 SUGGESTIONS = {
@@ -152,7 +152,7 @@ def compared(prompt: leaderboard.Prompt, job_id: UUID | None) -> leaderboard.Com
         return leaderboard.reference_of(prompt)
     job = inference.job_get(job_id)
     if job.status != Job.Status.SUCCEEDED:
-        raise NotFound("There is no answer to compare.", code="not_comparable")
+        raise leaderboard_errors.NOT_COMPARABLE("There is no answer to compare.")
     return leaderboard.reference_beside(
         prompt, skill=job.skill, asked=_asked(job), image_sha256=job.image_sha256,
         result=job.result or {},

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 from django.core.files.uploadedfile import UploadedFile
 
+from inference import errors as inference_errors
 from inference import images
 from inference import services as inference
-from inference.errors import InvalidInput
 from inference.images import Upload
 from inference.models import Job, Skill
 from inference.world.samples import InvalidSample, sample_bytes
 from leaderboard import selectors as leaderboard
+from playground import errors
 
 FIELDS = {"query": "question", "detect": "object", "point": "object"}
 
@@ -23,13 +24,12 @@ def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str)
     """
     skill = fields.get("skill", "")
     if skill not in Skill.values:
-        raise InvalidInput("Choose a skill.", code="unsupported_skill")
+        raise inference_errors.UNSUPPORTED_SKILL("Choose a skill.")
     length = fields.get("length") or "normal"
     if length not in ("short", "normal", "long"):
-        raise InvalidInput("Choose a caption length.", code="bad_length")
+        raise inference_errors.BAD_LENGTH("Choose a caption length.")
     if skill != "caption" and leaderboard.PLACE.search(fields.get(FIELDS[skill], "")):
-        raise InvalidInput("The prompt still holds a placeholder.", code="bad_prompt",
-                           hint="Write what you ask in its place.")  # fmt: skip
+        raise errors.PLACEHOLDER_LEFT()
     if file is not None:
         images.check_size(file.size or 0)
         image = Upload(file.read)
@@ -40,9 +40,7 @@ def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str)
         try:
             data = sample_bytes(fields.get("sample", ""))
         except InvalidSample as error:
-            raise InvalidInput(
-                "An image is needed.", code="image_required", hint="Choose a file or a sample."
-            ) from error
+            raise inference_errors.IMAGE_REQUIRED(hint="Choose a file or a sample.") from error
         image = Upload(lambda: data)
     return inference.job_submit(
         skill=skill,

@@ -5,8 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from ninja.utils import check_csrf
 
-from inference.errors import Forbidden, Unauthorised
-from pricing import services
+from pricing import errors, services
 from pricing.callers import caller_of, token_of
 
 
@@ -40,18 +39,14 @@ class Account:
         caller, token = caller_of(request), token_of(request)
         if not token and request.user.is_authenticated:
             if check_csrf(request) is not None:
-                raise Forbidden("The page has expired.", code="csrf", hint="Reload it.")
+                raise errors.CSRF()
             return request.user
         key = caller.key
         if key is None:
-            raise Unauthorised(
-                "An API key is needed." if not token else "This API key is not valid.",
-                hint="Make one at /account/keys/ and send it as Authorization: Bearer …",
+            raise errors.UNAUTHORISED(
+                "An API key is needed." if not token else "This API key is not valid."
             )
         if self.scope not in key.scopes:
-            raise Forbidden(
-                f"This key may not be used to {self.scope}.", code="wrong_scope",
-                hint="Make a key with that scope at /account/keys/.",
-            )  # fmt: skip
+            raise errors.WRONG_SCOPE(f"This key may not be used to {self.scope}.")
         services.key_used(key)
         return key.user

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from inference.errors import InvalidInput, NotFound
+from pricing import errors
 from pricing.models import ApiKey, Scope
 
 MARK = "mdh"
@@ -29,11 +29,11 @@ def key_make(*, user: Any, name: str, scopes: list[str]) -> tuple[ApiKey, str]:
     """
     name = " ".join(name.split())[:60]
     if not name:
-        raise InvalidInput("Give the key a name.", code="bad_key", field="name")
+        raise errors.BAD_KEY("Give the key a name.", field="name")
     if not scopes or not set(scopes) <= set(Scope.values):
-        raise InvalidInput("Choose what the key is for.", code="bad_key", field="scopes")
+        raise errors.BAD_KEY("Choose what the key is for.", field="scopes")
     if ApiKey.objects.filter(user=user, revoked_at=None).count() >= MOST:
-        raise InvalidInput(f"{MOST} keys are the most; revoke one.", code="too_many_keys")
+        raise errors.TOO_MANY_KEYS(f"{MOST} keys are the most; revoke one.")
     prefix = f"{MARK}_{secrets.token_hex(4)}"
     secret = f"{prefix}_{secrets.token_urlsafe(32)}"
     key = ApiKey.objects.create(
@@ -50,7 +50,7 @@ def key_revoke(*, user: Any, key_id: int) -> ApiKey:
     """
     key = ApiKey.objects.filter(user=user, pk=key_id).first()
     if key is None:
-        raise NotFound("There is no such key of yours.", code="key_not_found")
+        raise errors.KEY_NOT_FOUND()
     if key.revoked_at is None:
         key.revoked_at = timezone.now()
         key.save(update_fields=["revoked_at"])

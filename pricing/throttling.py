@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from inference.errors import Busy
 from inference.redis_client import options
+from pricing import errors
 from pricing.callers import Caller, caller_of
 
 log = logging.getLogger(__name__)
@@ -99,10 +100,9 @@ def check(request: HttpRequest, allowance: Allowance = WORK, cost: int = 1) -> N
 def too_many(wait_s: float) -> Busy:
     """What a caller over the limit is told."""
     wait = max(1, math.ceil(wait_s))
-    return Busy(
-        "Too many requests from this address.", retry_after=wait, code="rate_limited",
-        hint=f"Try again in {wait} s.",
-    )  # fmt: skip
+    return errors.RATE_LIMITED(
+        "Too many requests from this address.", retry_after=wait, hint=f"Try again in {wait} s."
+    )
 
 
 @functools.cache

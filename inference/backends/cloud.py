@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from inference import errors
 from inference.backends.base import BackendEvent, Finished, Found, Request, Stage, Token
 from inference.errors import DomainError
 
@@ -30,10 +31,7 @@ class CloudBackend:
         try:
             import moondream
         except ImportError as error:
-            raise DomainError(
-                "The official client is not installed here.", code="cloud_client_missing",
-                hint="pip install --no-deps -r requirements/clients.txt",
-            ) from error  # fmt: skip
+            raise errors.CLOUD_CLIENT_MISSING() from error  # fmt: skip
         self._client = moondream.vl(
             api_key=settings.MOONDREAM_API_KEY or None,
             endpoint=settings.MOONDREAM_ENDPOINT.rstrip("/"),
@@ -52,10 +50,7 @@ class CloudBackend:
         except urllib.error.HTTPError as error:
             raise _told(error) from error
         except OSError as error:  # refused, no route, timeout, cut off
-            raise DomainError(
-                "Moondream's service cannot be reached.", code="cloud_unreachable",
-                hint="Choose a variant that runs here, or try again.",
-            ) from error  # fmt: skip
+            raise errors.CLOUD_UNREACHABLE() from error
 
     def _answer(self, request: Request, started: float) -> Iterator[BackendEvent]:
         first = 0.0
@@ -110,21 +105,9 @@ def _told(error: urllib.error.HTTPError) -> DomainError:
     """The service's refusal in our words; its own body may hold anything."""
     match error.code:
         case 401 | 403:
-            return DomainError(
-                "Moondream's service did not accept this server's key.",
-                code="cloud_unauthorised", hint="An admin has to set MOONDREAM_API_KEY.",
-            )  # fmt: skip
+            return errors.CLOUD_UNAUTHORISED()
         case 429:
-            return DomainError(
-                "Moondream's service asks to slow down.", code="cloud_rate_limited",
-                hint="Try again in a minute, or choose a variant that runs here.",
-            )  # fmt: skip
+            return errors.CLOUD_RATE_LIMITED()
         case code if 400 <= code < 500:
-            return DomainError(
-                f"Moondream's service refused the question ({code}).", code="cloud_refused",
-                hint="Change the question or the image.",
-            )  # fmt: skip
-    return DomainError(
-        f"Moondream's service has a fault ({error.code}).", code="cloud_fault",
-        hint="Try again, or choose a variant that runs here.",
-    )  # fmt: skip
+            return errors.CLOUD_REFUSED(f"Moondream's service refused the question ({code}).")
+    return errors.CLOUD_FAULT(f"Moondream's service has a fault ({error.code}).")

@@ -10,8 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from inference import selectors
-from inference.errors import InvalidInput
+from inference import errors, selectors
 from inference.models import Variant, VariantMeasurement
 
 PRECISIONS: tuple[tuple[str, str, str], ...] = (
@@ -53,7 +52,7 @@ def model_add(
     try:
         digest = convert(source, folder, name=name, revision=revision, tokenizer=tokenizer)
     except CheckpointError as error:
-        raise InvalidInput(str(error), code="bad_checkpoint") from error
+        raise errors.BAD_CHECKPOINT(str(error)) from error
     return variants_register(
         folder, slug=slug, title=name,
         extra={"source": origin or source.name, "licence": licence, "sha256": digest},
@@ -135,9 +134,8 @@ def model_pull(*, name: str, revision: str, licence: str = "Apache-2.0") -> list
             tokenizer = Path(hf_hub_download(TOKENIZER_REPOSITORY, "tokenizer.json"))
     except Exception as error:
         # The hub's client raises its own, httpx's and the operating system's errors.
-        raise InvalidInput(
+        raise errors.HUB_UNREACHABLE(
             f"{repository} at {revision} could not be fetched ({type(error).__name__}).",
-            code="hub_unreachable",
             hint="Other ways: `models add PATH` for files you have; a cloud variant "
             "(MOONDREAM_API_KEY); or the embedded model, which needs no download.",
         ) from error

@@ -12,7 +12,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.utils import timezone
 
-from inference import backends, images, lease, selectors, stream
+from inference import backends, errors, images, lease, selectors, stream
 from inference.engine.manifest import CheckpointError
 from inference.errors import DomainError
 from inference.models import Job, Skill
@@ -88,7 +88,7 @@ def _claim(job_id: UUID | str, worker: str) -> Job | None:
         settle_cancelled(job, from_status=job.status)
         return None
     if job.attempt >= MAX_ATTEMPTS:
-        fail(job, "worker_lost", "The worker was lost while answering, several times over.")
+        fail(job, errors.WORKER_LOST())
         return None
     claim = {
         "status": Job.Status.RUNNING,
@@ -127,9 +127,7 @@ class _Publisher:
     def token(self, text: str) -> None:
         known = self.sent_text[self.seen : self.seen + len(text)]
         if not text.startswith(known):
-            raise DomainError(
-                "The answer could not be continued after a lost worker.", code="worker_lost"
-            )
+            raise errors.WORKER_LOST("The answer could not be continued after a lost worker.")
         self.seen += len(text)
         if len(text) > len(known):
             self("token", {"text": text[len(known) :]})
@@ -153,7 +151,7 @@ def _answer(job: Job, *, again: bool = False) -> None:
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:  # noqa: BLE001  # the asker is told, the worker lives on
-        fail(job, *_explained(error, job))
+        fail(job, _explained(error, job))
     else:
         _succeed(job, result)
 
@@ -207,27 +205,22 @@ def _may_leave(open_: dict[int, Job], row: int) -> Iterator[None]:
         settle_cancelled(open_.pop(row), from_status=Job.Status.RUNNING)
 
 
-def _explained(error: Exception, job: Job) -> tuple[str, str, str]:
-    """(code, message, hint) of what went wrong, for the asker."""
+def _explained(error: Exception, job: Job) -> DomainError:
+    """What went wrong, for the asker."""
     match error:
         case DomainError():
-            return error.code, error.message, error.hint
+            return error
         case CheckpointError():
             logger.error("The weights of %s cannot be used: %s", job.variant.slug, error)
-            return (
-                "weights_damaged",
-                str(error),
-                "Choose another variant; an admin has to mend this one.",
-            )
+            return errors.WEIGHTS_DAMAGED(str(error))
         case ValueError():  # the engine's word for a question it cannot take
-            return "invalid_request", str(error), "Change the request and try again."
+            return errors.INVALID_REQUEST(str(error))
         case FileNotFoundError():
-            message = "The image was cleared away before the job ran."
-            return "image_gone", message, "Upload it again."
+            return errors.IMAGE_GONE("The image was cleared away before the job ran.")
         case MemoryError():
-            return "out_of_memory", "The worker ran out of memory.", "Try a smaller variant."
+            return errors.OUT_OF_MEMORY()
     logger.error("Job %s failed", job.id, exc_info=error)
-    return "internal_error", "Something broke on our side.", "Try again; it was logged."
+    return errors.INTERNAL_ERROR()
 
 
 def _stream_answer(job: Job, publish: _Publisher) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from inference import selectors, signals, stream
+from inference import errors, selectors, signals, stream
+from inference.errors import DomainError
 from inference.models import Job
 
 
@@ -26,16 +27,17 @@ def settle_cancelled(job: Job, *, from_status: str) -> None:
         tell(job, "cancelled", {})
 
 
-def fail(job: Job, code: str, message: str, hint: str = "") -> None:
+def fail(job: Job, error: DomainError) -> None:
+    """End a job with what its asker is told."""
     done = settle(
         job,
         from_status=job.status,
         status=Job.Status.FAILED,
-        error_code=code,
-        error_message=message,
+        error_code=error.code,
+        error_message=error.message,
     )
     if done:
-        tell(job, "error", {"code": code, "message": message, "hint": hint})
+        tell(job, "error", {"code": error.code, "message": error.message, "hint": error.hint})
 
 
 def tell(job: Job, kind: str, data: dict[str, Any]) -> None:
@@ -49,7 +51,4 @@ def job_timed_out(*, job_id: UUID | str) -> None:
     job = selectors.job_get(job_id)
     if not job.is_finished:
         limit = settings.INFERENCE_JOB_TIME_LIMIT_S
-        fail(
-            job, "timeout", f"The answer took longer than {limit} s and was stopped.",
-            "Ask for less, or try again when it is quieter.",
-        )  # fmt: skip
+        fail(job, errors.TIMEOUT(f"The answer took longer than {limit} s and was stopped."))

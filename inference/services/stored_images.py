@@ -7,8 +7,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from inference import images
-from inference.errors import InvalidInput
+from inference import errors, images
 from inference.images import NormalisedImage, Upload
 from inference.models import Job, StoredImage
 
@@ -96,7 +95,5 @@ def image_get(*, sha256: str) -> StoredImage:
     known = _SHA256.fullmatch(sha256) is not None
     image = StoredImage.objects.filter(pk=sha256).first() if known else None
     if image is None:
-        raise InvalidInput(
-            "That image is no longer here.", code="image_gone", hint="Upload it again."
-        )
+        raise errors.IMAGE_GONE("That image is no longer here.")
     return image

@@ -10,9 +10,8 @@ import redis
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from inference import selectors, stream
+from inference import errors, selectors, stream
 from inference.engine.settings import Settings, read_reference
-from inference.errors import Busy, Conflict, Forbidden, InvalidInput, queue_away
 from inference.images import Upload
 from inference.messages import send_on_commit
 from inference.models import Job, StoredImage, Variant
@@ -20,6 +19,7 @@ from inference.services.settling import settle_cancelled
 from inference.services.stored_images import Looked, image_drop, image_keep, image_look
 
 logger = logging.getLogger(__name__)
+_NOTHING_LOST = "Nothing was lost or charged; try again in a moment."
 MAX_TEXT = 2000
 """Characters of a question or an object; the model's own limit, in tokens, is checked by it."""
 
@@ -73,7 +73,7 @@ def job_submit(
 
     def lost(error: Exception) -> None:
         _take_back(job, looked)
-        raise queue_away(hint="Nothing was lost or charged; try again in a moment.") from error
+        raise errors.QUEUE_UNAVAILABLE(hint=_NOTHING_LOST) from error
 
     try:
         stream.publish(job.id, "status", {"status": job.status, "attempt": 0})
@@ -127,9 +127,8 @@ def _same(earlier: Job, job: Job) -> Job:
     """
     same = ("skill", "variant_id", "image_sha256", "params")
     if any(getattr(earlier, name) != getattr(job, name) for name in same):
-        raise Conflict(
+        raise errors.IDEMPOTENCY_CONFLICT(
             "This Idempotency-Key was used for another request.",
-            code="idempotency_conflict",
             hint="Use a new key for a new question.",
         )
     return earlier
@@ -144,25 +143,16 @@ def _check_queue(queue: str, owner_key: str) -> int:
     try:
         depth = selectors.queue_depth(queue)
     except redis.exceptions.RedisError as error:
-        raise queue_away(hint="Nothing was lost or charged; try again in a moment.") from error
+        raise errors.QUEUE_UNAVAILABLE(hint=_NOTHING_LOST) from error
     if depth >= settings.INFERENCE_MAX_QUEUE_DEPTH:
-        raise Busy(
-            "Too many questions are waiting.", retry_after=10, code="queue_full",
-            hint="Try again in a few seconds.",
-        )  # fmt: skip
+        raise errors.QUEUE_FULL()
     if depth == 0:  # the usual case needs no look at the database
         return 0
     waiting = selectors.waiting(queue, owner_key)
     if waiting.oldest_s > settings.INFERENCE_MAX_QUEUE_AGE_S:
-        raise Busy(
-            "The workers cannot keep up, or are away.", retry_after=30, status=503,
-            code="queue_slow", hint="Try again in half a minute.",
-        )  # fmt: skip
+        raise errors.QUEUE_SLOW()
     if waiting.own >= settings.INFERENCE_MAX_WAITING_PER_CALLER:
-        raise Busy(
-            f"{waiting.own} of your questions are waiting already.", retry_after=5,
-            code="too_many_waiting", hint="Wait for some of them, or cancel them.",
-        )  # fmt: skip
+        raise errors.TOO_MANY_WAITING(f"{waiting.own} of your questions are waiting already.")
     return waiting.own
 
 
@@ -171,24 +161,14 @@ def _check_params(skill: str, params: Mapping[str, Any], *, has_image: bool) -> 
     try:
         kept: dict[str, Any] = {"settings": Settings.read(params.get("settings")).chosen()}
     except ValueError as error:
-        raise InvalidInput(str(error), code="bad_settings", field="settings") from error
+        raise errors.BAD_SETTINGS(str(error), field="settings") from error
     if skill != "query" and not has_image:
-        raise InvalidInput("An image is needed.", code="image_required", hint="Add an image.")
+        raise errors.IMAGE_REQUIRED()
     if skill == "caption":
         kept["length"] = params.get("length") or "normal"
         return kept
     name = "question" if skill == "query" else "object"
-    text = str(params.get(name) or "").replace("\x00", "").strip()
-    if not text:
-        raise InvalidInput(
-            f"The {name} is empty.", code=f"{name}_required", hint=f"Write the {name}.", field=name
-        )
-    if len(text) > MAX_TEXT:
-        raise InvalidInput(
-            f"The {name} has {len(text)} characters; at most {MAX_TEXT} are read.",
-            code=f"{name}_too_long", hint="Shorten it.", field=name,
-        )  # fmt: skip
-    kept[name] = text
+    kept[name] = _text(name, params.get(name))
     if skill == "query":
         kept["reasoning"] = bool(params.get("reasoning"))
         if params.get("spatial_refs"):
@@ -196,25 +176,37 @@ def _check_params(skill: str, params: Mapping[str, Any], *, has_image: bool) -> 
     return kept
 
 
+_TEXT_FAULTS = {
+    "question": (errors.QUESTION_REQUIRED, errors.QUESTION_TOO_LONG),
+    "object": (errors.OBJECT_REQUIRED, errors.OBJECT_TOO_LONG),
+}
+
+
+def _text(name: str, given: Any) -> str:
+    text = str(given or "").replace("\x00", "").strip()
+    required, too_long = _TEXT_FAULTS[name]
+    if not text:
+        raise required(field=name)
+    if len(text) > MAX_TEXT:
+        raise too_long(
+            f"The {name} has {len(text)} characters; at most {MAX_TEXT} are read.", field=name
+        )
+    return text
+
+
 def _references(refs: Sequence[Sequence[float]]) -> list[list[float]]:
     try:
         return [list(read_reference(ref)) for ref in refs]
     except ValueError as error:
-        raise InvalidInput(str(error), code="bad_spatial_refs", field="spatial_refs") from error
+        raise errors.BAD_SPATIAL_REFS(str(error), field="spatial_refs") from error
 
 
 def _check_abilities(variant: Variant, params: Mapping[str, Any], *, has_image: bool) -> None:
     """Say before it is queued what this model was not trained for."""
     if params.get("reasoning") and "reasoning" in variant.lacks:
-        raise InvalidInput(
-            f"{variant.name} does not reason.", code="unsupported_reasoning",
-            hint="Ask without reasoning.",
-        )  # fmt: skip
+        raise errors.UNSUPPORTED_REASONING(f"{variant.name} does not reason.")
     if not has_image and "text_only" in variant.lacks:
-        raise InvalidInput(
-            f"{variant.name} answers about an image only.", code="image_required",
-            hint="Add an image.",
-        )  # fmt: skip
+        raise errors.IMAGE_REQUIRED(f"{variant.name} answers about an image only.")
 
 
 def job_cancel(*, job_id: UUID | str, owner_key: str = "") -> Job:
@@ -230,10 +222,7 @@ def job_cancel(*, job_id: UUID | str, owner_key: str = "") -> Job:
     """
     job = selectors.job_get(job_id)
     if owner_key and job.owner_key and job.owner_key != owner_key:
-        raise Forbidden(
-            "Another caller asked for this job.", code="not_your_job",
-            hint="Cancel it with the key, or from the network, that asked.",
-        )  # fmt: skip
+        raise errors.NOT_YOUR_JOB()
     if job.is_finished:
         return job
     settle_cancelled(job, from_status=Job.Status.QUEUED)

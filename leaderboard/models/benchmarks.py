@@ -6,7 +6,7 @@ import numpy as np
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from inference.errors import Conflict
+from leaderboard import errors
 from leaderboard.scoring import TASKS, Metric, Task, units
 
 
@@ -124,10 +124,7 @@ class Split(models.Model):
         """
         fields = kwargs.get("update_fields")
         if (fields is None or "is_public" in fields) and self.turned:
-            raise Conflict(
-                "Whether a split is public is not changed in passing.", code="split_visibility",
-                hint="`manage.py benchmarks publish` makes its references public, for good.",
-            )  # fmt: skip
+            raise errors.SPLIT_VISIBILITY()
         super().save(*args, **kwargs)
 
     def clean(self) -> None:

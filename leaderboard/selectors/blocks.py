@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from inference.errors import Busy
+from leaderboard import errors
 from leaderboard.models import BenchmarkItem, PredictionBlock, ReferenceBlock, Split, Submission
 from leaderboard.models.blocks import SIZE
 
@@ -54,10 +55,7 @@ def said_at(
 
 def preparing() -> Busy:
     """What is asked for has not been laid out by a worker yet."""
-    return Busy(
-        "The references of this split are being laid out.", code="references_preparing", status=503,
-        retry_after=30, hint="Try again in half a minute.",
-    )  # fmt: skip
+    return errors.REFERENCES_PREPARING()
 
 
 def references_check(split: Split) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.core.paginator import Page, Paginator
 from django.db.models import Exists, OuterRef
 
-from inference.errors import NotFound
+from leaderboard import errors
 from leaderboard.models import (
     Benchmark,
     Challenge,
@@ -48,7 +48,7 @@ def challenge_get(slug: str, benchmark: Benchmark | None = None) -> Challenge:
     found = named.first() if "\x00" not in slug else None
     if found is None or (benchmark is not None and found.benchmark_id != benchmark.pk):
         where = f"It is on {found.benchmark.slug}." if found else "GET /api/challenges lists them."
-        raise NotFound("There is no such challenge here.", code="challenge_not_found", hint=where)
+        raise errors.CHALLENGE_NOT_FOUND(hint=where)
     return found
 
 

@@ -11,8 +11,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Exists, F, OuterRef, QuerySet
 
 from inference import selectors as inference
-from inference.errors import NotFound
-from leaderboard import disclosure
+from leaderboard import disclosure, errors
 from leaderboard.models import (
     Benchmark,
     LogLine,
@@ -152,7 +151,7 @@ def entry_detail(submission_id: UUID) -> Detail:
         .first()
     )  # fmt: skip
     if found is None:
-        raise NotFound("There is no such entry.", code="entry_not_found")
+        raise errors.ENTRY_NOT_FOUND()
     return _detail(found, is_own=False)
 
 

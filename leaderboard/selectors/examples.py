@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from inference.errors import NotFound
+from leaderboard import errors
 from leaderboard.models import Benchmark, BenchmarkItem, Run, RunAnswer, Split
 from leaderboard.selectors.blocks import references_at
 from leaderboard.selectors.items import image_url
@@ -38,7 +38,7 @@ def examples(slug: str, most: int = 8) -> list[Example]:
         .first()
     )
     if split is None:
-        raise NotFound("There is no such public split.", code="split_not_found")
+        raise errors.SPLIT_NOT_FOUND("There is no such public split.")
     most = min(most, split.item_count)
     places = {n * split.item_count // most for n in range(most)}
     items = list(split.items.filter(position__in=places).order_by("position"))

@@ -10,8 +10,7 @@ from django.core.files.storage import default_storage
 from django.core.paginator import Page, Paginator
 from django.db.models import BinaryField, F, Func
 
-from inference.errors import NotFound
-from leaderboard import disclosure
+from leaderboard import disclosure, errors
 from leaderboard.metrics.intervals import (
     difference_interval,
     spread_of_contributions,
@@ -71,7 +70,7 @@ def items_page(
     """
     split = submissions[0].split
     if not split.is_public:
-        raise NotFound("Items of a hidden split are not shown.", code="split_hidden")
+        raise errors.SPLIT_HIDDEN()
     page = Paginator(range(split.item_count), size).get_page(number)
     positions = list(page.object_list)
     items = split.items.filter(position__in=positions).order_by("position")
@@ -164,7 +163,7 @@ def compare(left_id: UUID, right_id: UUID, number: str | int = 1) -> Comparison:
     left, right = entry_detail(left_id), entry_detail(right_id)
     split = left.submission.split
     if right.submission.split_id != split.pk:
-        raise NotFound("These entries are of different splits.", code="not_comparable")
+        raise errors.NOT_COMPARABLE("These entries are of different splits.")
     if split.item_count > COUNTED:
         return _compared_as_kept(left, right, number)
     a, b = _ranking_score(left.submission), _ranking_score(right.submission)

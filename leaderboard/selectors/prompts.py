@@ -16,7 +16,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Q, QuerySet
 
 from inference import images
-from inference.errors import NotFound
+from leaderboard import errors
 from leaderboard.models import Benchmark, BenchmarkItem, BenchmarkPrompt, ReportedFigure, Split
 from leaderboard.scoring import TASKS, Item
 from leaderboard.selectors.blocks import preparing, references_at
@@ -139,9 +139,7 @@ def prompt_get(ref: str) -> Prompt:
         curated = _curated().filter(pk=int(ref)).first()
         if curated is not None:
             return Prompt(curated)
-    raise NotFound(
-        "There is no such prompt.", code="prompt_not_found", hint="It may wait for an editor."
-    )
+    raise errors.PROMPT_NOT_FOUND()
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,9 +300,8 @@ def reference_beside(
     known = _known(prompt)
     same = skill == prompt.skill and asked.strip() == prompt.text.strip()
     if not same or image_sha256 != images.sha256_of(image_bytes(prompt)):
-        raise NotFound(
-            "The image or the prompt is not the item's: there is nothing to compare.",
-            code="not_comparable",
+        raise errors.NOT_COMPARABLE(
+            "The image or the prompt is not the item's: there is nothing to compare."
         )
     assert prompt.benchmark is not None
     task, slug = prompt.benchmark.rules, prompt.benchmark.ranked_by.slug
@@ -320,7 +317,7 @@ def _known(prompt: Prompt) -> Item:
     """A public item with its reference."""
     item = prompt.item
     if item is None or not item.split.is_public:
-        raise NotFound("This prompt has no reference.", code="no_reference")
+        raise errors.NO_REFERENCE()
     known = references_at(item.split, [item.position]).get(item.position)
     if known is None:
         raise preparing()
@@ -340,7 +337,7 @@ def image_bytes(prompt: Prompt) -> bytes:
     """
     item = prompt.item
     if item is None or not prompt.has_image or not default_storage.exists(item.image):
-        raise NotFound("This prompt has no image here.", code="no_image")
+        raise errors.NO_IMAGE()
     with default_storage.open(item.image) as file:
         data: bytes = file.read()
     return data

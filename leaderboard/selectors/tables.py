@@ -13,7 +13,7 @@ from django.db.models import Count, Exists, F, FloatField, OuterRef, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
-from inference.errors import NotFound
+from leaderboard import errors
 from leaderboard.models import Benchmark, Challenge, Entry, Split, entries_shown, sealed_by, sealing
 from leaderboard.scoring import Metric
 
@@ -198,7 +198,7 @@ def benchmark_get(slug: str) -> Benchmark:
     shown = Benchmark.objects.filter(slug=slug, is_shown=True)
     found = shown.select_related("table_state").first() if "\x00" not in slug else None
     if found is None:
-        raise NotFound("There is no such leaderboard.", code="leaderboard_not_found")
+        raise errors.LEADERBOARD_NOT_FOUND()
     return found
 
 
@@ -213,9 +213,7 @@ def split_get(benchmark: Benchmark, name: str = "") -> Split:
     found = chosen.first() if "\x00" not in name else None
     if found is None:
         names = ", ".join(splits.values_list("name", flat=True))
-        raise NotFound(
-            "There is no such split.", code="split_not_found", hint=f"There is: {names}."
-        )
+        raise errors.SPLIT_NOT_FOUND(hint=f"There is: {names}.")
     return found
 
 

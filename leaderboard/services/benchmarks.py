@@ -9,8 +9,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
 
-from inference.errors import Conflict, InvalidInput
-from leaderboard import vault
+from leaderboard import errors, vault
 from leaderboard.models import Benchmark, BenchmarkItem, LogLine, Split
 from leaderboard.scoring import Item, labels_of
 from leaderboard.services.bare_images import bare
@@ -100,11 +99,11 @@ def _refuse_hidden(benchmark: Benchmark, rows: list[NewItem]) -> None:
     }
     keys = ({row.key for row in rows} | marks) & set(hidden.values_list("key", flat=True))
     if same or keys:
-        raise Conflict(
+        raise errors.SPLIT_VISIBILITY(
             f"{max(len(same), len(keys))} of these items are in a hidden split of {benchmark.slug}: "
             "a public one would tell their references.",
-            code="split_hidden", hint="`manage.py benchmarks publish` is the way to do that.",
-        )  # fmt: skip
+            hint="`manage.py benchmarks publish` is the way to do that.",
+        )
 
 
 @transaction.atomic
@@ -123,7 +122,7 @@ def split_fill(
     rows = list(items)
     keys = {row.key for row in rows}
     if not rows or len(keys) < len(rows):
-        raise InvalidInput("A split needs items, each with an id of its own.", code="bad_items")
+        raise errors.BAD_ITEMS("A split needs items, each with an id of its own.")
     sealed = [Item(r.key, r.reference, r.category, r.image) for r in rows]
     split, is_new = Split.objects.get_or_create(
         benchmark=benchmark, name=name,
@@ -131,19 +130,18 @@ def split_fill(
                   "total_limit": total_limit},
     )  # fmt: skip
     if split.is_public != is_public:
-        raise Conflict(
+        raise errors.SPLIT_VISIBILITY(
             f"{benchmark.slug}/{name} is {'public' if split.is_public else 'hidden'}.",
-            code="split_visibility", hint="Import them as a new split.",
-        )  # fmt: skip
+            hint="Import them as a new split.",
+        )
     hash_key = vault.hash_key(split)
     digest = vault.fingerprint(split, sealed, hash_key)
     if split.data_hash == digest:
         return split
     if not is_new and split.submissions.exists():
-        raise InvalidInput(
-            f"{benchmark.slug}/{name} has submissions: other items would make their scores false.",
-            code="split_in_use", hint="Import them as a new split.",
-        )  # fmt: skip
+        raise errors.SPLIT_IN_USE(
+            f"{benchmark.slug}/{name} has submissions: other items would make their scores false."
+        )
     split.items.all().delete()
     split.data_hash, split.item_count, split.labels = digest, len(rows), sorted(labels_of(sealed))
     split.slices = dict(Counter(row.category for row in rows if row.category))

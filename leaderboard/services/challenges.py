@@ -13,7 +13,8 @@ from django.db import transaction
 from django.db.models import Exists, Q
 from django.utils import timezone
 
-from inference.errors import Conflict, Forbidden, InvalidInput, NotFound
+from inference.errors import DomainError
+from leaderboard import errors
 from leaderboard.models import (
     Benchmark,
     Challenge,
@@ -48,11 +49,9 @@ def challenge_join(
         Conflict: a member takes part in another team.
     """
     if not rules_accepted:
-        raise InvalidInput(
-            "Accept the rules to join.", code="rules_not_accepted", field="accept_rules"
-        )
+        raise errors.RULES_NOT_ACCEPTED(field="accept_rules")
     if received_at >= challenge.closes_at:
-        raise Forbidden("This challenge is closed.", code="challenge_closed")
+        raise errors.CHALLENGE_CLOSED()
     joining = team_in(challenge, user, team)
     with transaction.atomic():
         # Members before the team, everywhere: two teams with one member in common take turns.
@@ -98,7 +97,7 @@ def challenge_leave(*, challenge: Challenge, user: Any, received_at: datetime) -
         Forbidden: the challenge is over, or the team is not in it.
     """
     if received_at >= challenge.closes_at:
-        raise Forbidden("This challenge is closed.", code="challenge_closed")
+        raise errors.CHALLENGE_CLOSED()
     with transaction.atomic():
         team = Team.objects.select_for_update().get(pk=team_in(challenge, user).pk)
         participation = Participation.objects.filter(challenge=challenge, team=team).first()
@@ -112,19 +111,17 @@ def challenge_leave(*, challenge: Challenge, user: Any, received_at: datetime) -
 
 
 _NOT_IN = {
-    State.PENDING: ("challenge_pending", "Your team waits for the organisers' approval."),
-    State.DECLINED: ("challenge_declined", "The organisers declined your team."),
-    State.DISQUALIFIED: ("challenge_disqualified", "Your team is disqualified."),
+    State.PENDING: errors.CHALLENGE_PENDING,
+    State.DECLINED: errors.CHALLENGE_DECLINED,
+    State.DISQUALIFIED: errors.CHALLENGE_DISQUALIFIED,
 }
 
 
-def _not_in(participation: Participation | None) -> Forbidden:
+def _not_in(participation: Participation | None) -> DomainError:
     """Why a team cannot take part; with the organisers' reason, which is the team's to see."""
     state = participation.state if participation else State.LEFT
-    code, message = _NOT_IN.get(
-        State(state), ("challenge_not_joined", "Your team has not joined this challenge.")
-    )
-    return Forbidden(message, code=code, hint=participation.reason if participation else "")
+    kind = _NOT_IN.get(State(state), errors.CHALLENGE_NOT_JOINED)
+    return kind(hint=(participation and participation.reason) or None)
 
 
 def phase_for(
@@ -137,27 +134,26 @@ def phase_for(
         InvalidInput: `split` is not the phase's.
     """
     if received_at < challenge.opens_at:
-        raise Forbidden("This challenge is not open yet.", code="challenge_upcoming", opens_at=challenge.opens_at.isoformat())  # fmt: skip
+        raise errors.CHALLENGE_UPCOMING(opens_at=challenge.opens_at.isoformat())
     if received_at >= challenge.closes_at or challenge.published_at:
-        raise Forbidden("This challenge is closed.", code="challenge_closed", closed_at=challenge.closes_at.isoformat())  # fmt: skip
+        raise errors.CHALLENGE_CLOSED(closed_at=challenge.closes_at.isoformat())
     phases = challenge.phases.select_related("split__benchmark")
     phase = next((p for p in phases if p.holds(received_at)), None)
     if phase is None:
-        raise Forbidden("No phase takes submissions now.", code="challenge_between_phases")
+        raise errors.CHALLENGE_BETWEEN_PHASES()
     participation = Participation.objects.filter(challenge=challenge, team=team).first()
     if participation is None or participation.state != State.ACCEPTED:
         raise _not_in(participation)
     other = sealed_by(phase.split)
     if other is not None and other.pk != challenge.pk:
-        raise Forbidden(
+        raise errors.SPLIT_SEALED(
             f"{phase.split.name} takes submissions to “{other.title}” alone, until its final ranking.",
-            code="split_sealed", challenge=other.slug,
-        )  # fmt: skip
+            challenge=other.slug,
+        )
     if split and split != phase.split.name:
-        raise InvalidInput(
-            f"The phase “{phase.name}” takes predictions for {phase.split.name}.",
-            code="challenge_split", field="split",
-        )  # fmt: skip
+        raise errors.CHALLENGE_SPLIT(
+            f"The phase “{phase.name}” takes predictions for {phase.split.name}.", field="split"
+        )
     return phase
 
 
@@ -174,9 +170,11 @@ def challenge_submit(
         Conflict: the key was used for other predictions.
     """
     repeated = Submission.objects.filter(
-        created_by=user, team__members=user, phase__challenge=challenge,
+        created_by=user,
+        team__members=user,
+        phase__challenge=challenge,
         idempotency_key=idempotency_key or None,
-    ).first()  # fmt: skip
+    ).first()
     of = repeated.team if repeated and not team else team_in(challenge, user, team)
 
     def phase_now() -> Phase:
@@ -208,7 +206,7 @@ def entry_choose(*, challenge: Challenge, user: Any, submission: Submission | No
         if participation is None or participation.state != State.ACCEPTED:
             raise _not_in(participation)
         if Challenge.objects.get(pk=challenge.pk).published_at:
-            raise Forbidden("The final ranking is published.", code="challenge_closed")
+            raise errors.CHALLENGE_CLOSED("The final ranking is published.")
         last = challenge.phases.last()
         if submission is not None and (
             submission.team_id != team.pk
@@ -216,9 +214,8 @@ def entry_choose(*, challenge: Challenge, user: Any, submission: Submission | No
             or not submission.is_public
             or submission.status in (Submission.Status.FAILED, Submission.Status.WITHDRAWN)
         ):
-            raise NotFound(
-                "Only a submission of yours to the last phase can count, and not a private one.",
-                code="submission_not_found",
+            raise errors.SUBMISSION_NOT_FOUND(
+                "Only a submission of yours to the last phase can count, and not a private one."
             )
         participation.chosen = submission
         participation.save(update_fields=["chosen"])
@@ -260,14 +257,12 @@ def participation_decide(
     what = DECISIONS[decision]
     reason = reason.strip()[:500]
     if what.needs_reason and not reason:
-        raise InvalidInput("The team has to know why.", code="reason_required", field="reason")
+        raise errors.REASON_REQUIRED("The team has to know why.", field="reason")
     with transaction.atomic():
         Team.objects.select_for_update().get(pk=participation.team_id)
         participation.refresh_from_db()
         if participation.state not in what.from_states:
-            raise Conflict(
-                f"The team is {participation.get_state_display().lower()} now.", code="team_state"
-            )
+            raise errors.TEAM_STATE(f"The team is {participation.get_state_display().lower()} now.")
         participation.state, participation.reason = what.to, reason
         participation.decided_by, participation.decided_at = by, timezone.now()
         participation.save(update_fields=["state", "reason", "decided_by", "decided_at"])
@@ -313,9 +308,7 @@ def challenge_freeze(*, challenge: Challenge, by: Any) -> Challenge:
     """
     now = timezone.now()
     if challenge.state != "open" or challenge.is_frozen:
-        raise Conflict(
-            "Only the standings of an open challenge can be frozen, once.", code="challenge_state"
-        )
+        raise errors.CHALLENGE_STATE("Only the standings of an open challenge can be frozen, once.")
     challenge.freeze_at = now
     with transaction.atomic():
         challenge.save(update_fields=["freeze_at"])
@@ -335,12 +328,12 @@ def final_publish(*, challenge: Challenge, by: Any) -> Challenge:
     """
     last = challenge.phases.select_related("split").last()
     if timezone.now() < challenge.closes_at:
-        raise Conflict("The challenge is not over.", code="challenge_state")
+        raise errors.CHALLENGE_STATE("The challenge is not over.")
     if last is None or last.split.is_public:
-        raise Conflict("Its last phase has no hidden split.", code="challenge_state")
+        raise errors.CHALLENGE_STATE("Its last phase has no hidden split.")
     waiting = last.submissions.filter(status__in=Submission.UNFINISHED)  # fmt: skip
     if waiting.exists():
-        raise Conflict("Submissions are still being scored.", code="challenge_state")
+        raise errors.CHALLENGE_STATE("Submissions are still being scored.")
     is_first = challenge.published_at is None
     challenge.published_at = challenge.published_at or timezone.now()
     with transaction.atomic():

@@ -9,7 +9,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from inference.errors import Conflict, InvalidInput, NotFound
+from inference.errors import DomainError
+from leaderboard import errors
 from leaderboard.models import Benchmark, BenchmarkPrompt, ReportedFigure
 
 PROMPTS = Path(__file__).parents[1] / "prompts.json"
@@ -66,17 +67,17 @@ def prompt_propose(
     )  # fmt: skip
     existing = _same(made)
     if existing is not None:
-        raise Conflict(
-            "This prompt is there already.", code="prompt_exists", field="text",
-            existing=existing, is_public=existing.state == BenchmarkPrompt.State.APPROVED,
-        )  # fmt: skip
+        raise errors.PROMPT_EXISTS(
+            field="text",
+            existing=existing,
+            is_public=existing.state == BenchmarkPrompt.State.APPROVED,
+        )
     with transaction.atomic():
         # The account's row is the lock: two forms sent at once are counted one after the other.
         get_user_model().objects.select_for_update().get(pk=user.pk)
         if waiting.count() >= MOST_WAITING:
-            raise InvalidInput(
-                f"{MOST_WAITING} of your proposals wait for an editor; more can come after.",
-                code="too_many_proposals",
+            raise errors.TOO_MANY_PROPOSALS(
+                f"{MOST_WAITING} of your proposals wait for an editor; more can come after."
             )
         try:
             made.full_clean()
@@ -87,8 +88,8 @@ def prompt_propose(
     return made
 
 
-def _wrong(field: str, message: str) -> InvalidInput:
-    return InvalidInput(message, code="bad_prompt", field=field)
+def _wrong(field: str, message: str) -> DomainError:
+    return errors.BAD_PROMPT(message, field=field)
 
 
 def _same(prompt: BenchmarkPrompt) -> BenchmarkPrompt | None:
@@ -114,12 +115,12 @@ def prompt_decide(*, prompt_id: int, by: Any, approve: bool, reason: str = "") -
     """
     prompt = BenchmarkPrompt.objects.select_for_update().filter(pk=prompt_id).first()
     if prompt is None:
-        raise NotFound("There is no such prompt.", code="prompt_not_found")
+        raise errors.PROMPT_NOT_FOUND()
     reason = reason.strip()
     if not approve and not reason:
-        raise InvalidInput("Say why, for its proposer.", code="reason_required", field="reason")
+        raise errors.REASON_REQUIRED("Say why, for its proposer.", field="reason")
     if prompt.state == BenchmarkPrompt.State.DECLINED and approve and _same(prompt):
-        raise Conflict("The same prompt is there already.", code="prompt_exists")
+        raise errors.PROMPT_EXISTS("The same prompt is there already.")
     prompt.state = BenchmarkPrompt.State.APPROVED if approve else BenchmarkPrompt.State.DECLINED
     prompt.reason, prompt.decided_by, prompt.decided_at = reason[:300], by, timezone.now()
     prompt.save(update_fields=["state", "reason", "decided_by", "decided_at"])

@@ -15,7 +15,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from inference.errors import Forbidden
+from leaderboard import errors
 from leaderboard.models import Phase, QuotaLine, Split, Submission, Team
 
 
@@ -91,15 +91,16 @@ def quota_take(*, submission: Submission, check: Callable[[], Any] = lambda: Non
         return "Your team has" if own[part] == 0 else "You have, in this team or others,"
 
     if not team.is_ours and left["today"] == 0:
-        raise Forbidden(
+        raise errors.QUOTA_DAY(
             f"{who('today')} used the {of.daily_limit} submissions of today.",
-            code="quota_day", hint="The count starts anew at 00:00 UTC.", today=0, total=left["total"],
-        )  # fmt: skip
+            today=0,
+            total=left["total"],
+        )
     if not team.is_ours and left["total"] == 0:
-        raise Forbidden(
+        raise errors.QUOTA_TOTAL(
             f"{who('total')} used all {of.total_limit} submissions to this {'phase' if phase else 'split'}.",
-            code="quota_total", total=0,
-        )  # fmt: skip
+            total=0,
+        )
     submission.save(force_insert=True)
     QuotaLine.objects.create(
         team=team, user=user, person=person_of(user.email) if user else "", split=split, phase=phase,

@@ -15,9 +15,10 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from inference import errors as inference_errors
 from inference import lease, stream
 from inference.errors import DomainError, InvalidInput
-from leaderboard import disclosure, vault
+from leaderboard import disclosure, errors, vault
 from leaderboard.models import Benchmark, PairTest, Score, Submission
 from leaderboard.scoring import Score as Scored
 from leaderboard.scoring import labels_of, score
@@ -57,7 +58,7 @@ def _claim(submission_id: UUID | str) -> Submission | None:
     if submission is None or submission.is_finished:
         return None
     if submission.attempt >= MAX_ATTEMPTS:
-        _fail(submission, "worker_lost", "The scorer was lost several times over.", ours=True)
+        _fail(submission, inference_errors.WORKER_LOST("The scorer was lost several times over."))
         return None
     # Withdrawn since it was read: it stays so.
     taken = Submission.objects.filter(pk=submission.pk, status__in=Submission.UNFINISHED).update(
@@ -77,14 +78,14 @@ def _score(submission: Submission) -> None:
     try:
         scores = _scores(submission, progress)
     except InvalidInput as error:
-        _fail(submission, error.code, error.message, ours=False)
+        _fail(submission, error)
     except SoftTimeLimitExceeded:
-        _fail(submission, "scoring_timeout", "Scoring took longer than its limit.", ours=False)
+        _fail(submission, errors.SCORING_TIMEOUT())
     except Exception as error:  # noqa: BLE001  # whatever it is, the submitter's quota must not pay for it
         # Its text may quote a reference: where it was raised is enough to find it.
         where = traceback.extract_tb(error.__traceback__)[-1]
         logger.error("Scoring %s failed: %s at %s:%s", submission.id, type(error).__name__, where.filename, where.lineno)  # fmt: skip
-        _fail(submission, "scoring_fault", "Scoring failed on our side; your quota was given back.", ours=True)  # fmt: skip
+        _fail(submission, errors.SCORING_FAULT())
     else:
         _settle(submission, scores)
 
@@ -158,19 +159,21 @@ def _stored(numbers: np.ndarray | None) -> bytes | None:
     return None if numbers is None else numbers.astype(np.float32).tobytes()
 
 
-def _fail(submission: Submission, code: str, message: str, *, ours: bool) -> None:
+def _fail(submission: Submission, error: DomainError) -> None:
+    """End a submission; a fault of ours gives its quota back."""
     failed = {
         "status": Submission.Status.FAILED,
-        "error_code": code,
-        "error_message": message[:500],
+        "error_code": error.code,
+        "error_message": error.message[:500],
     }
     with transaction.atomic():
         if not _end(submission, **failed):
             return
-        if ours:
-            quota_refund(submission, code)
-        log(submission, "failed", actor="scorer", text=f"{submission.model_name}: {code}")
-    stream.publish_if_reachable(submission.pk, "error", {"code": code, "message": message})
+        if error.status >= 500:
+            quota_refund(submission, error.code)
+        log(submission, "failed", actor="scorer", text=f"{submission.model_name}: {error.code}")
+    told = {"code": error.code, "message": error.message, "hint": error.hint}
+    stream.publish_if_reachable(submission.pk, "error", told)
 
 
 def submissions_rescue() -> int:

@@ -10,8 +10,8 @@ from django.db.models import F, Value
 from django.db.models.functions import Replace
 from django.utils import timezone
 
-from inference.errors import Conflict, DomainError, InvalidInput
-from leaderboard import vault
+from inference.errors import DomainError
+from leaderboard import errors, vault
 from leaderboard.models import BenchmarkItem, LogLine, Phase, Run, Score, Split
 
 logger = logging.getLogger(__name__)
@@ -95,9 +95,9 @@ def split_publish(*, split: Split, by: Any, confirm: str) -> Split:
     name = f"{split.benchmark.slug}/{split.name}"
     refused = publish_refusal(split)
     if refused:
-        raise Conflict(refused, code="split_visibility")
+        raise errors.SPLIT_VISIBILITY(refused)
     if confirm.strip() != name:
-        raise InvalidInput(f"Write {name} to confirm.", code="not_confirmed", field="confirm")
+        raise errors.NOT_CONFIRMED(f"Write {name} to confirm.", field="confirm")
     opened = vault.opened(split)
     Split.objects.filter(pk=split.pk).update(is_public=True, published_at=timezone.now())
     split = Split.objects.select_related("benchmark").get(pk=split.pk)

@@ -23,10 +23,11 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from inference import errors as inference_errors
 from inference import stream
-from inference.errors import Conflict, Forbidden, InvalidInput, NotFound, TooLarge
+from inference.errors import DomainError
 from inference.messages import send_on_commit
-from leaderboard import names
+from leaderboard import errors, names
 from leaderboard.models import (
     BenchmarkItem,
     LogLine,
@@ -104,8 +105,8 @@ def _said(data: Mapping[str, Any], field: str, most: int) -> str:
     return text
 
 
-def _field(field: str, message: str) -> InvalidInput:
-    return InvalidInput(message, code="bad_card", field=field)
+def _field(field: str, message: str) -> DomainError:
+    return errors.BAD_CARD(message, field=field)
 
 
 def _latency(value: Any) -> float | None:
@@ -146,10 +147,9 @@ def predictions_check(*, split: Split, file: IO[bytes]) -> Checked:
     size = file.seek(0, 2)
     file.seek(0)
     if size > MAX_BYTES:
-        raise TooLarge(
-            f"The file has {size / 2**20:.0f} MB; at most {MAX_BYTES >> 20} are taken.",
-            code="predictions_too_large", hint="Compress it with gzip.",
-        )  # fmt: skip
+        raise errors.PREDICTIONS_TOO_LARGE(
+            f"The file has {size / 2**20:.0f} MB; at most {MAX_BYTES >> 20} are taken."
+        )
     keys = set(BenchmarkItem.objects.filter(split=split).values_list("key", flat=True))
     benchmark = split.benchmark
     known = Context(metric=benchmark.ranked_by.slug, labels=split.labels)
@@ -163,12 +163,15 @@ def refuse_problems(checked: Checked) -> None:
     """
     found = checked.problems
     if found:
-        raise InvalidInput(
-            found.sentence(), code="bad_predictions", status=422,
-            hint="Nothing was counted against your quota.",
-            lines=found.lines, bad=found.bad, missing=found.missing, missing_ids=found.missing_ids,
-            extra=found.extra, extra_ids=found.extra_ids,
-        )  # fmt: skip
+        raise errors.BAD_PREDICTIONS(
+            found.sentence(),
+            lines=found.lines,
+            bad=found.bad,
+            missing=found.missing,
+            missing_ids=found.missing_ids,
+            extra=found.extra,
+            extra_ids=found.extra_ids,
+        )
 
 
 def submission_make(
@@ -205,10 +208,10 @@ def team_for(user: Any, name: str, key: str) -> Team:
         return team_of(user, name)
     is_in = earlier.team.members.filter(pk=user.pk).exists()
     if not is_in or (name and team_of(user, name) != earlier.team):
-        raise Conflict(
-            "This Idempotency-Key was used for another team.", code="idempotency_conflict",
+        raise inference_errors.IDEMPOTENCY_CONFLICT(
+            "This Idempotency-Key was used for another team.",
             hint="Use a new key for a new submission.",
-        )  # fmt: skip
+        )
     return earlier.team
 
 
@@ -225,10 +228,10 @@ def submission_take(
         check: called under the team's lock, just before it is counted; may refuse.
     """
     if phase is None and not split.benchmark.is_open and not team.is_ours:
-        raise Forbidden("This benchmark takes no submissions now.", code="benchmark_closed")
+        raise errors.BENCHMARK_CLOSED()
     if "\x00" in idempotency_key or len(idempotency_key) > 128:
-        raise InvalidInput(
-            "An Idempotency-Key has up to 128 characters, and no NUL.", code="bad_idempotency_key"
+        raise inference_errors.BAD_IDEMPOTENCY_KEY(
+            "An Idempotency-Key has up to 128 characters, and no NUL."
         )
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a binary file
     same = (split.pk, phase.pk if phase else None, digest)
@@ -265,21 +268,20 @@ def split_takes(split: Split) -> None:
         Forbidden: it does not, and why.
     """
     if split.retired_at:
-        raise Forbidden(
-            f"{split.name} takes no submissions: other items took its place.", code="split_retired"
+        raise errors.SPLIT_RETIRED(
+            f"{split.name} takes no submissions: other items took its place."
         )
     if split.published_at and split.ranks:
-        raise Forbidden(
-            f"The references of {split.name} are public now: it ranks nobody any more.",
-            code="split_published",
+        raise errors.SPLIT_PUBLISHED(
+            f"The references of {split.name} are public now: it ranks nobody any more."
         )
     challenge = sealed_by(split)
     if challenge is not None:
-        raise Forbidden(
+        raise errors.SPLIT_SEALED(
             f"{split.name} takes submissions to “{challenge.title}” alone, until its final ranking.",
-            code="split_sealed", hint=f"Join it, and submit with challenge={challenge.slug}.",
+            hint=f"Join it, and submit with challenge={challenge.slug}.",
             challenge=challenge.slug,
-        )  # fmt: skip
+        )
 
 
 def _same(team: Team, key: str, same: tuple[Any, ...]) -> Submission | None:
@@ -287,10 +289,10 @@ def _same(team: Team, key: str, same: tuple[Any, ...]) -> Submission | None:
         return None
     earlier = Submission.objects.filter(team=team, idempotency_key=key).first()
     if earlier and (earlier.split_id, earlier.phase_id, earlier.file_sha256) != same:
-        raise Conflict(
-            "This Idempotency-Key was used for other predictions.", code="idempotency_conflict",
+        raise inference_errors.IDEMPOTENCY_CONFLICT(
+            "This Idempotency-Key was used for other predictions.",
             hint="Use a new key for a new submission.",
-        )  # fmt: skip
+        )
     return earlier
 
 
@@ -345,7 +347,7 @@ def submission_own(*, submission_id: UUID, user: Any) -> Submission:
         .first()
     )
     if found is None:
-        raise NotFound("There is no such submission of yours.", code="submission_not_found")
+        raise errors.SUBMISSION_NOT_FOUND()
     return found
 
 
@@ -382,10 +384,10 @@ def submission_publish(*, submission: Submission, is_public: bool, actor: str) -
     challenge = submission.phase.challenge if submission.phase else None
     late = challenge and not challenge.published_at and timezone.now() >= challenge.closes_at
     if is_public and late and not submission.is_public:
-        raise Forbidden(
-            "The challenge is closed: what was private then is not ranked.", code="challenge_closed",
+        raise errors.CHALLENGE_CLOSED(
+            "The challenge is closed: what was private then is not ranked.",
             hint="After the final ranking it can be shown on the leaderboard.",
-        )  # fmt: skip
+        )
     with transaction.atomic():
         changed = Submission.objects.filter(pk=submission.pk).exclude(is_public=is_public)
         is_new = changed.update(is_public=is_public)

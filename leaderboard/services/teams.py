@@ -12,8 +12,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from inference.errors import Conflict, Forbidden, InvalidInput, NotFound
-from leaderboard import names
+from inference.errors import DomainError, NotFound
+from leaderboard import errors, names
 from leaderboard.models import Challenge, Participation, Team
 
 MOST_MEMBERS = 20
@@ -41,9 +41,7 @@ def team_of(user: Any, name: str = "") -> Team:
         named = user.teams.filter(name__iexact=name.strip())
         found = named.first() if "\x00" not in name else None
         if found is None:
-            raise InvalidInput(
-                "You are in no team of that name.", code="not_your_team", field="team"
-            )
+            raise errors.NOT_YOUR_TEAM(field="team")
         return found  # type: ignore[no-any-return]
     team = teams_joined(user).first()
     return team if team is not None else _first_team(user)
@@ -75,7 +73,7 @@ def team_own(*, user: Any, team_id: int) -> Team:
     """
     team = user.teams.filter(pk=team_id).first()
     if team is None:
-        raise NotFound("There is no such team of yours.", code="team_not_found")
+        raise errors.TEAM_NOT_FOUND()
     return team  # type: ignore[no-any-return]
 
 
@@ -106,22 +104,18 @@ def team_name_check(team: Team, name: str, *, by_admin: bool = False) -> None:
             team's.
     """
     if not 2 <= len(name) <= 60:
-        raise InvalidInput("A name has 2 to 60 characters.", code="bad_team", field="team")
+        raise errors.BAD_TEAM("A name has 2 to 60 characters.", field="team")
     problem = names.problem_of(name)
     if problem:
-        raise InvalidInput(problem, code="bad_team", field="team")
+        raise errors.BAD_TEAM(problem, field="team")
     if Team.objects.filter(look=names.look_of(name)).exclude(pk=team.pk).exists():
         raise _taken()
     if names.is_reserved(name) and not by_admin:
-        raise InvalidInput(
-            "That name is kept for this site and what it measures.", code="bad_team", field="team"
-        )
+        raise errors.BAD_TEAM("That name is kept for this site and what it measures.", field="team")
 
 
-def _taken() -> InvalidInput:
-    return InvalidInput(
-        "That name is taken, or looks like one that is.", code="team_taken", field="team"
-    )
+def _taken() -> DomainError:
+    return errors.TEAM_TAKEN(field="team")
 
 
 _INVITE_FIELDS = ["invite_code", "invite_until", "invited_by"]
@@ -169,11 +163,7 @@ def team_invited(code: str) -> Team:
     )  # fmt: skip
     team = found.first() if _CODE.fullmatch(code) else None
     if team is None:
-        raise NotFound(
-            "This invitation has ended.",
-            code="invite_not_found",
-            hint="Ask the team for a new one.",
-        )
+        raise errors.INVITE_NOT_FOUND()
     return team
 
 
@@ -191,7 +181,7 @@ def team_join(*, code: str, user: Any) -> Team:
     if team.members.filter(pk=user.pk).exists():
         return team
     if team.members.count() >= MOST_MEMBERS:
-        raise Conflict(f"A team has at most {MOST_MEMBERS} members.", code="team_full")
+        raise errors.TEAM_FULL(f"A team has at most {MOST_MEMBERS} members.")
     team_size_check(team, 1, [user])
     team.members.add(user)
     return team
@@ -210,17 +200,11 @@ def member_remove(*, team: Team, user_id: int, by: Any) -> None:
     team = Team.objects.select_for_update().get(pk=team.pk)
     in_it = set(team.members.values_list("pk", flat=True))
     if by.pk not in in_it or user_id not in in_it:
-        raise NotFound("There is no such member of your team.", code="member_not_found")
+        raise errors.MEMBER_NOT_FOUND()
     if user_id == team.founder_id != by.pk:
-        raise Forbidden(
-            "Who founded a team can only leave it themselves.", code="founder_stays",
-            hint="Leave the team, or ask an administrator.",
-        )  # fmt: skip
+        raise errors.FOUNDER_STAYS()
     if in_it == {user_id}:
-        raise Conflict(
-            "You are the team's last member.", code="last_member",
-            hint="Invite somebody first, or withdraw its entries.",
-        )  # fmt: skip
+        raise errors.LAST_MEMBER()
     team.members.remove(user_id)  # which ends the invitation (receivers)
     if user_id == team.founder_id:
         longest = team.members.through.objects.filter(team=team).order_by("pk").first()
@@ -234,10 +218,10 @@ def team_fits(challenge: Challenge, count: int) -> None:
         Forbidden: so many members are too many for the challenge.
     """
     if count > challenge.team_size:
-        raise Forbidden(
+        raise errors.TEAM_TOO_LARGE(
             f"A team of “{challenge.title}” has at most {challenge.team_size} members.",
-            code="team_too_large", team_size=challenge.team_size,
-        )  # fmt: skip
+            team_size=challenge.team_size,
+        )
 
 
 def in_one_team(challenge: Challenge, team: Team, members: Iterable[Any]) -> None:
@@ -249,9 +233,8 @@ def in_one_team(challenge: Challenge, team: Team, members: Iterable[Any]) -> Non
         challenge=challenge, team__members__in=list(members)
     ).exclude(team=team)
     if others.exclude(state=Participation.State.LEFT).exists():
-        raise Conflict(
-            f"A member of the team is in “{challenge.title}” with another team.",
-            code="challenge_member_twice",
+        raise errors.CHALLENGE_MEMBER_TWICE(
+            f"A member of the team is in “{challenge.title}” with another team."
         )
 
 

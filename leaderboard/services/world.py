@@ -17,12 +17,11 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from inference.errors import Conflict
 from inference.world import DOMAINS, caption
 from inference.world.evaluation import Item as Scene
 from inference.world.evaluation import held_out
 from inference.world.language import question
-from leaderboard import vault
+from leaderboard import errors, vault
 from leaderboard.metrics.vqa import read_count
 from leaderboard.models import Benchmark, LogLine, Phase, Run, Split
 from leaderboard.services.benchmarks import NewItem, benchmark_make, split_fill, total_limit
@@ -166,17 +165,13 @@ def world_rotate(*, benchmark: Benchmark, scenes: int = 25) -> Split:
     """
     maker = next((row[-1] for row in BENCHMARKS if row[0] == benchmark.slug), None)
     if maker is None:
-        raise Conflict(
-            f"{benchmark.slug} is not drawn here.", code="not_drawn",
-            hint="Import other items as a new split.",
-        )  # fmt: skip
+        raise errors.NOT_DRAWN(f"{benchmark.slug} is not drawn here.")
     Benchmark.objects.select_for_update().get(pk=benchmark.pk)
     before = benchmark.splits.get(ranks=True)
     waiting = Phase.objects.filter(split=before, challenge__published_at=None)
     if waiting.filter(submissions__isnull=False).exists():
-        raise Conflict(
-            f"A challenge on {benchmark.slug} has submissions and no final ranking yet.",
-            code="split_in_use",
+        raise errors.CHALLENGE_STATE(
+            f"A challenge on {benchmark.slug} has submissions and no final ranking yet."
         )
     drawing = benchmark.splits.filter(retired_at__isnull=False).count() + 1
     name = before.name

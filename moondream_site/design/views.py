@@ -3,13 +3,14 @@
 from typing import Any
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.core.exceptions import RequestDataTooBig
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from inference.errors import DomainError
+from inference.errors import INTERNAL_ERROR, DomainError
 from inference.measurement import Measurement
-from moondream_site import problems
+from moondream_site import errors, problems
 
 
 @require_safe
@@ -35,35 +36,29 @@ def styleguide(request: HttpRequest) -> HttpResponse:
 def not_found(request: HttpRequest, exception: Any) -> HttpResponse:
     """404 in the reader's shape."""
     if problems.wants_json(request.path):
-        error = {
-            "message": "There is nothing at this address.",
-            "type": "not_found_error",
-            "code": "not_found",
-        }
-        return JsonResponse({"error": error}, status=404)
+        return problems.problem(request.path, errors.NOT_FOUND())
     return render(request, "404.html", status=404)
 
 
-def bad_request(request: HttpRequest, exception: Any = None, *, status: int = 400) -> HttpResponse:
+def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
     """400 in the reader's shape, also to who Django finds suspicious; the page needs no database.
 
     Args:
-        exception: what was wrong; a text of ours is told.
+        exception: what was wrong; one of ours has a status of its own, and is told.
     """
-    message = exception if isinstance(exception, str) else "The request cannot be read."
+    error = exception
+    if isinstance(exception, RequestDataTooBig):
+        error = errors.BODY_TOO_LARGE()
+    elif not isinstance(exception, DomainError):
+        error = errors.BAD_REQUEST()
     if problems.wants_json(request.path):
-        code = "not_found" if status == 404 else "bad_request"
-        return problems.problem(request.path, DomainError(message, code=code, status=status))
-    return render(None, "400.html", {"message": message, "status": status}, status=status)  # type: ignore[arg-type]
+        return problems.problem(request.path, error)
+    context = {"message": error.message, "status": error.status}
+    return render(None, "400.html", context, status=error.status)  # type: ignore[arg-type]
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500 in the reader's shape; the page needs no database."""
     if problems.wants_json(request.path):
-        error = {
-            "message": "Something broke on our side.",
-            "type": "server_error",
-            "code": "internal_error",
-        }
-        return JsonResponse({"error": error}, status=500)
+        return problems.problem(request.path, INTERNAL_ERROR())
     return render(request, "500.html", status=500)

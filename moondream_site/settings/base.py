@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.socialaccount",
     "django_celery_beat",
+    "corsheaders",
     "csp",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -63,6 +64,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "moondream_site.handler.ReleaseConnections",
     "moondream_site.proxies.TrustedProxies",
+    "moondream_site.api.PlainSlashes",
+    # Before all that may refuse: a page elsewhere is to read why.
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     # Before all that reads a body; what is answered before a view is chosen is not counted.
     "moondream_site.limits.RateLimits",
@@ -255,6 +259,25 @@ WAGTAILDOCS_EXTENSIONS = [
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 NINJA_NUM_PROXIES = 0
 ALLAUTH_TRUSTED_PROXY_COUNT = 0
+# Whose pages may call `/v1` from a browser: origins as in https://lab.example.org, or * for all. No
+# cookies go with it: who is calling is told by a key.
+_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_ALLOW_ALL_ORIGINS = "*" in _ORIGINS
+CORS_ALLOWED_ORIGINS = [origin for origin in _ORIGINS if origin != "*"]
+CORS_URLS_REGEX = r"^/v1(/|$)"
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_METHODS = ["GET", "HEAD", "OPTIONS", "POST"]
+_STAINLESS = (
+    "arch", "async", "custom-poll-interval", "helper-method", "lang", "os", "package-version",
+    "poll-helper", "read-timeout", "retry-count", "runtime", "runtime-version", "timeout",
+)  # fmt: skip
+CORS_ALLOW_HEADERS = [
+    "accept", "authorization", "content-type", "idempotency-key", "last-event-id", "x-moondream-auth",
+    # What OpenAI's client sends besides.
+    "openai-beta", "openai-organization", "openai-project", "user-agent", "x-client-request-id",
+    *(f"x-stainless-{name}" for name in _STAINLESS),
+]  # fmt: skip
+CORS_EXPOSE_HEADERS = ["allow", "retry-after"]
 X_FRAME_OPTIONS = "SAMEORIGIN"
 SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -6,7 +6,8 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_http_methods
 
 from inference.engine.rewards.reward import MAX_DOCUMENT
-from inference.errors import Busy, DomainError, TooLarge
+from inference.errors import Busy, DomainError
+from playground import errors
 from playground.rewards.page import Bench
 from playground.rewards.work import MAX_STATE, Work, act, read_form
 from pricing import throttling
@@ -46,7 +47,7 @@ def builder(request: HttpRequest) -> HttpResponse:
 def _check(request: HttpRequest) -> None:
     throttling.check(request, throttling.SCORE)
     if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY:
-        raise TooLarge("That is too much to score at once.", hint="Leave some answers out.")
+        raise errors.TOO_LARGE()
 
 
 def _loaded(state: str) -> Work:

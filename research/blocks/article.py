@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from wagtail import blocks
 
-from inference.errors import CATALOGUE
+from inference.errors import catalogue
 from research.blocks.sections import Context, with_address
 
 LANGUAGES = [
@@ -85,7 +85,7 @@ class ErrorsBlock(blocks.StructBlock):
 
     def get_context(self, value: Any, parent_context: Context | None = None) -> Context:
         context: Context = super().get_context(value, parent_context=parent_context)
-        context["errors"] = CATALOGUE
+        context["errors"] = catalogue()
         return context
 
 

@@ -103,10 +103,12 @@ CHAPTERS: list[dict[str, Any]] = [
              ]},
             {"slug": "errors", "title": "Errors", "lede": "One shape, a code that never changes, and what to do.",
              "body": [
-                _code("", ("json", '{"error": {"message": "There is no model variant \'x\'.", "type": "not_found_error",\n'
-                                   '           "code": "variant_not_found", "hint": "Available: moondream-embedded."}}')),
-                _p("<p>Handle <code>code</code>, show <code>message</code>. A 429 or a 503 carries "
-                   "<code>Retry-After</code> in seconds. Outside <code>/v1</code> errors follow RFC 9457.</p>"
+                _code("", ("json", '{"error": {"message": "There is no model variant \'x\'. Available: moondream-embedded.",\n'
+                                   '           "type": "not_found_error", "param": null, "code": "variant_not_found",\n'
+                                   '           "hint": "Available: moondream-embedded."}}')),
+                _p("<p>Handle <code>code</code>, show <code>message</code>, which ends with the hint. <code>param</code> "
+                   "names the field that is wrong. A 429 or a 503 carries "
+                   "<code>Retry-After</code> in seconds. Under <code>/api</code> errors follow RFC 9457.</p>"
                    "<h2>How often you may ask</h2><p>An address may ask 60 times a minute; an account with an API key 120 times, "
                    "all its keys together. IPv6 addresses of one /64 count as one. A made-up token changes nothing. "
                    "Searches and downloads, streams, and pages are counted apart. "

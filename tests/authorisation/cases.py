@@ -85,7 +85,11 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             Case(bodies={"POST": _json(messages=[chat], model="no-such-variant")})
         ],
         "v1/jobs": [Case(bodies={"POST": lambda: {"data": _job_form(scene)}})],
+        "v1/models/<path:name>": [
+            Case("default", {"name": "moondream"}), Case("none", {"name": "no-such-variant"}),
+        ],
         "v1/<path:rest>": [Case(fill={"rest": "no/such/thing"}, bodies={"POST": _json()})],
+        "api/<path:rest>": [Case(fill={"rest": "no/such/thing"}, bodies={"POST": _json()})],
         "api/leaderboards/<slug>/check": [Case(bodies={"POST": upload(split="test")})],
         "api/leaderboards/<slug>/submissions": [
             Case("board", bodies={"POST": upload(**card)}),

@@ -11,7 +11,7 @@ from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, RequestFactory
 
-from inference import places, sse, stream, stream_reader
+from inference import errors, places, sse, stream, stream_reader
 from inference.errors import Busy, DomainError
 from inference.places import Places
 from inference.stream import Event
@@ -203,7 +203,7 @@ async def test_with_valkey_away_nothing_streams_and_503_says_when_to_return(
     await sync_to_async(connections.close_all)()
 
 
-@pytest.mark.parametrize("error", [RuntimeError("secret"), DomainError("Told.", code="told")])
+@pytest.mark.parametrize("error", [RuntimeError("secret"), errors.TIMEOUT("Told.")])
 @pytest.mark.parametrize("first", [True, False])
 async def test_a_stream_that_breaks_ends_with_an_error_and_is_closed(
     error: Exception, first: bool, own_places: Places
@@ -219,7 +219,7 @@ async def test_a_stream_that_breaks_ends_with_an_error_and_is_closed(
     last = [block for block in text.split("\n\n") if block][-1]
     assert last.startswith("event: error\ndata: {")
     assert "id:" not in last  # a reader resumes after the last event it saw
-    assert ("told" if isinstance(error, DomainError) else "stream_interrupted") in last
+    assert ("timeout" if isinstance(error, DomainError) else "stream_interrupted") in last
     assert "secret" not in text
     assert sent[-1].get("more_body", False) is False
     assert response.closed

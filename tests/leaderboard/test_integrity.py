@@ -447,7 +447,7 @@ def test_references_become_public_by_one_way_alone(split, user, send, client, ad
         services.split_fill(benchmark=split.benchmark, name="test", items=items, is_public=True)
     with pytest.raises(Conflict) as caught:
         services.split_import(benchmark=split.benchmark, name="new", items=items, is_public=True)
-    assert caught.value.code == "split_hidden"
+    assert caught.value.code == "split_visibility"
     page = f"/django-admin/leaderboard/benchmark/{split.benchmark_id}/change/"
     assert 'name="splits-1-is_public"' not in admin_client.get(page).content.decode()
     address = f"/django-admin/leaderboard/benchmark/splits/{split.pk}/publish/"

@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from inference.engine.rewards import FORMAT, MOST_TERMS, PRESETS, TERMS, Reward, read
+from inference.errors import NotFound
 from inference.world.samples import SAMPLES
 from leaderboard import selectors as leaderboard
 from leaderboard.models import Run, RunAnswer, Split
@@ -251,7 +252,7 @@ def test_answers_of_our_runs_are_shown(client: Client, starter) -> None:
 def test_no_reference_of_a_hidden_split_gets_out(starter) -> None:
     Split.objects.filter(benchmark__slug="world-captions", is_public=True).update(is_public=False)
     assert "world-captions" not in [s.slug for s in samples.sample_sets()]
-    with pytest.raises(leaderboard.examples.__globals__["NotFound"]):
+    with pytest.raises(NotFound):
         leaderboard.examples("world-captions")
 
 

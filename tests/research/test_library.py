@@ -17,9 +17,11 @@ import yaml
 from bs4 import BeautifulSoup
 from django.core.exceptions import ValidationError
 from django.test import Client
+from django.utils.html import escape
 from redis.exceptions import RedisError
 from wagtail.models import Page, Site
 
+from inference.errors import catalogue
 from research import citation, page_cache, selectors
 from research.models import (
     ChallengePage,
@@ -353,23 +355,12 @@ def test_dev_split_is_the_same_file_every_time_and_true(starter) -> None:
     assert all(len(o["box"]) == 4 for line in lines for o in line["objects"])
 
 
-def test_error_catalogue_holds_every_code_that_is_raised() -> None:
-    from pathlib import Path
-
-    from inference.errors import CATALOGUE
-
-    known = {e.code for e in CATALOGUE}
-    # Of admins' commands, and of forms that show the message itself.
-    elsewhere = {"bad_checkpoint", "hub_unreachable", "bad_items", "split_in_use",
-                 "bad_key", "too_many_keys", "key_not_found", "bad_team", "team_taken",
-                 "bad_prompt", "no_image", "no_reference", "prompt_exists", "prompt_not_found",
-                 "reason_required", "too_many_proposals", "team_state", "challenge_state",
-                 "not_drawn", "split_visibility", "not_confirmed"}  # fmt: skip
-    raised: set[str] = set()
-    for room in ("inference", "pricing", "moondream_site", "playground", "leaderboard"):
-        for file in Path(room).rglob("*.py"):
-            raised |= set(re.findall(r'\bcode="([a-z_]+)"', file.read_text()))
-    assert raised - known - elsewhere - {"error"} == set()
+def test_the_error_catalogue_is_a_page(client, starter) -> None:
+    text = client.get("/docs/guides/errors/").content.decode()
+    for kind in catalogue():
+        row = text.partition(f'id="error-{kind.code}"')[2].partition("</tr>")[0]
+        assert f'<td class="mono">{kind.status}</td>' in row, kind.code
+        assert escape(kind.title) in row
 
 
 def test_runs_of_notebooks_are_noted_on_their_page(client, starter) -> None:

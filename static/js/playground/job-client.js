@@ -22,7 +22,9 @@ async function call(url, options = {}) {
   if (!response.ok) {
     const wait = [429, 503].includes(response.status) ? retryAfter(response.headers.get("Retry-After")) : NaN;
     const told = body.error ?? { message: `The server answered with ${response.status}.`, hint: "Try again in a moment." };
-    throw new JobError({ ...told, wait, hint: wait && !told.hint ? `Try again in ${Math.ceil(wait)} s.` : told.hint });
+    // The hint ends the message as well, for clients that show nothing else.
+    const message = told.hint && told.message.endsWith(told.hint) ? told.message.slice(0, -told.hint.length).trim() : told.message;
+    throw new JobError({ ...told, message, wait, hint: wait && !told.hint ? `Try again in ${Math.ceil(wait)} s.` : told.hint });
   }
   return body;
 }

@@ -1,0 +1,12 @@
+"""What goes wrong in the playground's own forms, declared once (`inference.errors`)."""
+
+from functools import partial
+
+from inference.errors import ErrorKind
+
+_kind = partial(ErrorKind, "playground", is_of_api=False)
+
+TOO_LARGE = _kind("too_large", 413, "That is too much to score at once.", "Leave some answers out.")
+PLACEHOLDER_LEFT = _kind(
+    "placeholder_left", 400, "The prompt still holds a placeholder.", "Write what you ask in its place."
+)  # fmt: skip
