@@ -24,6 +24,7 @@ from inference.image_decoder import KEPT_AS_IS, MAX_ASPECT, MAX_SIDE
 from inference.image_headers import BadHeader, CostlyHeader, Header, NoImage, read_header
 
 ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
+PREVIEW_SIDE = 1280
 _CPU_S = 6
 """Processor seconds that decoding one image may take."""
 _REDUCED = 4
@@ -230,6 +231,20 @@ def read(name: str) -> Image.Image:
         raise ValueError("a stored image is not in its normal form")
     with Image.open(io.BytesIO(data), formats=[header.format]) as image:
         return image.convert("RGB")
+
+
+def preview(name: str) -> bytes:
+    """A stored image as a JPEG of at most `PREVIEW_SIDE` pixels a side, for browsers that cannot show
+    the file it came as.
+
+    Raises:
+        FileNotFoundError, ValueError: see `read`.
+    """
+    image = read(name)
+    image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=85)
+    return out.getvalue()
 
 
 def delete(name: str) -> None:

@@ -1,8 +1,10 @@
 """Reads."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -16,6 +18,8 @@ ALIASES = frozenset(
     {"", "moondream", "moondream2", "moondream-2b", "moondream3-preview", "moondream-embedded"}
 )
 """Names that clients send without meaning one variant of ours: they get the default."""
+
+EMPTY_ANSWER = "The model gave an empty answer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,12 @@ def latest_measurements() -> list[VariantMeasurement]:
         .order_by("variant_id", "-measured_at")
         .distinct("variant_id")
     )
+
+
+def answer_text(result: Mapping[str, Any]) -> str | None:
+    """What a result says in words, and that it says nothing where that is so; None for boxes and points."""
+    text = result.get("answer", result.get("caption"))
+    return None if text is None else text if text.strip() else EMPTY_ANSWER
 
 
 def job_get(job_id: UUID | str) -> Job:

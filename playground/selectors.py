@@ -176,7 +176,7 @@ def answer(job_id: UUID) -> dict[str, Any]:
     return {
         "job": job,
         "asked": _asked(job),
-        "text": result.get("answer") or result.get("caption") or "",
+        "text": inference.answer_text(result),
         "regions": result.get("objects") or result.get("points") or [],
         "running": not job.is_finished,
         "failed": job.status == Job.Status.FAILED,

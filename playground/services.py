@@ -8,12 +8,25 @@ from inference import errors as inference_errors
 from inference import images
 from inference import services as inference
 from inference.images import Upload
-from inference.models import Job, Skill
+from inference.models import Job, Skill, StoredImage
 from inference.world.samples import InvalidSample, sample_bytes
 from leaderboard import selectors as leaderboard
 from playground import errors
 
 FIELDS = {"query": "question", "detect": "object", "point": "object"}
+
+
+def preview(*, file: UploadedFile | None) -> tuple[StoredImage, bytes]:
+    """Store an uploaded file, and a JPEG to look at it by.
+
+    Raises:
+        InvalidInput, TooLarge, Unsupported, Busy: see `inference.images.normalise`.
+    """
+    if file is None:
+        raise InvalidInput("An image is needed.", code="image_required", hint="Choose a file.")
+    images.check_size(file.size or 0)
+    stored = inference.image_store(data=file.read())
+    return stored, images.preview(stored.file_name)
 
 
 def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str) -> Job:

@@ -7,6 +7,7 @@ app_name = "playground"
 urlpatterns = [
     path("", views.index, name="index"),
     path("panel/", views.panel, name="panel"),
+    path("preview/", views.preview, name="preview"),
     path("rewards/", builder, name="rewards"),
     path("jobs/<uuid:job_id>/", views.job, name="job"),
     path("prompts/", views.prompts, name="prompts"),

@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from inference.errors import Busy, DomainError, NotFound
 from leaderboard import selectors as leaderboard
@@ -63,6 +63,22 @@ def _told(answer: HttpResponse, error: DomainError | None) -> HttpResponse:
     if isinstance(error, Busy):
         answer["Retry-After"] = str(error.retry_after)
     return answer
+
+
+@require_POST
+def preview(request: HttpRequest) -> HttpResponse:
+    """A picture of a file that the browser cannot show itself. `Image-Id` names the stored image, to
+    ask about it without sending the file again."""
+    try:
+        throttling.check(request)
+        stored, picture = services.preview(file=request.FILES.get("image"))
+    except DomainError as error:
+        told = {"message": error.message, "code": error.code, "hint": error.hint}
+        return _told(JsonResponse({"error": told}, status=error.status), error)
+    return HttpResponse(
+        picture, content_type="image/jpeg",
+        headers={"Image-Id": stored.sha256, "Cache-Control": "no-store"},
+    )  # fmt: skip
 
 
 @require_safe

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from django.templatetags.static import static
 
+from inference.selectors import answer_text
 from inference.world.samples import SAMPLES, sample_answers
 
 
@@ -30,7 +31,7 @@ def answer_figure(slug: str, skill: str) -> AnswerFigure | None:
         return None
     given = record["answers"][skill]
     boxes = [_on_grid(b) for b in given["result"].get("objects", given["result"].get("points", []))]
-    text = given["result"].get("answer") or given["result"].get("caption") or ""
+    text = answer_text(given["result"]) or "Nothing found."
     if boxes:
         count = len(boxes)
         text = f"{count} {'box' if skill == 'detect' else 'point'}{'es' if count > 1 and skill == 'detect' else 's' if count > 1 else ''}"

@@ -1,4 +1,5 @@
 // The SDK panel's Run: the request that the code beside it makes, sent to this server, phase by phase.
+import { answerText } from "./playground/answer.js";
 import { JobError, follow, submit } from "./playground/job-client.js";
 
 const STAGES = { queued: "queue", encoding: "encode", decoding: "tokens" };
@@ -52,7 +53,7 @@ export function mount(panel) {
       time("tokens", timings.total_ms - timings.queue_ms - timings.encode_ms);
       time("done", performance.now() - started);
       order.forEach((name) => { phase(name).dataset.state = "done"; });
-      answer.textContent = data.result.answer;
+      answer.textContent = answerText(data.result);
       panel.querySelector("[data-sdk-json]").textContent = JSON.stringify(data, null, 2);
       box.hidden = false;
     } catch (error) {

@@ -40,6 +40,12 @@ def _job_form(scene: Scene) -> dict[str, Any]:
     return {"skill": "query", "question": "What is it?", "image_id": scene.image.sha256}
 
 
+def _picture() -> SimpleUploadedFile:
+    from inference.world.samples import sample_bytes
+
+    return SimpleUploadedFile("night.webp", sample_bytes("night"))
+
+
 def _skill(**more: Any) -> list[Case]:
     import base64
 
@@ -122,6 +128,7 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             Case("hidden item", query={"from": "colours/test/q0"}),
             Case("waiting prompt", query={"from": str(scene.prompt.pk)}),
         ],
+        "playground/preview/": [Case(bodies={"POST": lambda: {"data": {"image": _picture()}}})],
         "playground/rewards/": [Case(bodies={"POST": _form(do="score")})],
         "playground/prompts/": [Case("search", query={"q": "proposal"})],
         "playground/prompts/line/": _prompts(scene),

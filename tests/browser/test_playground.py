@@ -1,5 +1,6 @@
 """The playground as a visitor uses it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
 from inference.world.samples import SAMPLE_DIR, SAMPLES
-from tests.browser.conftest import axe, picture, quiet
+from tests import heic
+from tests.browser.conftest import axe, picture, quiet, shoot
 from tests.images import encode
 from tests.live import LiveStack
 
@@ -122,6 +124,89 @@ def test_drop_and_paste(playground: Page, run: Run, kind: str) -> None:
         "alt", re.compile("dropped.webp")
     )
     assert "star" in run()
+
+
+@pytest.mark.parametrize("kind", ["heic", "tiff"])
+def test_what_the_browser_cannot_show_the_server_does(
+    playground: Page, run: Run, kind: str
+) -> None:
+    file = {"name": f"photo.{kind}", "mimeType": f"image/{kind}", "buffer": _unshowable(kind)}
+    with playground.expect_response("**/playground/preview/") as preview:
+        playground.set_input_files("[data-file]", file)  # type: ignore[arg-type]
+    assert preview.value.status == 200
+    shown = playground.locator("[data-preview]")
+    expect(shown).to_be_visible()
+    playground.wait_for_function("document.querySelector('[data-preview]').naturalWidth > 0")
+    expect(playground.locator("[data-preview-note]")).to_be_hidden()
+    shoot(playground, f"preview {kind} 1440")
+    playground.set_viewport_size({"width": 390, "height": 844})
+    shoot(playground, f"preview {kind} 390")
+    # It is not sent again.
+    with playground.expect_request("**/v1/jobs") as asked:
+        run()
+    assert "image_id" in (asked.value.post_data or "")
+
+
+def _unshowable(kind: str) -> bytes:
+    if kind == "heic":
+        return heic.grid((200, 60, 40), 4, 3)
+    return encode(Image.open(NIGHT).convert("L"), "TIFF")
+
+
+def test_a_damaged_file_is_told_when_it_is_chosen(context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto("/playground/")
+    data = _unshowable("tiff")[:900]
+    page.set_input_files("[data-file]", {"name": "a.tif", "mimeType": "image/tiff", "buffer": data})
+    expect(page.locator("[data-error-message]")).to_have_text(
+        "The image file is damaged or incomplete."
+    )
+    expect(page.locator("[data-empty]")).to_be_visible()
+
+
+def test_a_file_stays_here_for_the_model_in_the_browser(playground: Page) -> None:
+    playground.select_option("[data-variant]", "browser")
+    sent: list[str] = []
+    playground.on(
+        "request", lambda request: sent.append(request.url) if request.method == "POST" else None
+    )
+    file = {"name": "a.tif", "mimeType": "image/tiff", "buffer": _unshowable("tiff")}
+    playground.set_input_files("[data-file]", file)  # type: ignore[arg-type]
+    expect(playground.locator("[data-preview-note]")).to_have_text(
+        "This browser cannot show the file."
+    )
+    shoot(playground, "preview none 1440")
+    playground.click("[data-run]")
+    expect(playground.locator("[data-error-message]")).to_have_text(
+        "This browser cannot read the file."
+    )
+    assert sent == []
+    # Another variant may see it.
+    with playground.expect_response("**/playground/preview/"):
+        playground.select_option("[data-variant]", index=0)
+    expect(playground.locator("[data-preview]")).to_be_visible()
+
+
+@pytest.mark.parametrize("skill", ["caption", "query"])
+def test_an_empty_answer_is_said_to_be_one(playground: Page, run: Run, skill: str) -> None:
+    name = "caption" if skill == "caption" else "answer"
+    timings = dict.fromkeys(
+        ("queue_ms", "encode_ms", "first_token_ms", "decode_ms", "total_ms"), 1.0
+    )
+    data = {"skill": skill, "result": {name: " "}, "timings": timings, "confidence": 0.9}
+    playground.route(
+        "**/v1/jobs/*/events",
+        lambda route: route.fulfill(
+            content_type="text/event-stream", body=f"event: result\ndata: {json.dumps(data)}\n\n"
+        ),
+    )
+    playground.click(f"#tab-{skill}")
+    assert run() == "The model gave an empty answer."
+    expect(playground.locator("[data-live]")).to_contain_text("The model gave an empty answer.")
+    expect(playground.locator("[data-history-list]")).to_contain_text("empty answer")
+    shoot(playground, f"empty {skill} 1440")
+    playground.set_viewport_size({"width": 390, "height": 844})
+    shoot(playground, f"empty {skill} 390")
 
 
 def test_every_sample_has_prompts_that_answer(playground: Page, run: Run) -> None:

@@ -1,4 +1,6 @@
 // Images by file, drop, paste or sample; one chosen at a time.
+import { previewOf } from "./job-client.js";
+
 const MAX_BYTES = 20 * 1024 * 1024;
 
 export function imageProblem(file) {
@@ -10,12 +12,17 @@ export function imageProblem(file) {
 }
 
 export class ImageInput {
-  constructor(root, { onChange, onProblem }) {
+  // `maySend` says whether a file may go to the server before it is asked about.
+  constructor(root, { onChange, onProblem, maySend }) {
     this.root = root;
     this.onChange = onChange;
     this.onProblem = onProblem;
+    this.maySend = maySend;
     this.current = null; // {file, item?} | {sample, url}, plus url for the preview
     this.preview = root.querySelector("[data-preview]");
+    this.frame = root.querySelector("[data-frame]");
+    this.note = root.querySelector("[data-preview-note]");
+    this.preview.addEventListener("error", () => this.unseen());
     this.file = root.querySelector("[data-file]");
     this.samples = [...root.querySelectorAll('[name="sample"]')];
     this.file.addEventListener("change", () => this.file.files[0] && this.take(this.file.files[0]));
@@ -98,8 +105,46 @@ export class ImageInput {
     this.current = image;
     this.preview.src = image.url;
     this.preview.alt = `Your image: ${image.name}`;
+    this.tell("");
     this.toggle(true);
     if (!quiet) this.onChange(image);
+  }
+
+  // HEIC, TIFF, or damaged: the browser cannot show it. The server tells which, with a picture.
+  unseen() {
+    const image = this.current;
+    if (!image?.file || image.hasPreview) return;
+    image.isUnseen = true;
+    this.tell("This browser cannot show the file.");
+    this.askPreview();
+  }
+
+  async askPreview() {
+    const image = this.current;
+    if (!image?.isUnseen || image.hasPreview || image.isAsked || !this.maySend()) return;
+    image.isAsked = true;
+    this.tell("This browser cannot show the file. The server is making a preview.");
+    try {
+      const { id, blob } = await previewOf(this.root.dataset.previewUrl, image.file, this.root.querySelector("[name=csrfmiddlewaretoken]").value);
+      URL.revokeObjectURL(image.url);
+      image.id = id;
+      image.hasPreview = true;
+      image.url = URL.createObjectURL(blob);
+      if (this.current === image) this.show(image, { quiet: true });
+    } catch (error) {
+      if (this.current !== image) return;
+      if (/image/.test(error.code) && Number.isNaN(error.wait)) this.clear(); // it is the file that is wrong
+      else this.tell("This browser cannot show the file. It can be asked about all the same.");
+      this.onProblem(error);
+    } finally {
+      image.isAsked = false;
+    }
+  }
+
+  tell(text) {
+    this.note.textContent = text;
+    this.note.hidden = !text;
+    this.frame.hidden = Boolean(text);
   }
 
   // What was there before, without what a new choice sets going.

@@ -10,7 +10,7 @@ export class JobError extends Error {
 
 const OFFLINE = { message: "The server cannot be reached.", code: "offline", hint: "Your image and prompt are kept. Check the connection and try again." };
 
-async function call(url, options = {}) {
+async function respond(url, options) {
   let response;
   try {
     response = await fetch(url, options);
@@ -18,15 +18,27 @@ async function call(url, options = {}) {
     if (error.name === "AbortError") throw error;
     throw new JobError(OFFLINE);
   }
-  const body = await response.json().catch(() => ({}));
   if (!response.ok) {
+    const body = await response.json().catch(() => ({}));
     const wait = [429, 503].includes(response.status) ? retryAfter(response.headers.get("Retry-After")) : NaN;
     const told = body.error ?? { message: `The server answered with ${response.status}.`, hint: "Try again in a moment." };
     // The hint ends the message as well, for clients that show nothing else.
     const message = told.hint && told.message.endsWith(told.hint) ? told.message.slice(0, -told.hint.length).trim() : told.message;
     throw new JobError({ ...told, message, wait, hint: wait && !told.hint ? `Try again in ${Math.ceil(wait)} s.` : told.hint });
   }
-  return body;
+  return response;
+}
+
+async function call(url, options = {}) {
+  return (await respond(url, options)).json().catch(() => ({}));
+}
+
+// The server's picture of a file that the browser cannot show, and the name to ask about it by.
+export async function previewOf(url, file, token) {
+  const form = new FormData();
+  form.set("image", file, file.name || "image");
+  const response = await respond(url, { method: "POST", body: form, headers: { "X-CSRFToken": token } });
+  return { id: response.headers.get("Image-Id"), blob: await response.blob() };
 }
 
 const TRIES = 4;

@@ -1,4 +1,5 @@
 // The playground: ties image, form, job and answer together.
+import { answerText } from "./answer.js";
 import { BrowserModel } from "../browser-model/client.js";
 import { copyText } from "../shell.js";
 import { ImageInput } from "./image-input.js";
@@ -21,7 +22,7 @@ class Playground {
     this.overlay = new Overlay(root);
     this.history = [];
     this.job = null;
-    this.image = new ImageInput(root, { onChange: (image) => this.imageChanged(image), onProblem: (problem) => this.fail(problem) });
+    this.image = new ImageInput(root, { onChange: (image) => this.imageChanged(image), onProblem: (problem) => this.fail(problem), maySend: () => this.$("variant").value !== "browser" });
     this.local = new BrowserModel(JSON.parse(root.dataset.browserModel));
     if (BrowserModel.isSupported) this.$("variant").append(new Option("In your browser · FP32 · caption and query", "browser"));
     this.prompts = new Prompts(root, this);
@@ -125,7 +126,10 @@ class Playground {
     if (here()) {
       const { backend, megabytes } = await this.local.cost();
       if (here()) help.textContent = `Runs on this device by ${backend}: up to ${megabytes} MB are loaded once, and neither the image nor the question is sent anywhere.`;
-    } else help.textContent = this.serverHelp;
+    } else {
+      help.textContent = this.serverHelp;
+      this.image.askPreview(); // not while the image is to stay here
+    }
   }
 
   promptError(text) {
@@ -194,6 +198,9 @@ class Playground {
   async runHere(run) {
     if (run.skill === "detect" || run.skill === "point") {
       throw new JobError({ message: "In the browser the model captions and answers only.", code: "browser_skill", hint: "Choose a variant on the server for boxes and points." });
+    }
+    if (run.image.isUnseen) {
+      throw new JobError({ message: "This browser cannot read the file.", code: "browser_image", hint: "Choose a variant on the server, or save the image as JPEG or PNG." });
     }
     this.job = { here: true };
     const blob = run.image.file ?? (await (await fetch(run.image.url)).blob());
@@ -270,14 +277,12 @@ class Playground {
   }
 
   finish(run, data) {
-    const isText = run.skill === "caption" || run.skill === "query";
-    if (isText) this.$("output").textContent = data.result.answer ?? data.result.caption;
-    else this.$("output").textContent = this.counted(run);
+    const answer = answerText(data.result) ?? this.counted(run);
+    this.$("output").textContent = answer;
     this.moon.set("done");
     this.showFigures(data);
     this.showCode(run);
-    const answer = this.$("output").textContent;
-    this.say(`Answer: ${answer || "empty"}. ${Math.round(data.timings.total_ms)} milliseconds.`);
+    this.say(`Answer: ${answer.replace(/\.$/, "")}. ${Math.round(data.timings.total_ms)} milliseconds.`);
     this.prompts.compare(run);
     this.history.unshift({ run, data, answer });
     this.history.length = Math.min(this.history.length, 10);

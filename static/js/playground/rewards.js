@@ -1,6 +1,7 @@
 // The reward builder. The server scores and draws; here weights act at once, and the bench is kept in
 // the address and in a row of steps to go back to.
 import { copyText } from "../shell.js";
+import { EMPTY } from "./answer.js";
 import { follow, submit } from "./job-client.js";
 
 const $ = (name) => document.querySelector(`[data-${name}]`);
@@ -226,6 +227,7 @@ async function ask(button) {
   button.disabled = true;
   try {
     const said = new Set();
+    let empty = 0;
     for (const [number, temperature] of [0, 1, 1].entries()) {
       button.textContent = `Asking, ${number + 1} of 3…`;
       const data = new FormData();
@@ -238,9 +240,14 @@ async function ask(button) {
       tell();
       const end = await follow(job, () => {}, () => {});
       const text = words(end.data.result ?? end.data);
+      if (!text.trim()) {
+        empty += 1;
+        continue;
+      }
       if (!said.has(text)) await keep(key, text, temperature ? `the model, temperature ${temperature}` : "the model");
       said.add(text);
     }
+    if (empty) tell(empty === 1 ? EMPTY : `The model gave ${empty} empty answers.`);
   } catch (error) {
     tell(`The model could not be asked: ${error.message} ${error.hint ?? ""} The answers so far are kept.`);
   } finally {
@@ -254,7 +261,8 @@ async function ask(button) {
 }
 
 function words(result) {
-  if (result.caption ?? result.answer) return result.caption ?? result.answer;
+  const text = result.answer ?? result.caption;
+  if (text !== undefined) return text;
   const round = (row, names) => Object.fromEntries(names.map((n) => [n, Math.round(row[n] * 1000) / 1000]));
   if (result.objects) return JSON.stringify({ objects: result.objects.map((o) => round(o, ["x_min", "y_min", "x_max", "y_max"])) });
   return JSON.stringify({ points: (result.points ?? []).map((p) => round(p, ["x", "y"])) });
