@@ -13,11 +13,13 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
+from inference.engine.kernels import adopt, held_bytes
 from inference.engine.manifest import CheckpointError, manifest_check, manifest_write
 from inference.engine.model import HIGH_PRECISION, MoondreamForVision
 
 logger = logging.getLogger(__name__)
 Quantization = Literal["int8", "nf4"]
+Kernels = Literal["auto", "loaded"]
 FILES = ("config.json", "tokenizer.json")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 """Whole, or the index of its parts."""
@@ -55,8 +57,13 @@ def load(
     quantization: Quantization | None,
     device: torch.device,
     dtype: torch.dtype,
+    kernels: Kernels = "auto",
 ) -> tuple[MoondreamForVision, Tokenizer]:
     """Load a folder's network and tokenizer.
+
+    Args:
+        kernels: "auto" takes the layers measured fastest on the device, for inference alone;
+            "loaded" leaves torch's and bitsandbytes' own, to save or train them.
 
     Raises:
         CheckpointError: files are missing, or tensors are missing, extra or misshaped.
@@ -98,6 +105,8 @@ def load(
     if not (quantization or saved):
         model.to(device)  # type: ignore[arg-type]  # in place
     model.eval().requires_grad_(requires_grad=False)
+    if kernels == "auto" and device.type == "cpu":
+        adopt(model, dtype)
     return model, tokenizer
 
 
@@ -173,7 +182,9 @@ def save_quantised(
         raise CheckpointError(f"{source.name} is quantised already.")
     device = choose_device("auto")
     dtype = choose_dtype("auto", device)
-    model, tokenizer = load(source, quantization=quantization, device=device, dtype=dtype)
+    model, tokenizer = load(
+        source, quantization=quantization, device=device, dtype=dtype, kernels="loaded"
+    )
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
     tokenizer.save(str(out / "tokenizer.json"))
@@ -209,7 +220,7 @@ def _quantization_config(quantization: Quantization | None, dtype: torch.dtype) 
 
 def weight_bytes(model: nn.Module) -> int:
     """Bytes of all weights as held in memory, quantisation constants included."""
-    total = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
+    total = held_bytes(model) + sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
     for parameter in model.parameters():
         scale = getattr(parameter, "SCB", None)
         total += scale.nbytes if isinstance(scale, torch.Tensor) else 0

@@ -20,6 +20,7 @@ from inference.engine.answers import (
     respond,
 )
 from inference.engine.checkpoint import (
+    Kernels,
     Quantization,
     choose_device,
     choose_dtype,
@@ -82,8 +83,14 @@ class Moondream:
             CheckpointError: not a model folder, or other tensors than the architecture's.
         """
         where = choose_device(device)
+        # What is compiled has kernels of its own.
+        kernels: Kernels = "loaded" if compile == "on" and quantization is None else "auto"
         model, tokenizer = load(
-            folder, quantization=quantization, device=where, dtype=choose_dtype(dtype, where)
+            folder,
+            quantization=quantization,
+            device=where,
+            dtype=choose_dtype(dtype, where),
+            kernels=kernels,
         )
         made = cls(model, tokenizer, quantization or saved_quantization(folder))
         if compile == "on" or (

@@ -1,14 +1,15 @@
 """A random model of the real architecture, small enough for tests."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from torch import nn
 
 from inference.engine.config import MoondreamConfig
-from inference.engine.model import MoondreamForVision
+from inference.engine.model import MoondreamForVision, tensor_shapes
 
 if TYPE_CHECKING:
     from inference.engine.moondream import Moondream
@@ -48,6 +49,31 @@ def tiny_config(*, max_crops: int = 4, n_kv_heads: int | None = None) -> Moondre
     )  # fmt: skip
 
 
+def official_config(
+    size: Literal["2B", "0.5B"], *, layers: int | None = None, vocab_size: int = 51200
+) -> MoondreamConfig:
+    """The vendor's sizes, with the release's prompts.
+
+    Args:
+        layers: of the vision tower and of the decoder each; None = the vendor's 27 and 24.
+        vocab_size: below 32768 the prompts' words have no embedding: give them others.
+    """
+    text: dict[str, Any] = {"vocab_size": vocab_size}
+    vision: dict[str, Any] = {}
+    region: dict[str, Any] = {}
+    if size == "0.5B":
+        text |= {"dim": 1024, "ff_dim": 4096, "n_heads": 16, "n_kv_heads": 16}
+        vision |= {"enc_dim": 720, "enc_ff_dim": 2690, "enc_n_heads": 10, "proj_out_dim": 1024}
+        region |= {"dim": 1024}
+    if layers is not None:
+        text["n_layers"] = vision["enc_n_layers"] = layers
+    small = vocab_size < 32768
+    return MoondreamConfig(
+        name=f"moondream-{size}-random", revision="test", text=text, vision=vision, region=region,
+        tokenizer=tiny_config().tokenizer if small else None,
+    )  # fmt: skip
+
+
 def byte_tokenizer() -> Tokenizer:
     """One token per byte, after 32 special ones."""
     symbols = [*_SPECIALS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
@@ -74,6 +100,52 @@ def make_tiny_checkpoint(
     model.config.to_json_file(target / "config.json", use_diff=False)
     byte_tokenizer().save(str(target / "tokenizer.json"))
     return target
+
+
+def make_random_checkpoint(folder: str | Path, config: MoondreamConfig, *, seed: int = 0) -> Path:
+    """Write a bf16 model folder of any size with random weights, a tensor at a time in memory twice."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    random = torch.Generator().manual_seed(seed)
+
+    def tensor(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+        if len(shape) == 1 and name.endswith("weight"):  # norms
+            return torch.ones(shape, dtype=torch.bfloat16)
+        made = torch.empty(shape, dtype=torch.bfloat16)
+        return made.normal_(std=0.02, generator=random)
+
+    tensors = {name: tensor(name, shape) for name, shape in tensor_shapes(config).items()}
+    save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
+    config.to_json_file(target / "config.json", use_diff=False)
+    byte_tokenizer().save(str(target / "tokenizer.json"))
+    return target
+
+
+def linear_as_loaded(
+    weight: torch.Tensor,
+    quantization: str | None,
+    bias: torch.Tensor | None = None,
+    dtype: torch.dtype = torch.bfloat16,
+) -> nn.Module:
+    """A Linear with this (out, in) weight as `checkpoint.load` has it before `kernels.adopt`."""
+    from bitsandbytes.nn import Int8Params, Linear4bit, Linear8bitLt, Params4bit
+
+    rows, columns = weight.shape
+    has_bias = bias is not None
+    layer: Any
+    if quantization == "int8":
+        layer = Linear8bitLt(columns, rows, bias=has_bias, has_fp16_weights=False, threshold=6.0)
+        layer.weight = Int8Params(weight, requires_grad=False, has_fp16_weights=False)
+    elif quantization == "nf4":
+        layer = Linear4bit(columns, rows, bias=has_bias, compute_dtype=dtype, quant_type="nf4")
+        layer.weight = Params4bit(weight, requires_grad=False, quant_type="nf4")
+    else:
+        layer = nn.Linear(columns, rows, bias=has_bias, dtype=dtype)
+        layer.weight.data = weight.to(dtype)
+    if bias is not None:
+        layer.bias.data = bias.to(dtype)
+    made: nn.Module = layer.to("cpu").eval().requires_grad_(requires_grad=False)
+    return made
 
 
 def plain_phi(model: "Moondream") -> Any:

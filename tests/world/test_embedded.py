@@ -1,6 +1,7 @@
 """The shipped weights really answer: held-out scenes, at a margin under the model card's scores."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,18 @@ from leaderboard.world_scores import evaluate, held_out_world
 FOLDER = Path(__file__).parents[2] / "inference" / "weights" / "embedded"
 
 
-@pytest.fixture(scope="module")
-def scores() -> dict:
-    model = Moondream.from_pretrained(FOLDER, dtype="float32", device="cpu")
+PRECISIONS: list[Any] = [
+    ("float32", None),
+    ("bfloat16", None),
+    ("bfloat16", "int8"),
+    ("bfloat16", "nf4"),
+]
+
+
+@pytest.fixture(scope="module", params=PRECISIONS, ids=["full", "half", "int8", "nf4"])
+def scores(request: pytest.FixtureRequest) -> dict:
+    dtype, quantization = request.param
+    model = Moondream.from_pretrained(FOLDER, quantization, device="cpu", dtype=dtype)
     return evaluate(model, held_out_world(20))
 
 
