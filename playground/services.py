@@ -23,7 +23,7 @@ def preview(*, file: UploadedFile | None) -> tuple[StoredImage, bytes]:
         InvalidInput, TooLarge, Unsupported, Busy: see `inference.images.normalise`.
     """
     if file is None:
-        raise InvalidInput("An image is needed.", code="image_required", hint="Choose a file.")
+        raise inference_errors.IMAGE_REQUIRED(hint="Choose a file.")
     images.check_size(file.size or 0)
     stored = inference.image_store(data=file.read())
     return stored, images.preview(stored.file_name)
