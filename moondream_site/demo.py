@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -18,10 +19,13 @@ from typing import IO
 import redis
 
 from moondream_site.services import EmbeddedServices, ServiceError, command_of, wait_gone
+from research.prepared import digest, is_prepared
 
 ROOT = Path(__file__).parents[1]
 NEEDED_MB = 500
 PATIENCE_S = 90
+_CELERY = ("-m", "celery", "-A", "moondream_site")
+_STARTED = time.monotonic()
 
 
 class DemoError(RuntimeError):
@@ -75,6 +79,7 @@ class Demo:
 
     def __init__(self, host: str, port: int, var: Path) -> None:
         self.host, self.port, self.var = host, port, var
+        self.started_at = time.time()
         self.logs, self.pids = var / "log", var / "run"
         self.url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104
         self.children: dict[str, subprocess.Popen[bytes]] = {}
@@ -90,21 +95,29 @@ class Demo:
         with EmbeddedServices(self.var) as services:
             self.env = self._environment(services)
             try:
-                say("Migrating the database")
-                self._manage("migrate", "-v0")
-                say("Loading starter content")
-                self._manage("load_starter")
+                self._prepare(services.database_url)
                 say("Starting web server, worker and scheduler")
                 self._start_all()
                 self._wait_ready(services.redis_url)
                 # Figures of this machine for the pages that compare variants; it ends by itself.
                 self.passing.add("measure")
                 self._start("measure", "manage.py", "benchmarks", "run", "--measure", "--start")
+                say(f"Ready, {_age_s():.1f} s after the start")
                 print(f"\n  Moondream hub is at {self.url}/   (Ctrl-C stops it)\n", flush=True)
                 self._watch()
             finally:
                 say("Stopping")
                 self._stop_all()
+
+    def _prepare(self, database_url: str) -> None:
+        """Migrate and load starter content, unless this very code did so in this very database."""
+        if is_prepared(database_url, digest(self.env)):
+            say("Database and starter content are up to date")
+            return
+        say("Migrating the database")
+        self._manage("migrate", "-v0")
+        say("Loading starter content")
+        self._manage("load_starter")
 
     def _check_place(self) -> None:
         try:
@@ -153,16 +166,14 @@ class Demo:
             raise DemoError(f"manage.py {args[0]} failed:\n{(done.stdout + done.stderr)[-2000:]}")
 
     def _start_all(self) -> None:
-        celery = ("-m", "celery", "-A", "moondream_site")
         self._start(
             "web", "-m", "uvicorn", "moondream_site.asgi:application", "--host", self.host,
             "--port", str(self.port), "--timeout-graceful-shutdown", "3", "--no-proxy-headers",
         )  # fmt: skip
         self._start(
-            "worker", *celery, "worker", "-Q", "cpu,default", "-c", "1",
+            "worker", *_CELERY, "worker", "-Q", "cpu,default", "-c", "1",
             "--prefetch-multiplier", "1", "-l", "INFO", REMAP_SIGTERM="SIGQUIT",
         )  # fmt: skip
-        self._start("beat", *celery, "beat", "-l", "INFO", "--pidfile=")
 
     def _start(self, name: str, *args: str, **env: str) -> None:
         log: IO[bytes] = (self.logs / f"{name}.log").open("ab")
@@ -177,10 +188,22 @@ class Demo:
         (self.pids / f"{name}.pid").write_text(str(child.pid))
 
     def _wait_ready(self, redis_url: str) -> None:
-        self._wait("the web server", self._web_answers)
+        self._wait("the web server", lambda: self._web_answers("/healthz"))
+        with contextlib.suppress(OSError):  # the first page is slow, and is not to be a visitor's
+            self._web_answers("/", timeout_s=10)
+        say(f"The site answers, {_age_s():.1f} s after the start; waiting for the worker")
         client = redis.Redis.from_url(redis_url)
-        prefix = self.env.get("REDIS_PREFIX", "moondream:")
-        self._wait("the worker", lambda: any(client.scan_iter(f"{prefix}worker:*", count=500)))
+        self._wait("the worker", lambda: self._worker_beats(client))
+        # Last: nobody waits for what it sends, and until here the others need the processor.
+        self._start("beat", *_CELERY, "beat", "-l", "INFO", "--pidfile=")
+
+    def _worker_beats(self, client: redis.Redis) -> bool:
+        """Whether a worker of this run was heard of; one of the last run is remembered for a while."""
+        names = list(
+            client.scan_iter(f"{self.env.get('REDIS_PREFIX', 'moondream:')}worker:*", count=500)
+        )
+        beats = [json.loads(beat) for beat in client.mget(names) if beat] if names else []
+        return any(beat["at"] > self.started_at for beat in beats)
 
     def _wait(self, what: str, ready: object) -> None:
         assert callable(ready)
@@ -193,8 +216,8 @@ class Demo:
             time.sleep(0.1)  # polling a process that is starting
         raise DemoError(f"{what} was not ready after {PATIENCE_S} s; see {self.logs}.")
 
-    def _web_answers(self) -> bool:
-        with urllib.request.urlopen(f"{self.url}/healthz", timeout=3) as response:  # noqa: S310
+    def _web_answers(self, path: str, timeout_s: float = 3) -> bool:
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=timeout_s) as response:  # noqa: S310
             return bool(response.status == 200)
 
     def _check_children(self) -> None:
@@ -227,6 +250,14 @@ class Demo:
                     os.killpg(pid, signal.SIGKILL)
                     wait_gone(pid)
             file.unlink(missing_ok=True)
+
+
+def _age_s() -> float:
+    """How long ago this process began, and with it `bin/demo`, which became it."""
+    with contextlib.suppress(OSError):
+        ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return time.monotonic() - _STARTED
 
 
 def _end_group(child: subprocess.Popen[bytes], patience_s: float = 12) -> None:

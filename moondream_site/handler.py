@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 
 from inference.database import release
 
@@ -35,9 +36,11 @@ class Handler(ASGIHandler):
 
 
 def get_handler() -> Handler:
-    """The handler, with Django set up."""
+    """The handler, with Django set up and all addresses loaded: the first request need not wait."""
     django.setup(set_prefix=False)
-    return Handler()
+    handler = Handler()
+    reverse("healthz")
+    return handler
 
 
 class ReleaseConnections:

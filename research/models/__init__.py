@@ -34,6 +34,7 @@ from research.models.news import (
 from research.models.pages import HomePage, LegalPage, StandardPage
 from research.models.runs import NotebookRun
 from research.models.site import Navigation, NavigationLink
+from research.models.starter import StarterLoad
 
 __all__ = [
     "Accent", "Author", "BasePage", "ChallengePage", "ChallengeTag", "ChallengesPage",
@@ -42,5 +43,5 @@ __all__ = [
     "NotebookTag",
     "NotebooksPage", "PaperBoard", "PaperPage", "PaperSection", "PaperTag", "PaperVersion", "PapersPage",
     "ReleasePage", "ReleaseTag", "ReleasesPage", "ResearchPage", "RoadmapItemPage", "RoadmapPage",
-    "ShelfPage", "StandardPage",
+    "ShelfPage", "StandardPage", "StarterLoad",
 ]  # fmt: skip

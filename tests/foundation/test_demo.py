@@ -1,6 +1,7 @@
 """`bin/demo` from start to Ctrl-C, after a power cut, and when something is in its way."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -94,6 +95,11 @@ def test_it_starts_stops_without_a_trace_and_comes_back(var: Path) -> None:
     # Again at once, on the same data; this time the power goes.
     second = Demo(var, port)
     second.wait_ready()
+    # Nothing changed since: nothing is made again, and the worker is one of this run.
+    assert "Database and starter content are up to date" in "".join(second.lines)
+    assert re.search(r"Ready, \d+\.\d s after the start", "".join(second.lines))
+    log = (var / "log" / "worker.log").read_text()
+    assert log.count("mingle: searching for neighbors") == 2
     second.process.send_signal(signal.SIGKILL)
     second.process.communicate()
 

@@ -1,13 +1,19 @@
 """`manage.py load_starter`: the site's first content, its navigation and the model's variants."""
 
+import os
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
 from inference.services import variants_sync
+from research import prepared
+from research.models import StarterLoad
 from research.starter import starter_load
+
+DEV_SCENES = 120
 
 
 class Command(BaseCommand):
@@ -15,20 +21,31 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--dev-scenes", type=int, default=120,
+            "--dev-scenes", type=int, default=DEV_SCENES,
             help="scenes in the development split that the dataset page offers (default: %(default)s)",
         )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # What is loaded is what is there now: files that change meanwhile are loaded next time.
+        digest = prepared.digest(os.environ)
         with connection.cursor() as cursor:
             # Two stacks started at once must not both create the home page.
             cursor.execute("SELECT pg_advisory_lock(730001)")
             try:
+                StarterLoad.objects.all().delete()
                 made = starter_load(
                     base_url=settings.WAGTAILADMIN_BASE_URL, dev_scenes=options["dev_scenes"]
                 )
+                variants = variants_sync()
+                if options["dev_scenes"] == DEV_SCENES and not _migrations_missing():
+                    cursor.execute(prepared.APPLIED)
+                    StarterLoad.objects.create(digest=digest, migrations=cursor.fetchone()[0])
             finally:
                 cursor.execute("SELECT pg_advisory_unlock(730001)")
         self.stdout.write(f"Pages made: {', '.join(made) or 'none, all are there'}.")
-        variants = variants_sync()
         self.stdout.write(f"Model variants: {', '.join(v.slug for v in variants)}.")
+
+
+def _migrations_missing() -> bool:
+    executor = MigrationExecutor(connection)
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
