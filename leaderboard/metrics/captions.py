@@ -5,10 +5,10 @@ The formulas are pycocoevalcap's (BLEU, ROUGE-L, CIDEr-D); captions are tokenise
 of any weighting follows. What rewards need too is in `inference.engine.metrics`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from inference.engine.metrics.captions import (
     ORDERS,
@@ -19,6 +19,7 @@ from inference.engine.metrics.captions import (
     tokenise_all,
     words,
 )
+from inference.engine.metrics.numeric import np
 
 __all__ = [
     "ORDERS", "BleuStats", "DocumentFrequency", "Tokens", "bleu_of", "bleu_stats", "cider_d",

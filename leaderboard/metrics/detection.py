@@ -5,19 +5,24 @@ weights for images, so that leaving some out does not match anew. With weights o
 `COCOeval.accumulate` (a test compares AP, AP50 and AP75).
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+from inference.engine.metrics.numeric import np
 
-THRESHOLDS = np.linspace(0.5, 0.95, 10)
-_RECALLS = np.linspace(0, 1, 101)
+_THRESHOLDS = 10
+"""IoU .50:.05:.95."""
+_RECALLS = 101
+"""0:.01:1."""
 _MOST = 100
 """Detections of a class in an image that count, the best first."""
-_EPS = float(np.spacing(1))
+_EPS = sys.float_info.epsilon
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class AveragePrecision:
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """(R, I) weights → (R, T) AP at each threshold, the mean over classes with references; NaN
         where there are none."""
-        result = np.full((len(weights), len(THRESHOLDS)), np.nan)
+        result = np.full((len(weights), _THRESHOLDS), np.nan)
         for row, weight in enumerate(weights):
             found = [ap for c in self.classes if (ap := _class_ap(c, weight)) is not None]
             if found:
@@ -71,14 +76,15 @@ def _class_ap(one: _Class, weight: np.ndarray) -> np.ndarray | None:
     if not wanted:
         return None
     if not len(one.image):
-        return np.zeros(len(THRESHOLDS))
+        return np.zeros(_THRESHOLDS)
     each = weight[one.image]
     hits, misses = np.cumsum(one.hit * each, axis=1), np.cumsum(one.miss * each, axis=1)
     recall = hits / wanted
     precision = hits / (hits + misses + _EPS)
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    precision = np.hstack([precision, np.zeros((len(THRESHOLDS), 1))])
-    at = [np.searchsorted(row, _RECALLS, side="left") for row in recall]
+    precision = np.hstack([precision, np.zeros((_THRESHOLDS, 1))])
+    recalls = np.linspace(0, 1, _RECALLS)
+    at = [np.searchsorted(row, recalls, side="left") for row in recall]
     return np.array([p[i].mean() for p, i in zip(precision, at, strict=True)])
 
 

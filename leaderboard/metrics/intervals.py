@@ -12,11 +12,12 @@ alone falls to 85 or 92 % coverage somewhere (Brown, Cai & DasGupta 2001), toget
 93 %. `bench/statistics.py` measures all of it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from scipy import special
+from inference.engine.metrics.numeric import np, special
 
 _TINY = 1e-12
 _ROUNDING = 1e-20

@@ -5,11 +5,12 @@ and it holds its level with five units as with five thousand. Its p is computed 
 wherever that is possible, so that it has no floor and many tests may be corrected for their number.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 
-import numpy as np
-from scipy import special
+from inference.engine.metrics.numeric import np, special
 
 _ENUMERATED = 14
 """Differences up to which every pattern of signs is looked at."""

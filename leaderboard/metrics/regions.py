@@ -1,10 +1,11 @@
 """Metrics of places in an image; coordinates are 0..1."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
+from inference.engine.metrics.numeric import np
 from inference.engine.metrics.regions import Box, box_iou
 
 __all__ = ["Box", "Point", "box_iou", "f1_at_iou", "matched", "point_errors"]

@@ -4,13 +4,13 @@ How sure one figure is, is in `leaderboard.metrics.intervals`; whether two diffe
 `leaderboard.metrics.paired`.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy import special
-
+from inference.engine.metrics.numeric import np, special
 from leaderboard.metrics.intervals import (
     Interval,
     difference_interval,

@@ -1,13 +1,15 @@
 """Answers to questions: VQA accuracy, ANLS, POPE, counting. Each gives a score by item."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from inference.engine.metrics.counts import COUNTS, read_count
+from inference.engine.metrics.numeric import np
 
 __all__ = [
     "PopeScore", "anls", "normalise_answer", "pope", "pope_parse", "read_count", "vqa_accuracy",

@@ -1,11 +1,13 @@
 """What models are measured on. References are not here: see `leaderboard.vault`."""
 
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
-import numpy as np
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from inference.engine.metrics.numeric import np
 from leaderboard import errors
 from leaderboard.scoring import TASKS, Metric, Task, units
 

@@ -1,13 +1,15 @@
 """Who submits, what, how it was scored, and what the table shows of it."""
 
+from __future__ import annotations
+
 import uuid
 from typing import Any, ClassVar
 
-import numpy as np
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from inference.engine.metrics.numeric import np
 from leaderboard.metrics.intervals import sums_by_unit
 from leaderboard.models.benchmarks import Benchmark, Split
 from leaderboard.names import look_of

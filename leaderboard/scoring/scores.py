@@ -1,5 +1,7 @@
 """From figures of each item to scores with intervals, categories and signatures."""
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 import math
@@ -7,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 
+from inference.engine.metrics.numeric import np
 from leaderboard.metrics.intervals import Interval, interval_of
 from leaderboard.scoring.types import Figures, Item, Metric, Task
 

@@ -1,10 +1,11 @@
 """Items and predictions of a task turned into figures of each item."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from inference.engine.metrics.numeric import np
 from leaderboard.metrics.captions import bleu_of, bleu_stats, cider_d, rouge_l, tokenise_all, words
 from leaderboard.metrics.detection import AveragePrecision
 from leaderboard.metrics.regions import matched, point_errors

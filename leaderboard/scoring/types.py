@@ -1,11 +1,12 @@
 """What a task, a metric, an item and a prediction are."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
-
+from inference.engine.metrics.numeric import np
 from leaderboard.metrics.intervals import (
     Bounds,
     Spread,
@@ -48,7 +49,7 @@ class Item:
     """What image it is about: items of one image count as one for intervals and tests."""
 
 
-Statistic = Callable[[np.ndarray], np.ndarray]
+Statistic: TypeAlias = "Callable[[np.ndarray], np.ndarray]"
 """(R, N) weights of N items → (R, M) values of M figures."""
 
 

@@ -1,15 +1,17 @@
 """Items of a split with what was said about them, and two submissions side by side."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 from django.core.files.storage import default_storage
 from django.core.paginator import Page, Paginator
 from django.db.models import BinaryField, F, Func
 
+from inference.engine.metrics.numeric import np
 from leaderboard import disclosure, errors
 from leaderboard.metrics.intervals import (
     difference_interval,

@@ -1,5 +1,7 @@
 """Paired tests between entries, kept from one table to the next."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 from collections import Counter
@@ -7,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from django.db import IntegrityError, transaction
 from django.db.models import BinaryField, F, Func, IntegerField
 from django.db.models.functions import Coalesce
 
+from inference.engine.metrics.numeric import np
 from leaderboard.metrics.statistics import (
     PAIR_VERSION,
     RANK_RESAMPLES,

@@ -1,5 +1,7 @@
 """Scoring a submission: once, whoever is lost on the way; anew when a metric has a new version."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import traceback
@@ -9,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import transaction
 from django.db.models import F, Q
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from inference import errors as inference_errors
 from inference import lease, stream
+from inference.engine.metrics.numeric import np
 from inference.errors import DomainError, InvalidInput
 from leaderboard import disclosure, errors, vault
 from leaderboard.models import Benchmark, PairTest, Score, Submission

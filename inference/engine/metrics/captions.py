@@ -1,11 +1,12 @@
 """N-grams of captions: BLEU's counts and CIDEr-D, after pycocoevalcap's formulas."""
 
+from __future__ import annotations
+
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
+from inference.engine.metrics.numeric import np
 from inference.engine.metrics.ptb import tokenise
 
 Tokens = Sequence[str]
