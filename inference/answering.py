@@ -91,7 +91,7 @@ def terminal_event(job: Job) -> Event:
 
 
 async def answer(job: Job) -> dict[str, Any]:
-    """Wait for a job's result; a caller who leaves cancels it.
+    """Wait for a job's result; a caller who leaves, or has waited long enough, lets it go (`left`).
 
     Raises:
         DomainError: the job failed, was cancelled, or took too long.
@@ -102,10 +102,10 @@ async def answer(job: Job) -> dict[str, Any]:
                 if event is not None and event.is_terminal:
                     return result_of(event)
     except TimeoutError as error:
-        await cancel(job)
+        await left(job)
         raise _too_late() from error
     except redis.exceptions.RedisError as error:
-        await cancel(job)
+        await left(job)
         raise errors.QUEUE_UNAVAILABLE("The answers of the workers cannot be read.") from error
     except asyncio.CancelledError:
         await asyncio.shield(left(job))
@@ -138,8 +138,8 @@ def result_of(event: Event) -> dict[str, Any]:
 
 
 async def left(job: Job) -> None:
-    """The caller is gone. One with an idempotency key may come back for the answer, and another
-    request with the same key may be waiting for it now."""
+    """The caller is gone: nobody waits for the job, and it is cancelled. One with an idempotency key
+    may come back for the answer, and another request with the same key may be waiting for it now."""
     if not job.idempotency_key:
         await cancel(job)
 
@@ -159,15 +159,19 @@ async def told(job: Job) -> AsyncGenerator[Event | None, None]:
         DomainError: the job did not end well, or not in time.
         RedisError: the stream cannot be read.
     """
-    finished = False
+    finished = has_text = False
     ends_at = time.monotonic() + _limit_s()
     try:
         async with aclosing(events(job)) as followed:
             async for event in followed:
                 if event is not None and event.is_terminal:
                     finished = True
-                    result_of(event)
+                    result = result_of(event)["result"]
+                    text = result.get("caption") or result.get("answer")
+                    if text and not has_text:  # the stream had expired; the answer is kept
+                        yield Event(event.id, "token", {"text": text})
                 if event is None or event.type in ("token", "result"):
+                    has_text = has_text or event is not None
                     yield event
                 if not finished and time.monotonic() > ends_at:
                     raise _too_late()

@@ -1,19 +1,29 @@
 """`/v1`: the skills as the official clients call them, and jobs as the playground follows them."""
 
 import asyncio
-import hashlib
 import json
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from ninja import File, Form, Header, Router, Status
+from ninja import File, Form, Router, Status
 from ninja.files import UploadedFile
 
-from inference import answering, errors, images, places, schemas, selectors, services, sse, stream
+from inference import (
+    answering,
+    chat,
+    errors,
+    images,
+    places,
+    repeats,
+    schemas,
+    selectors,
+    services,
+    sse,
+    stream,
+)  # fmt: skip
 from inference.database import in_thread
 from inference.errors import DomainError
 from inference.images import Upload
@@ -56,16 +66,8 @@ def _job(
         params=params,
         caller="api",
         owner_key=getattr(request, "client_key", ""),
-        idempotency_key=_repeat_key(request, request.headers.get("Idempotency-Key", "")),
+        idempotency_key=repeats.own_key_of(request),
     )
-
-
-def _repeat_key(request: HttpRequest, sent: str) -> str:
-    """An Idempotency-Key as one that no other caller's meets, even behind the same address."""
-    if not sent:
-        return ""
-    scope = getattr(request, "client_scope", "")
-    return hashlib.sha256(f"{scope}\n{sent}".encode(errors="surrogatepass")).hexdigest()
 
 
 def _metrics(data: dict[str, Any]) -> dict[str, Any]:
@@ -104,13 +106,14 @@ async def _asked(
     request: HttpRequest, skill: str, slug: str | None, urls: list[str], params: dict[str, Any],
     *, lines: Callable[[Job], AsyncIterator[str]] | None = None,
     whole: Callable[[Job, dict[str, Any]], dict[str, Any]] = _answer,
+    broken: Callable[[DomainError], str] | None = None,
 ) -> Any:  # fmt: skip
     """Submit, then answer in lines as they come, where these are given, or when all is there; both take
     a place while they last."""
     with places.taken(request) as place:
         job = await _submitted(request, skill, slug, urls, params)
         if lines:
-            return sse.EventStream(place, lines(job), broken=_failure_line)
+            return sse.EventStream(place, lines(job), broken=broken or _failure_line)
         return whole(job, await answering.answer(job))
 
 
@@ -140,7 +143,7 @@ def _failure_line(error: DomainError) -> str:
 
 @router.post(
     "/caption", response={200: schemas.CaptionOut}, summary="Describe an image",
-    operation_id="caption",
+    operation_id="caption", openapi_extra=repeats.DOCUMENTED,
 )  # fmt: skip
 async def caption(request: HttpRequest, body: schemas.CaptionIn) -> Any:
     """A caption of the chosen length. With `stream: true` the reply is an event stream of
@@ -152,7 +155,7 @@ async def caption(request: HttpRequest, body: schemas.CaptionIn) -> Any:
 
 @router.post(
     "/query", response={200: schemas.QueryOut}, summary="Ask about an image",
-    operation_id="query", exclude_unset=True,
+    operation_id="query", openapi_extra=repeats.DOCUMENTED, exclude_unset=True,
 )  # fmt: skip
 async def query(request: HttpRequest, body: schemas.QueryIn) -> Any:
     """An answer to a question, optionally about places given in `spatial_refs`. Streams as
@@ -167,22 +170,31 @@ async def query(request: HttpRequest, body: schemas.QueryIn) -> Any:
 
 @router.post(
     "/detect", response={200: schemas.DetectOut}, summary="Find boxes",
-    operation_id="detect",
+    operation_id="detect", openapi_extra=repeats.DOCUMENTED,
 )  # fmt: skip
 async def detect(request: HttpRequest, body: schemas.RegionIn) -> Any:
     """Boxes of all objects the phrase names, normalised to 0..1 from the top left; may be empty."""
-    params = {"object": body.object, "settings": body.settings}
+    params = _region_params(body)
     return await _asked(request, "detect", body.variant_slug, _taken(body), params)
 
 
 @router.post(
     "/point", response={200: schemas.PointOut}, summary="Find centres",
-    operation_id="point",
+    operation_id="point", openapi_extra=repeats.DOCUMENTED,
 )  # fmt: skip
 async def point(request: HttpRequest, body: schemas.RegionIn) -> Any:
     """The centre of each object the phrase names, normalised to 0..1 from the top left."""
-    params = {"object": body.object, "settings": body.settings}
+    params = _region_params(body)
     return await _asked(request, "point", body.variant_slug, _taken(body), params)
+
+
+def _region_params(body: schemas.RegionIn) -> dict[str, Any]:
+    if body.spatial_refs:
+        raise errors.UNSUPPORTED_PARAMETER(
+            "spatial_refs are not read by this skill.",
+            hint="Leave them out, or ask about a place with /v1/query.", field="spatial_refs",
+        )  # fmt: skip
+    return {"object": body.object, "settings": body.settings}
 
 
 @router.post(
@@ -198,82 +210,27 @@ def segment(request: HttpRequest, body: schemas.SegmentIn) -> Any:
 
 
 @router.post(
-    "/chat/completions", response={200: schemas.ChatOut}, summary="Chat completion",
-    operation_id="chat_completions",
+    "/chat/completions", response={200: schemas.ChatOut}, summary="Chat completion", exclude_unset=True,
+    operation_id="chat_completions", openapi_extra=repeats.DOCUMENTED,
 )  # fmt: skip
 async def chat_completions(request: HttpRequest, body: schemas.ChatIn) -> Any:
     """OpenAI's shape over `/query`: the last user turn's text is asked about the newest image of
     the conversation. Earlier turns are not read: the model has no memory of a conversation."""
-    question, urls = _last_question(body.messages)
-    settings = {
-        "temperature": body.temperature, "top_p": body.top_p,
-        "max_tokens": body.max_completion_tokens or body.max_tokens,
-    }  # fmt: skip
-    params = {
-        "question": question, "reasoning": bool(body.reasoning),
-        "settings": {k: v for k, v in settings.items() if v is not None},
-    }  # fmt: skip
+    params, urls = chat.params_of(body)
+    lines = None
+    if body.stream:
+        lines = chat.stream_of(
+            with_usage=bool(body.stream_options and body.stream_options.include_usage)
+        )
     body.messages = []
-    lines = _chat_stream if body.stream else None
-    return await _asked(request, "query", body.model, urls, params, lines=lines, whole=_completion)
+    return await _asked(
+        request, "query", body.model, urls, params,
+        lines=lines, whole=chat.completion, broken=_chat_failure,
+    )  # fmt: skip
 
 
-def _completion(job: Job, data: dict[str, Any]) -> dict[str, Any]:
-    tokens = data["tokens"]
-    return {
-        "id": str(job.id),
-        "object": "chat.completion",
-        "created": int(job.created_at.timestamp()),
-        "model": data["variant"],
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": data["result"]["answer"]},
-                "finish_reason": data["finish_reason"],
-            }
-        ],
-        "usage": {
-            "prompt_tokens": tokens["prompt"],
-            "completion_tokens": tokens["completion"],
-            "total_tokens": tokens["prompt"] + tokens["completion"],
-        },
-    }
-
-
-async def _chat_stream(job: Job) -> AsyncIterator[str]:
-    head = {"id": str(job.id), "object": "chat.completion.chunk", "created": int(time.time())}
-
-    def line(delta: dict[str, str], finish: str | None = None) -> str:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return f"data: {json.dumps({**head, 'choices': [choice]})}\n\n"
-
-    yield line({"role": "assistant"})
-    finish = "stop"
-    async with aclosing(answering.told(job)) as told:
-        async for event in told:
-            if event is None:
-                yield ": waiting\n\n"
-            elif event.type == "token":
-                yield line({"content": event.data["text"]})
-            else:
-                finish = event.data["finish_reason"]
-    yield line({}, finish)
-    yield "data: [DONE]\n\n"
-
-
-def _last_question(messages: list[schemas.Message]) -> tuple[str, list[str]]:
-    """Text of the last user turn, and the newest image up to it, if there is one."""
-    turns = [m for m in messages if m.role == "user"]
-    if not turns:
-        raise errors.QUESTION_REQUIRED("There is no user message.")
-    newest: list[str] = []
-    for turn in turns:
-        for part in turn.content if isinstance(turn.content, list) else []:
-            if part.image_url is not None:
-                newest = [part.image_url.url]
-    last = turns[-1].content
-    text = last if isinstance(last, str) else " ".join(p.text for p in last if p.text)
-    return text, newest
+def _chat_failure(error: DomainError) -> str:
+    return chat.failure(error, _failure_line(error))
 
 
 @router.get("/variants", response={200: list[schemas.VariantOut]}, operation_id="variants")
@@ -317,8 +274,12 @@ def model(request: HttpRequest, name: str) -> Any:
     return _model_out(selectors.variant_get(name))
 
 
+def _error_out(job: Job) -> dict[str, str]:
+    hint = errors.kind_of(job.error_code).hint
+    return {"code": job.error_code, "message": job.error_message, "hint": hint}
+
+
 def _job_out(job: Job) -> dict[str, Any]:
-    failed = job.status == Job.Status.FAILED
     return {
         "id": str(job.id),
         "skill": job.skill,
@@ -331,11 +292,16 @@ def _job_out(job: Job) -> dict[str, Any]:
         "result": job.result,
         "timings": job.timings or None,
         "confidence": job.confidence,
-        "error": {"code": job.error_code, "message": job.error_message} if failed else None,
+        "error": _error_out(job) if job.status == Job.Status.FAILED else None,
     }
 
 
-@jobs_router.post("/jobs", response={202: schemas.JobOut}, operation_id="job_create")
+@jobs_router.post(
+    "/jobs",
+    response={202: schemas.JobOut},
+    operation_id="job_create",
+    openapi_extra=repeats.DOCUMENTED,
+)
 def job_create(
     request: HttpRequest,
     skill: Form[str],
@@ -347,7 +313,6 @@ def job_create(
     sample: Form[str] = "",
     image_id: Form[str] = "",
     image: UploadedFile | None = File(None),
-    idempotency_key: str = Header("", alias="Idempotency-Key", max_length=128),
 ) -> Any:
     """Ask without waiting: a multipart form with an image file, a sample's name or the `image_id`
     of an earlier upload. Follow the answer at `events_url`."""
@@ -361,7 +326,7 @@ def job_create(
         },
         caller="playground",
         owner_key=getattr(request, "client_key", ""),
-        idempotency_key=_repeat_key(request, idempotency_key),
+        idempotency_key=repeats.own_key_of(request),
     )  # fmt: skip
     return Status(202, _job_out(job))
 

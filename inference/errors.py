@@ -141,12 +141,30 @@ def catalogue() -> list[ErrorKind]:
     return sorted((kind for kind in KINDS.values() if kind.is_of_api), key=lambda kind: kind.code)
 
 
+_TYPES = {
+    401: "authentication_error", 403: "permission_error", 404: "not_found_error", 409: "conflict_error",
+    429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error",
+}  # fmt: skip
+
+
+def openai_body(error: DomainError) -> dict[str, Any]:
+    """What OpenAI's clients find under `error`; `param` names the field that is wrong."""
+    default = "server_error" if error.status >= 500 else "invalid_request_error"
+    body: dict[str, Any] = {
+        "message": error.whole, "type": _TYPES.get(error.status, default),
+        "param": error.extra.get("field"), "code": error.code, "hint": error.hint,
+    }  # fmt: skip
+    if error.extra:
+        body["details"] = error.extra
+    return body
+
+
 _kind = partial(ErrorKind, "inference")
 
 # The request.
 BAD_IDEMPOTENCY_KEY = _kind(
     "bad_idempotency_key", 400, "The Idempotency-Key cannot be kept.",
-    "Send 1 to 128 visible ASCII characters.",
+    "Send up to 128 printable characters.",
 )  # fmt: skip
 BAD_IMAGE_URL = _kind(
     "bad_image_url", 400, "`image_url` is no base64 data URL.", "Send data:image/jpeg;base64,…"
@@ -172,6 +190,16 @@ OBJECT_REQUIRED = _kind("object_required", 400, "The object is empty.", "Write t
 OBJECT_TOO_LONG = _kind("object_too_long", 400, "The object is too long.", "Shorten it.")
 QUESTION_REQUIRED = _kind("question_required", 400, "The question is empty.", "Write the question.")
 QUESTION_TOO_LONG = _kind("question_too_long", 400, "The question is too long.", "Shorten it.")
+TOO_MANY_IMAGES = _kind(
+    "too_many_images", 400, "A question is about one image, and this turn has several.",
+    "Send one image, or ask about each by itself.",
+)  # fmt: skip
+UNKNOWN_PARAMETER = _kind(
+    "unknown_parameter", 400, "There is no such field.", "Leave it out; the reference lists the fields."
+)  # fmt: skip
+UNSUPPORTED_PARAMETER = _kind(
+    "unsupported_parameter", 400, "A field asks for what this server does not do.", "Leave it out."
+)
 UNSUPPORTED_REASONING = _kind(
     "unsupported_reasoning", 400, "The variant does not reason.", "Ask without reasoning."
 )

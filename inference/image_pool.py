@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 
 from inference import errors
-from inference.errors import Busy
+from inference.errors import DomainError
 from inference.image_decoder import receive, send
 
 _ROOT = Path(__file__).parents[1]
@@ -149,5 +149,5 @@ def _pool(pid: int) -> Pool:
     return made
 
 
-def _busy() -> Busy:
+def _busy() -> DomainError:
     return errors.IMAGES_BUSY()

@@ -34,7 +34,13 @@ _SCANS = 16
 """Passes that the largest progressive JPEG may take; a smaller one may take more."""
 _FORM = 2
 """Raised when the same file would become another picture than before."""
-_DATA_URL = re.compile(r"data:[^,;]*(?:;[^,;]*)*?;base64,", re.IGNORECASE)
+_DATA_URL = re.compile(r"\s*data:[^,]*;\s*base64\s*,", re.IGNORECASE)
+_SPELLED = {
+    "%20": "", "%09": "", "%0A": "", "%0C": "", "%0D": "",
+    "%2B": "+", "%2D": "+", "%2F": "/", "%5F": "/", "%3D": "=",
+}  # fmt: skip
+"""How base64 is spelt where an address has been escaped."""
+_PLAIN = str.maketrans("-_", "+/", " \t\n\f\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +61,42 @@ def data_url_bytes(url: str) -> bytes:
         InvalidInput: a remote URL (never fetched), or not a data URL, or broken base64.
         TooLarge: over the limit, told from the length before decoding.
     """
-    if url.lower().startswith(("http://", "https://")):
-        raise errors.REMOTE_IMAGE()
+    if url[:200].strip().lower().startswith(("http://", "https://")):
+        raise errors.REMOTE_IMAGE(field="image_url")
     match = _DATA_URL.match(url[:200])
     if match is None:
         raise errors.BAD_IMAGE_URL(
             "image_url is not a base64 data URL.",
             hint="It must begin with data:image/jpeg;base64, (or another image type).",
+            field="image_url",
         )
-    encoded = url[match.end() :]
+    return _base64_bytes(url[match.end() :])
+
+
+def _base64_bytes(encoded: str) -> bytes:
+    """As forgiving as the WHATWG's "forgiving-base64 decode", for the alphabet of URLs (RFC 4648, 5)
+    and for escaped characters as well: blanks mean nothing, and the padding may be left out."""
+    if "%" in encoded:
+        for spelled, plain in _SPELLED.items():
+            encoded = encoded.replace(spelled, plain).replace(spelled.lower(), plain)
+    if not encoded.isascii():
+        raise _bad_base64()
+    encoded = encoded.translate(_PLAIN)
     check_size(len(encoded) * 3 // 4)
+    encoded = encoded.removesuffix("=").removesuffix("=")
+    if "=" in encoded:
+        raise _bad_base64()
+    encoded += "=" * (-len(encoded) % 4)
     try:
         return base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise errors.BAD_IMAGE_URL(
-            "The image's base64 is broken.", hint="Encode the file again."
-        ) from error
+    except binascii.Error as error:
+        raise _bad_base64() from error
+
+
+def _bad_base64() -> DomainError:
+    return errors.BAD_IMAGE_URL(
+        "The image's base64 is broken.", hint="Encode the file again.", field="image_url"
+    )
 
 
 def check_size(size: int) -> None:

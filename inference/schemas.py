@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from ninja import Field, Schema
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 DataUrl = Field(
     description="The image as a base64 data URL (`data:image/jpeg;base64,…`). Remote URLs are not fetched.",
@@ -38,7 +39,10 @@ class CaptionIn(SkillIn):
 
 class QueryIn(SkillIn):
     question: str = Field(max_length=20_000, examples=["How many circles are there?"])
-    image_url: str | None = DataUrl
+    image_url: str | None = Field(
+        default=None,
+        description="The image as a base64 data URL; without one, the question is about nothing seen.",
+    )
     stream: bool = False
     reasoning: bool = False
     spatial_refs: list[Place] | None = Field(
@@ -133,46 +137,83 @@ class ErrorOut(Schema):
     error: ErrorBody
 
 
-class ImageUrl(Schema):
+# Plain models of pydantic: ninja's own drop what they do not know, which is to be told here.
+class ImageUrl(BaseModel):
     url: str
 
 
-class Part(Schema):
-    type: Literal["text", "image_url"]
+def _as_object(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
+def _as_parts(value: Any) -> Any:
+    if value is None:
+        return []
+    return [{"type": "text", "text": value}] if isinstance(value, str) else value
+
+
+class Part(BaseModel):
+    type: str = Field(max_length=40, examples=["text", "image_url"])
     text: str | None = Field(default=None, max_length=20_000)
-    image_url: ImageUrl | None = None
+    image_url: Annotated[
+        ImageUrl | None, BeforeValidator(_as_object, json_schema_input_type=ImageUrl | str | None)
+    ] = None
 
 
-Text = Annotated[str, Field(max_length=20_000)]
+class Message(BaseModel):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: Annotated[
+        list[Part],
+        Field(max_length=64),
+        BeforeValidator(_as_parts, json_schema_input_type=list[Part] | str | None),
+    ] = Field(default_factory=list)
 
 
-class Message(Schema):
-    role: Literal["system", "user", "assistant"]
-    content: Text | Annotated[list[Part], Field(max_length=64)]
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    include_usage: bool | None = None
+    include_obfuscation: Literal[False] | None = None
 
 
-class ChatIn(Schema):
-    """OpenAI's chat completion, as the Python client sends it."""
+class ChatIn(BaseModel):
+    """OpenAI's chat completion. `temperature` is 0 where it is absent. Fields that would change the
+    answer and are not named here are refused, with their name as `param`."""
+
+    model_config = ConfigDict(extra="allow")
 
     model: str | None = Field(default=None, max_length=200)
     messages: list[Message] = Field(min_length=1, max_length=64)
-    stream: bool = False
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
     reasoning: bool | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_completion_tokens: int | None = None
-    max_tokens: int | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
+        default=None, description="Whether it reasons at all: `none` and `minimal` do not."
+    )
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    seed: int | None = None
+
+
+class ReasoningDetails(Schema):
+    grounding: list[Grounding]
 
 
 class ChatMessage(Schema):
     role: str
     content: str
+    refusal: str | None = None
+    reasoning: str | None = Field(None, description="Only where it was asked for.")
+    reasoning_details: ReasoningDetails | None = None
 
 
 class Choice(Schema):
     index: int
     message: ChatMessage
-    finish_reason: str
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"]
 
 
 class Usage(Schema):

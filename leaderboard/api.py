@@ -7,12 +7,13 @@ from uuid import UUID
 
 import orjson
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from ninja import File, Form, Header, Router, Status
+from ninja import File, Form, Router, Status
 from ninja.files import UploadedFile
 
-from inference import sse, stream
+from inference import repeats, sse, stream
 from inference.answering import to_the_end
 from inference.database import released_after
+from inference.errors import kind_of
 from inference.stream import Event
 from leaderboard import disclosure, errors, schemas, selectors, services
 from leaderboard.models import Benchmark, Challenge, Phase, Split, Submission, Team
@@ -132,18 +133,18 @@ def check(request: HttpRequest, slug: str, file: UploadedFile = File(...), split
     return {"valid": True, "items": found.item_count, "lines": checked.lines, **warnings}
 
 
-@router.post("/{slug}/submissions", response={202: schemas.SubmissionOut}, operation_id="leaderboard_submit")  # fmt: skip
+@router.post("/{slug}/submissions", response={202: schemas.SubmissionOut}, operation_id="leaderboard_submit", openapi_extra=repeats.DOCUMENTED)  # fmt: skip
 def submit(
     request: HttpRequest, slug: str, model_name: Form[str], file: UploadedFile = File(...),
     split: Form[str] = "", team: Form[str] = "", parameters: Form[str] = "", precision: Form[str] = "",
     revision: Form[str] = "", latency_ms: Form[str] = "", hardware: Form[str] = "", link: Form[str] = "", contact: Form[str] = "", note: Form[str] = "",
     challenge: Form[str] = "", open_weights: Form[bool] = False, is_public: Form[bool] = True,  # noqa: FBT002  # form fields
-    idempotency_key: str = Header("", alias="Idempotency-Key", max_length=128),
 ) -> Any:  # fmt: skip
     """Submit predictions: JSON lines or one JSON array, plain or gzip, up to 50 MB. They are checked
     at once, at no cost, and scored in a worker; follow `events_url`. With `challenge` they count in
     that challenge: its phase says for which split, and how often. Of several teams `team` names the
     one it is for; by default it is the one you have been in longest."""
+    key = repeats.key_of(request)
     benchmark = selectors.benchmark_get(slug)
     entered = selectors.challenge_get(challenge, benchmark) if challenge else None
     card = services.card_read({
@@ -154,12 +155,12 @@ def submit(
     if entered:
         submission = services.challenge_submit(
             challenge=entered, user=request.auth, card=card, file=_file(file), team=team, split=split,  # type: ignore[attr-defined]
-            is_public=is_public, idempotency_key=idempotency_key, received_at=received_at(request),
+            is_public=is_public, idempotency_key=key, received_at=received_at(request),
         )  # fmt: skip
     else:
         submission = services.submission_make(
             split=selectors.split_get(benchmark, split), user=request.auth, card=card,  # type: ignore[attr-defined]
-            file=_file(file), team=team, is_public=is_public, idempotency_key=idempotency_key,
+            file=_file(file), team=team, is_public=is_public, idempotency_key=key,
             received_at=received_at(request),
         )  # fmt: skip
     return Status(202, _submission_out(submission, request.auth))  # type: ignore[attr-defined]
@@ -188,7 +189,10 @@ def _submission_out(submission: Submission, user: Any) -> dict[str, Any]:
             "before": queue.before, "eta_s": queue.seconds,
             "scorer_seen_at": queue.heard_at.isoformat() if queue.heard_at else None,
         } if queue else None,
-        "error": {"code": submission.error_code, "message": submission.error_message} if failed else None,
+        "error": {
+            "code": submission.error_code, "message": submission.error_message,
+            "hint": kind_of(submission.error_code).hint,
+        } if failed else None,
         "scores": {
             cell.metric.slug: {
                 "value": s.value * cell.metric.scale, "low": s.low * cell.metric.scale,

@@ -107,7 +107,11 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     first = problems[0] if problems else {"field": "", "problem": "invalid"}
     return api.problem(
         request,
-        errors.INVALID_FIELD(f"{first['field'] or 'body'}: {first['problem']}", fields=problems),
+        errors.INVALID_FIELD(
+            f"{first['field'] or 'body'}: {first['problem']}.",
+            field=first["field"] or None,
+            fields=problems,
+        ),
     )
 
 
@@ -205,7 +209,8 @@ def _without_body(response: HttpResponseBase) -> HttpResponseBase:
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for piece in ():
+    empty: tuple[bytes, ...] = ()
+    for piece in empty:
         yield piece
 
 

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from html import escape
-from typing import Any
+from typing import Any, cast
 
 from corsheaders.middleware import CorsMiddleware
 from django.core.handlers.asgi import ASGIRequest
@@ -215,5 +215,4 @@ def _shaped(scope: Message, error: DomainError) -> HttpResponse:
         page = f"<!doctype html><title>{error.status}</title><h1>{escape(error.message)}</h1><p>{escape(error.hint)}"
         return HttpResponse(page, status=error.status)
     cors = CorsMiddleware(lambda request: problems.problem(request.path, error))
-    response: HttpResponse = cors(ASGIRequest({"method": "POST", **scope}, io.BytesIO()))
-    return response
+    return cast("HttpResponse", cors(ASGIRequest({"method": "POST", **scope}, io.BytesIO())))

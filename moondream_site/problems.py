@@ -4,16 +4,11 @@
 import json
 import math
 import re
-from typing import Any
 
 from django.http import HttpResponse
 
-from inference.errors import Busy, DomainError
+from inference.errors import Busy, DomainError, openai_body
 
-_TYPES = {
-    401: "authentication_error", 403: "permission_error", 404: "not_found_error", 409: "conflict_error",
-    429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error",
-}  # fmt: skip
 _OPENAI = re.compile(r"/+v1(/|$)")
 _PROGRAMS = re.compile(r"/+(v1|api)(/|$)")
 
@@ -34,18 +29,6 @@ def shaped(path: str, error: DomainError) -> tuple[str, bytes]:
         **error.extra,
     }  # fmt: skip
     return "application/problem+json", json.dumps(problem).encode()
-
-
-def openai_body(error: DomainError) -> dict[str, Any]:
-    """What OpenAI's clients find under `error`; `param` names the field that is wrong."""
-    default = "server_error" if error.status >= 500 else "invalid_request_error"
-    body: dict[str, Any] = {
-        "message": error.whole, "type": _TYPES.get(error.status, default),
-        "param": error.extra.get("field"), "code": error.code, "hint": error.hint,
-    }  # fmt: skip
-    if error.extra:
-        body["details"] = error.extra
-    return body
 
 
 def _detail(error: DomainError) -> str:

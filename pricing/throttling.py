@@ -17,7 +17,7 @@ from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 
-from inference.errors import Busy
+from inference.errors import DomainError
 from inference.redis_client import options
 from pricing import errors
 from pricing.callers import Caller, caller_of
@@ -97,7 +97,7 @@ def check(request: HttpRequest, allowance: Allowance = WORK, cost: int = 1) -> N
             raise too_many(wait_s)
 
 
-def too_many(wait_s: float) -> Busy:
+def too_many(wait_s: float) -> DomainError:
     """What a caller over the limit is told."""
     wait = max(1, math.ceil(wait_s))
     return errors.RATE_LIMITED(

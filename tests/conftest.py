@@ -101,7 +101,7 @@ def node_client() -> Path:
     folder = Path(__file__).parent / "clients" / "node"
     if not shutil.which("node"):
         _absent("Node", "Install Node.js 18 or newer.")
-    if not (folder / "node_modules" / "moondream").exists():
+    if not all((folder / "node_modules" / name).exists() for name in ("moondream", "openai")):
         _absent("Node client", f"Run `npm ci` in {folder.relative_to(Path.cwd())}.")
     return folder
 

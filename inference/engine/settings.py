@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+MOST_TOKENS = 2048
+MOST_OBJECTS = 500
+"""Who asks for more of either gets as many."""
 MAX_TOKENS = 768
 """Upstream's bound on an answer's tokens when none is asked for."""
 
@@ -21,7 +24,8 @@ class Settings:
 
     @classmethod
     def read(cls, values: "Settings | Mapping[str, Any] | None") -> "Settings":
-        """From a client's dict: unknown keys are ignored, `maxTokens` is read as `max_tokens`.
+        """From a client's dict: unknown keys are ignored, `maxTokens` is read as `max_tokens`. Who
+        allows more tokens or objects than there ever are gets as many as there are.
 
         Raises:
             ValueError: a value is not a number or out of its range.
@@ -39,6 +43,8 @@ class Settings:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(f"settings.{name} must be a number.")
+            if name in _CLAMPED:
+                value = min(value, high)
             if not low <= value <= high:  # nor NaN; a JSON integer may be longer than any float
                 raise ValueError(f"settings.{name} must be between {low:g} and {high:g}.")
             read[name] = kind(value)
@@ -51,11 +57,12 @@ class Settings:
 
 
 _CAMEL = {"maxTokens": "max_tokens", "maxObjects": "max_objects", "topP": "top_p"}
+_CLAMPED = ("max_tokens", "max_objects")
 _RANGES: dict[str, tuple[type, float, float]] = {
     "temperature": (float, 0.0, 2.0),
     "top_p": (float, 0.0, 1.0),
-    "max_tokens": (int, 1, 2048),
-    "max_objects": (int, 1, 500),
+    "max_tokens": (int, 1, MOST_TOKENS),
+    "max_objects": (int, 1, MOST_OBJECTS),
     "seed": (int, 0, 2**32 - 1),
 }
 

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 
 from inference import errors, selectors, stream
 from inference.engine.settings import Settings, read_reference
+from inference.errors import kind_of
 from inference.images import Upload
 from inference.messages import send_on_commit
 from inference.models import Job, StoredImage, Variant
@@ -38,8 +39,8 @@ def job_submit(
     """Save a job and hand it to its queue. What is cheap to check comes first; an image is decoded when
     nothing else speaks against the question, and stored with it.
 
-    The same caller, owner and idempotency key give the same job again. `in_background` lets every
-    other question pass.
+    The same caller, owner and idempotency key give the same job again, unless it was cancelled or
+    failed on our side: then it is asked anew. `in_background` lets every other question pass.
 
     Raises:
         InvalidInput: params that no model could answer, or an image that cannot be read.
@@ -56,11 +57,15 @@ def job_submit(
         idempotency_key=idempotency_key, in_background=in_background,
     )  # fmt: skip
     earlier = _earlier(job)
-    ahead = 0 if earlier else _check_queue(variant.queue, owner_key)
+    is_repeated = earlier is not None and _answers_again(earlier)
+    ahead = 0 if is_repeated else _check_queue(variant.queue, owner_key)
     looked = image_look(image) if image is not None else None
     job.image_sha256 = looked.sha256 if looked else ""
     if earlier is not None:
-        return _same(earlier, job)
+        _same(earlier, job)
+        if is_repeated:
+            return earlier
+        Job.objects.filter(pk=earlier.pk).update(idempotency_key="")
     job.image = image_keep(looked) if looked else None
     try:
         with transaction.atomic():
@@ -117,6 +122,15 @@ def _earlier(job: Job) -> Job | None:
         .filter(caller=job.caller, owner_key=job.owner_key, idempotency_key=job.idempotency_key)
         .first()
     )
+
+
+def _answers_again(earlier: Job) -> bool:
+    """Whether a job, or what will come of it, is an answer to a repeated request."""
+    if earlier.status == Job.Status.FAILED:
+        return kind_of(earlier.error_code).status < 500
+    if earlier.is_finished:
+        return earlier.status != Job.Status.CANCELLED
+    return not stream.cancel_requested(earlier.id)
 
 
 def _same(earlier: Job, job: Job) -> Job:

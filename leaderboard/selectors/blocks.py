@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from inference.errors import Busy
+from inference.errors import DomainError
 from leaderboard import errors
 from leaderboard.models import BenchmarkItem, PredictionBlock, ReferenceBlock, Split, Submission
 from leaderboard.models.blocks import SIZE
@@ -53,7 +53,7 @@ def said_at(
     return said
 
 
-def preparing() -> Busy:
+def preparing() -> DomainError:
     """What is asked for has not been laid out by a worker yet."""
     return errors.REFERENCES_PREPARING()
 

@@ -24,7 +24,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from inference import errors as inference_errors
-from inference import stream
+from inference import repeats, stream
 from inference.errors import DomainError
 from inference.messages import send_on_commit
 from leaderboard import errors, names
@@ -229,10 +229,7 @@ def submission_take(
     """
     if phase is None and not split.benchmark.is_open and not team.is_ours:
         raise errors.BENCHMARK_CLOSED()
-    if "\x00" in idempotency_key or len(idempotency_key) > 128:
-        raise inference_errors.BAD_IDEMPOTENCY_KEY(
-            "An Idempotency-Key has up to 128 characters, and no NUL."
-        )
+    repeats.checked(idempotency_key)
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a binary file
     same = (split.pk, phase.pk if phase else None, digest)
     earlier = _same(team, idempotency_key, same)

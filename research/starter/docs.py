@@ -88,7 +88,13 @@ CHAPTERS: list[dict[str, Any]] = [
                 _code("", *_DETECT),
                 _p("<h2>A place in the question</h2><p>Send <code>spatial_refs</code> with a query to ask about a place: "
                    "a point <code>[x, y]</code> or a box <code>[x_min, y_min, x_max, y_max]</code>, and a question like "
-                   "“What is here?”.</p>"),
+                   "“What is here?”.</p>"
+                   "<h2>OpenAI’s clients</h2><p>Give them <code>/v1</code> of this server as <code>base_url</code>, and any "
+                   "<code>api_key</code>. <code>chat.completions</code> asks the last user turn about the newest image; "
+                   "earlier turns are not read. <code>temperature</code>, <code>top_p</code>, <code>seed</code>, "
+                   "<code>max_tokens</code> and streams with <code>include_usage</code> work. What would change the answer and "
+                   "is not done here, such as <code>n</code>, <code>stop</code>, <code>tools</code>, <code>logprobs</code> or "
+                   "<code>response_format</code>, is refused by name. <code>models</code> lists the variants.</p>"),
              ]},
             {"slug": "streaming", "title": "Streaming", "lede": "Show the answer while it is being written.",
              "body": [
@@ -99,7 +105,8 @@ CHAPTERS: list[dict[str, Any]] = [
                    "events. Each event has an id: reconnect with <code>Last-Event-ID</code> and nothing is lost. "
                    "A stream that ends with an <code>error</code> of the code <code>stream_interrupted</code> is one to "
                    "reconnect to; the job goes on. "
-                   "Send an <code>Idempotency-Key</code>, and a repeated request gives the same job.</p>"),
+                   "Send an <code>Idempotency-Key</code>, and a repeated request gives the same job, also "
+                   "after the connection was lost. A job that was cancelled, or failed on our side, is asked anew.</p>"),
              ]},
             {"slug": "errors", "title": "Errors", "lede": "One shape, a code that never changes, and what to do.",
              "body": [

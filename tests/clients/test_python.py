@@ -1,6 +1,7 @@
 """The unmodified Python client against a running stack."""
 
 import io
+import json
 import urllib.error
 
 import moondream
@@ -92,16 +93,31 @@ def test_a_model_by_name(live_stack: LiveStack, image: Image.Image) -> None:
         moondream.vl(endpoint=endpoint, model="nothing").caption(image)
 
 
+def test_a_slash_at_the_end_of_the_endpoint(live_stack: LiveStack, image: Image.Image) -> None:
+    model = moondream.vl(endpoint=f"{live_stack.base_url}/v1/")
+    assert model.query(image, "What color is the background?")["answer"] == "black"
+    assert "".join(model.caption(image, stream=True)["caption"]) == model.caption(image)["caption"]
+
+
 def test_what_it_cannot_do_raises(model, image: Image.Image) -> None:
     with pytest.raises(urllib.error.HTTPError, match="400"):
         model.segment(image, "star")
     with pytest.raises(urllib.error.HTTPError, match="400"):
         model.query(image, "Why?", reasoning=True)
-    with pytest.raises(urllib.error.HTTPError, match="400"):
+    with pytest.raises(urllib.error.HTTPError, match="400") as caught:
         model.query(question="What is the capital of France?")
+    # The client shows the status alone; the rest is for who reads the answer.
+    assert json.load(caught.value)["error"]["message"].endswith("Add an image.")
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        model.point(image, "star", spatial_refs=[[0.5, 0.5]])
 
 
 def test_a_failure_inside_a_stream_raises(model, image: Image.Image) -> None:
     # Short enough to be taken in, too many tokens for the model: it fails after the 200.
     with pytest.raises(ValueError, match="Failed to parse"):
         list(model.query(image, "é漢 " * 600, stream=True)["answer"])
+    with pytest.raises(ValueError, match="Failed to parse"):
+        list(model.chat([{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": data_url(sample_bytes("night"))}},
+            {"type": "text", "text": "é漢 " * 600},
+        ]}], stream=True)["message"])  # fmt: skip
