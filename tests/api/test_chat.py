@@ -259,6 +259,7 @@ async def test_a_stream_is_openais(settings: Any, tmp_path: Any, with_usage: boo
         assert usage.usage.total_tokens == job.tokens["prompt"] + job.tokens["completion"]
     assert all(("usage" in json.loads(line)) == with_usage for line in sent)
     assert chunks[0].choices[0].delta.role == "assistant"
+    assert job.result
     text = "".join(c.choices[0].delta.content or "" for c in chunks)
     assert text == job.result["answer"] != ""
     finishes = [c.choices[0].finish_reason for c in chunks]

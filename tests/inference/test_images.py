@@ -150,7 +150,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, settings, monkeypatch
         ("", "bad_image_url"),
         ("data:image/png,plain", "bad_image_url"),
         ("data:image/png;base64,***", "bad_image_url"),
-        ("data:image/png;base64,AAA", "bad_image_url"),
+        ("data:image/png;base64,AAAAA", "bad_image_url"),
     ],
 )
 def test_broken_urls(url: str, code: str) -> None:
