@@ -163,24 +163,33 @@ class Upstream:
             for name in ("moondream", "config", "image_crops", "vision", "weights", "text", "layers")
         )  # fmt: skip
 
-    def load(self, folder: Path, mine: Moondream, dtype: torch.dtype) -> Any:
+    def build(
+        self, folder: Path, config: MoondreamConfig, tokenizer: Tokenizer, dtype: torch.dtype
+    ) -> Any:
         """Upstream's model with the folder's weights, by its own loader."""
-        sections = mine.sections
         parts = {}
         for name in ("text", "vision", "region"):
             kind = getattr(self.config, f"{name.title()}Config")
             known = {f.name for f in fields(kind)}
-            values = {k: v for k, v in getattr(mine.model.config, name).items() if k in known}
+            values = {k: v for k, v in getattr(config, name).items() if k in known}
+            if name == "text":
+                values["n_kv_heads"] = config.sections.text.kv_heads
             parts[name] = kind(**values)
-        mine_only = SimpleNamespace(from_pretrained=lambda _name: mine.tokenizer)
-        self.model.Tokenizer = mine_only  # type: ignore[attr-defined]  # theirs is the hub's
+        given = SimpleNamespace(from_pretrained=lambda _name: tokenizer)
+        self.model.Tokenizer = given  # type: ignore[attr-defined]  # theirs is the hub's
         model = self.model.MoondreamModel(self.config.MoondreamConfig(**parts), dtype=dtype)
         self.weights.load_weights_into_model(str(folder / "model.safetensors"), model)
+        return model.eval()
+
+    def load(self, folder: Path, mine: Moondream, dtype: torch.dtype) -> Any:
+        """`build`, checked to hold the weights of ours."""
+        model = self.build(folder, mine.model.config, mine.tokenizer, dtype)
         theirs = dict(model.named_parameters())
-        for name, value in mine.model.model.named_parameters():
+        state = mine.model.model.state_dict()
+        for name, value in state.items():
             if not torch.equal(theirs[name], value):
                 raise SystemExit(f"{name} was not read alike.")
-        if len(theirs) != len(list(mine.model.parameters())):
+        if len(theirs) != len(state):
             raise SystemExit("Upstream has other parameters.")
         encode = model._vis_enc
         last: list[torch.Tensor] = []
@@ -192,8 +201,8 @@ class Upstream:
             return last[1]
 
         model._vis_enc = encoded
-        assert sections.text.prefix_attn == 730
-        return model.eval()
+        assert mine.sections.text.prefix_attn == 730
+        return model
 
 
 def compare_unpacking(report: Report, upstream: Upstream) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from inference.image_headers import BadHeader, CostlyHeader, Header, NoImage, re
 
 ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 PREVIEW_SIDE = 1280
+ENCODED = "encoded"
 _CPU_S = 6
 """Processor seconds that decoding one image may take."""
 _REDUCED = 4
@@ -274,8 +276,14 @@ def preview(name: str) -> bytes:
 
 
 def delete(name: str) -> None:
-    """Remove a stored file, if it is there."""
+    """Remove a stored file, if it is there, and what models made of it."""
     (Path(settings.IMAGE_STORE_DIR) / name).unlink(missing_ok=True)
+    shutil.rmtree(encodings(Path(name).stem), ignore_errors=True)
+
+
+def encodings(sha256: str) -> Path:
+    """The folder of what models made of an image: one file a model (`inference.backends.encoded`)."""
+    return Path(settings.IMAGE_STORE_DIR) / ENCODED / sha256[:2] / sha256
 
 
 def check_shape(width: int, height: int) -> None:

@@ -1,7 +1,6 @@
 """Local weights, any precision, through `inference.engine`. Torch is imported when it loads."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,37 +8,15 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from inference.backends.base import BackendEvent, Finished, Found, Request, Stage, Token
+from inference.backends.encoded import EncodedImages, StoredEncodings
+from inference.engine.manifest import identity
 
 if TYPE_CHECKING:
     from inference.engine import Answer, EncodedImage, Moondream
 
 
-class EncodedImages:
-    """The latest encoded images of this process, bounded by bytes; all variants share it."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self.limit_bytes, self.held_bytes = limit_bytes, 0
-        self._held: OrderedDict[tuple[str, str], EncodedImage] = OrderedDict()
-
-    def get(self, key: tuple[str, str]) -> "EncodedImage | None":
-        """The encoded image under (model key, image hash), marked as the latest used."""
-        found = self._held.get(key)
-        if found is not None:
-            self._held.move_to_end(key)
-        return found
-
-    def put(self, key: tuple[str, str], image: "EncodedImage") -> None:
-        """Keep an encoded image; the least recently used make room."""
-        if image.nbytes > self.limit_bytes or key in self._held:
-            return
-        self._held[key] = image
-        self.held_bytes += image.nbytes
-        while self.held_bytes > self.limit_bytes:
-            _, dropped = self._held.popitem(last=False)
-            self.held_bytes -= dropped.nbytes
-
-
 _encoded = EncodedImages(settings.INFERENCE_ENCODE_CACHE_MB * 1024 * 1024)
+_stored = StoredEncodings()
 
 
 class EngineBackend:
@@ -70,7 +47,8 @@ class EngineBackend:
             compile=settings.INFERENCE_COMPILE,
         )
         model.warm_up()
-        self._model, self._key = model, model.key
+        self._model = model
+        self._key = f"{model.key}/{model.device.type}/{identity(Path(self.folder))}"
         return {**model.info, "load_ms": (time.perf_counter() - started) * 1e3}
 
     def answer(self, request: Request) -> Iterator[BackendEvent]:
@@ -135,11 +113,16 @@ class EngineBackend:
         assert request.open_image is not None
         cache_key = (self._key, request.image_key)
         found = _encoded.get(cache_key)
+        if found is None:
+            found = _stored.get(cache_key, self._model)
+            if found is not None:
+                _encoded.put(cache_key, found)
         if found is not None:
             return found, 0.0, True
         started = time.perf_counter()
         encoded = self._model.encode_image(request.open_image())
         _encoded.put(cache_key, encoded)
+        _stored.put(cache_key, encoded)
         return encoded, (time.perf_counter() - started) * 1e3, False
 
     def _ask(self, request: Request, encoded: "EncodedImage | None") -> tuple["Answer", str, str]:

@@ -1,12 +1,16 @@
 """What a skill is asked with and what it gives back."""
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
+import torch
 from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from inference.engine.layers import KVCache
 
@@ -34,6 +38,44 @@ class EncodedImage:
     @property
     def nbytes(self) -> int:
         return self.prefix.nbytes
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Write a safetensors file that `load` reads.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        length, (width, height) = self.prefix.length, self.size
+        tensors = {
+            "keys": self.prefix.keys[:, :, :, :length],
+            "values": self.prefix.values[:, :, :, :length],
+        }
+        told = {"owner": self.owner, "width": str(width), "height": str(height)}
+        held = {name: value.contiguous().cpu() for name, value in tensors.items()}
+        try:
+            save_file(held, file, metadata=told)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str], device: torch.device | str = "cpu") -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            OSError: there is no such file, or it cannot be read.
+            ValueError: it is no such file, or is damaged.
+        """
+        try:
+            with safe_open(file, framework="pt") as opened:
+                told = opened.metadata() or {}
+                # Copies: the file may go while the image is asked about.
+                keys, values = (opened.get_tensor(n).clone().to(device) for n in ("keys", "values"))
+            if keys.shape != values.shape or keys.ndim != 5:
+                raise ValueError("Keys and values of an encoded image have five dimensions.")
+            size = int(told["width"]), int(told["height"])
+            return cls(KVCache.of(keys, values), size, told["owner"], 0.0)
+        except (SafetensorError, KeyError) as error:
+            raise ValueError("This file holds no encoded image.") from error
 
 
 ImageLike = Image.Image | EncodedImage

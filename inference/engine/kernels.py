@@ -6,6 +6,9 @@ On a CPU `adopt` then exchanges those that something faster was measured for (`F
 numbers in the same number of bits; only the arithmetic is another.
 """
 
+import ctypes
+import gc
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -204,7 +207,8 @@ def _buffer(value: torch.Tensor) -> nn.Buffer:
 
 
 def _bias(layer: Any, dtype: torch.dtype) -> nn.Buffer | None:
-    return None if layer.bias is None else _buffer(layer.bias.to(dtype))
+    # A copy: what was loaded is a piece of the mapped file, and would keep all of it.
+    return None if layer.bias is None else _buffer(layer.bias.to(dtype, copy=True))
 
 
 Make = Callable[[Any, torch.dtype], nn.Module]
@@ -237,7 +241,9 @@ def adopt(model: nn.Module, dtype: torch.dtype) -> None:
     For inference alone, and before the first answer.
     """
     fast = FASTEST if dtype == torch.bfloat16 and measured_cpu() else {}
-    for name, layer in list(model.named_modules()):
+    # By name: a layer that is held here would keep its memory until the last one is exchanged.
+    for name in [name for name, _ in model.named_modules()]:
+        layer = model.get_submodule(name)
         kind = type(layer).__name__
         make = fast.get((kind, _part(name)))
         if make is None and kind == "Linear4bit" and not _is_right(layer):
@@ -245,6 +251,20 @@ def adopt(model: nn.Module, dtype: torch.dtype) -> None:
         if make is not None:
             parent, _, own = name.rpartition(".")
             setattr(model.get_submodule(parent), own, make(layer, dtype))
+    if fast:
+        _let_go(model)
+
+
+def _let_go(model: nn.Module) -> None:
+    """Give back what the exchanged weights took: the file they were mapped from, which what is left
+    of it would keep in memory whole, and what the allocator holds for later."""
+    for value in model.parameters():
+        if type(value) is nn.Parameter:
+            value.data = value.data.clone()
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:  # glibc
+        trim(0)
 
 
 def _part(name: str) -> Part:

@@ -173,6 +173,13 @@ class KVCache:
         self.values = torch.empty(shape, dtype=dtype, device=device)
         self.length = 0
 
+    @classmethod
+    def of(cls, keys: torch.Tensor, values: torch.Tensor) -> "KVCache":
+        """A full cache of these entries, each (layers, B, heads, T, d)."""
+        made = object.__new__(cls)
+        made.keys, made.values, made.length = keys, values, keys.shape[3]
+        return made
+
     @property
     def capacity(self) -> int:
         return self.keys.shape[3]
@@ -211,10 +218,9 @@ class KVCache:
 
     def row(self, number: int) -> "KVCache":
         """A copy of one row."""
-        other = object.__new__(KVCache)
+        rows = slice(number, number + 1)
+        other = KVCache.of(self.keys[:, rows].clone(), self.values[:, rows].clone())
         other.length = self.length
-        other.keys = self.keys[:, number : number + 1].clone()
-        other.values = self.values[:, number : number + 1].clone()
         return other
 
 

@@ -149,6 +149,13 @@ class Moondream:
         spent = (time.perf_counter() - started) * 1e3
         return EncodedImage(prefix, image.size, self.key, spent)
 
+    def takes(self, image: EncodedImage) -> bool:
+        """Whether an encoded image is of this model and of its sizes, as one read from a file may
+        not be."""
+        text, keys = self.sections.text, image.prefix.keys
+        shape = (text.n_layers, 1, text.kv_heads, text.prefix_attn, text.head_dim)
+        return image.owner == self.key and keys.shape == shape and keys.dtype == self.dtype
+
     def caption(
         self,
         image: ImageLike,

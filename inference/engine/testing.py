@@ -128,17 +128,22 @@ def linear_as_loaded(
     dtype: torch.dtype = torch.bfloat16,
 ) -> nn.Module:
     """A Linear with this (out, in) weight as `checkpoint.load` has it before `kernels.adopt`."""
-    from bitsandbytes.nn import Int8Params, Linear4bit, Linear8bitLt, Params4bit
+    import bitsandbytes
 
+    kinds: Any = bitsandbytes.nn
     rows, columns = weight.shape
     has_bias = bias is not None
     layer: Any
     if quantization == "int8":
-        layer = Linear8bitLt(columns, rows, bias=has_bias, has_fp16_weights=False, threshold=6.0)
-        layer.weight = Int8Params(weight, requires_grad=False, has_fp16_weights=False)
+        layer = kinds.Linear8bitLt(
+            columns, rows, bias=has_bias, has_fp16_weights=False, threshold=6.0
+        )
+        layer.weight = kinds.Int8Params(weight, requires_grad=False, has_fp16_weights=False)
     elif quantization == "nf4":
-        layer = Linear4bit(columns, rows, bias=has_bias, compute_dtype=dtype, quant_type="nf4")
-        layer.weight = Params4bit(weight, requires_grad=False, quant_type="nf4")
+        layer = kinds.Linear4bit(
+            columns, rows, bias=has_bias, compute_dtype=dtype, quant_type="nf4"
+        )
+        layer.weight = kinds.Params4bit(weight, requires_grad=False, quant_type="nf4")
     else:
         layer = nn.Linear(columns, rows, bias=has_bias, dtype=dtype)
         layer.weight.data = weight.to(dtype)

@@ -323,7 +323,9 @@ STREAMS_MAX_PER_ADDRESS = env.int("STREAMS_MAX_PER_ADDRESS", default=240)
 STREAMS_MAX = env.int("STREAMS_MAX", default=800)
 # A stream ends after this, and its reader comes back.
 STREAM_MAX_S = env.int("STREAM_MAX_S", default=3600)
+# Encoded images: in each worker process, and beside the stored images for all of them (0: none).
 INFERENCE_ENCODE_CACHE_MB = env.int("INFERENCE_ENCODE_CACHE_MB", default=256)
+INFERENCE_ENCODE_DISK_MB = env.int("INFERENCE_ENCODE_DISK_MB", default=4096)
 INFERENCE_MAX_IMAGE_BYTES = env.int("INFERENCE_MAX_IMAGE_BYTES", default=20 * 1024 * 1024)
 # Pixels that are decoded in full; a JPEG may have four times as many, it is reduced while decoded.
 INFERENCE_MAX_IMAGE_PIXELS = env.int("INFERENCE_MAX_IMAGE_PIXELS", default=65_000_000)
