@@ -44,10 +44,10 @@ bootstrap() { # bootstrap <requirements file>
     *) fail "This platform ($(uname -s)) is not supported: use Linux, macOS or WSL." ;;
   esac
   requirements=$1
-  python=$(find_python)
-  [ -n "$python" ] || fail "Python 3.11 or newer is needed. Install it, or set PYTHON to its path."
   PYTHON_BIN=.venv/bin/python
   if ! "$PYTHON_BIN" -c '' 2>/dev/null; then
+    python=$(find_python)
+    [ -n "$python" ] || fail "Python 3.11 or newer is needed. Install it, or set PYTHON to its path."
     echo "· Making the virtual environment in .venv"
     rm -rf .venv
     "$python" -m venv .venv || fail "Could not make a virtual environment (on Debian: apt-get install python3-venv; or the disk is full)."
