@@ -19,6 +19,7 @@ import pillow_heif
 from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from inference import image_png
 from inference.image_colour import to_srgb
 from inference.image_depth import eight_bits, is_deep
 from inference.image_tiff import read_deep
@@ -72,7 +73,8 @@ def decode(data: bytes, kind: str, max_pixels: int) -> Decoded:
     try:
         image = Image.open(io.BytesIO(data), formats=[kind])
     except UnidentifiedImageError as error:
-        raise Refused("broken") from error
+        # Of a TIFF that is a sound kind which is not read here, as complex numbers.
+        raise Refused("unknown" if kind == "TIFF" else "broken") from error
     size = image.size
     if max(size) > MAX_ASPECT * min(size):
         raise Refused("shape")
@@ -82,9 +84,12 @@ def decode(data: bytes, kind: str, max_pixels: int) -> Decoded:
         image.draft(None, (across, down))
     if image.width * image.height > max_pixels:
         raise Refused("pixels")
+    raw = image_png.layout(image) if kind == "PNG" else ""
     image.load()
+    scaled = image_png.read_deep(data, image, raw)
     plain = (
-        image.format in KEPT_AS_IS
+        scaled is None
+        and image.format in KEPT_AS_IS
         and image.mode == "RGB"
         and max(size) <= MAX_SIDE
         and not getattr(image, "is_animated", False)
@@ -94,7 +99,8 @@ def decode(data: bytes, kind: str, max_pixels: int) -> Decoded:
     if plain:
         return Decoded(None, KEPT_AS_IS[image.format or ""], *size)
     return _normal(
-        _shallow(image), image.getexif().get(0x0112, 1), image.info.get("icc_profile"),
+        _shallow(image) if scaled is None else scaled, image.getexif().get(0x0112, 1),
+        image.info.get("icc_profile"),
     )  # fmt: skip
 
 

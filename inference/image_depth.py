@@ -14,7 +14,7 @@ The rule, for one channel and for colours alike (the channels share one scale):
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
@@ -26,6 +26,18 @@ _BLOCK = 2**20
 """Samples worked on at once."""
 _SAMPLED = 2**21
 """Samples that percentiles are taken from."""
+
+
+class Rows(Protocol):
+    """An array, or what can be asked for some of its rows as one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> "np.ndarray[Any, Any]": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def eight_bits(
-    rows: "Image.Image | np.ndarray[Any, Any]",
+    rows: "Image.Image | Rows",
     *,
     is_inverted: bool = False,
     nothing: float | None = None,
@@ -50,7 +62,7 @@ def eight_bits(
     """A deep picture in mode L, LA, RGB or RGBA.
 
     Args:
-        rows: a deep Pillow image, or an array of height × width or height × width × 1 to 4 samples,
+        rows: a deep Pillow image, or rows of height × width or height × width × 1 to 4 samples,
             the second or fourth of which is opacity.
         is_inverted: 0 is white.
         nothing: the value that stands for no data.
@@ -75,14 +87,14 @@ def eight_bits(
     return made
 
 
-def _shape(rows: "Image.Image | np.ndarray[Any, Any]") -> tuple[int, int, int]:
+def _shape(rows: "Image.Image | Rows") -> tuple[int, int, int]:
     if isinstance(rows, Image.Image):
         return *rows.size, 1
     return rows.shape[1], rows.shape[0], rows.shape[2] if rows.ndim == 3 else 1
 
 
 def _blocks(
-    rows: "Image.Image | np.ndarray[Any, Any]", channels: int, nothing: float | None
+    rows: "Image.Image | Rows", channels: int, nothing: float | None
 ) -> "Iterator[np.ndarray[Any, Any]]":
     """Some rows after the other, height × width × channels: a copy of all would take too much."""
     import numpy as np

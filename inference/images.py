@@ -322,5 +322,5 @@ def _broken() -> DomainError:
 
 
 _REFUSALS: dict[str, Callable[[], DomainError]] = {
-    "broken": _broken, "pixels": _too_many_pixels, "shape": _thin, "memory": _too_costly,
+    "broken": _broken, "unknown": _unsupported, "pixels": _too_many_pixels, "shape": _thin, "memory": _too_costly,
 }  # fmt: skip

@@ -30,15 +30,20 @@ def digest(environment: Mapping[str, str]) -> str:
     """SHA-256 of all that decides what is made: this project's code and content, the pinned packages,
     Python, the model's manifest, and the variables that the settings read."""
     made = hashlib.sha256(sys.version.encode())
-    for file in _files():
-        data = b"" if file.stat().st_size >= _LARGE else file.read_bytes()
-        made.update(f"\n{file.relative_to(ROOT)} {len(data)}\n".encode() + data)
-    weights = ROOT / environment.get("INFERENCE_MODEL_DIR", "inference/weights/embedded")
-    manifest = weights / "SHA256SUMS"
-    made.update(manifest.read_bytes() if manifest.exists() else b"")
+    for file in (
+        *_files(),
+        *sorted(_model(environment).glob("*.*")),
+        _model(environment) / "SHA256SUMS",
+    ):
+        data = b"" if not file.is_file() or file.stat().st_size >= _LARGE else file.read_bytes()
+        made.update(f"\n{file} {len(data)}\n".encode() + data)
     for name in sorted({"DJANGO_SETTINGS_MODULE", *_variables()} - _ADDRESSES):
         made.update(f"\n{name}={environment.get(name)}".encode())
     return made.hexdigest()
+
+
+def _model(environment: Mapping[str, str]) -> Path:
+    return ROOT / environment.get("INFERENCE_MODEL_DIR", "inference/weights/embedded")
 
 
 def _files() -> Iterator[Path]:

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import numpy as np
 from PIL import Image
 
 from tests.images import encode
@@ -20,6 +21,17 @@ def png(width: int, height: int, *, depth: int = 8, colour: int = 2, extra: byte
     head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", head) + extra + png_chunk(b"IDAT", bytes(body))
+        + png_chunk(b"IEND", b"")
+    )  # fmt: skip
+
+
+def png_of(samples: np.ndarray) -> bytes:
+    """A PNG of 16 bits of height × width × samples (1 grey, 2 and opacity, 3 colours, 4 and opacity)."""
+    height, width, count = samples.shape
+    rows = b"".join(b"\x00" + row.astype(">u2").tobytes() for row in samples)
+    head = struct.pack(">IIBBBBB", width, height, 16, (0, 4, 2, 6)[count - 1], 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", head) + png_chunk(b"IDAT", zlib.compress(rows))
         + png_chunk(b"IEND", b"")
     )  # fmt: skip
 

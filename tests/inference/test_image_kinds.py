@@ -184,7 +184,8 @@ def test_of_several_pages_the_first() -> None:
 def test_a_deep_tiff_that_is_cut_or_lies_is_refused() -> None:
     data = tiff((RAMP * 4095).astype(np.uint16))
     assert told(data[: len(data) - 300]) == "broken_image"
-    assert told(tiff(np.zeros((8, 8), np.complex64))) == "broken_image"
+    # Sound, but no picture.
+    assert told(tiff(np.zeros((8, 8), np.complex64))) == "unsupported_image"
 
 
 @pytest.mark.usefixtures("small_pool")
@@ -192,6 +193,24 @@ def test_a_deep_tiff_that_unpacks_to_too_much_is_refused() -> None:
     for options in ({}, {"rowsperstrip": 4000}):
         data = tiff(np.zeros((4000, 4000), np.float64), compression="zlib", **options)
         assert told(data) == "image_too_costly"
+
+
+@pytest.mark.parametrize("bits", [8, 12, 14, 15, 16])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_a_png_of_deep_colours_has_the_scale_of_its_bits(mode: str, bits: int) -> None:
+    top = 2**bits - 1
+    grey = np.rint(RAMP * top)
+    colours = [grey, grey[:, ::-1], np.full_like(grey, top // 2)][: 1 if mode == "LA" else 3]
+    opacity = [np.full_like(grey, 65535)] if mode.endswith("A") else []
+    if opacity:
+        opacity[0][0] = 0
+    found = read(bombs.png_of(np.stack([*colours, *opacity], -1).astype(np.uint16)))
+    scale = top if bits != 15 else 65535  # the next depth that holds it
+    wanted = np.stack(colours, -1) / scale * 255
+    if opacity:
+        assert found[0].min() == 255
+        found, wanted = found[1:], wanted[1:]
+    assert is_close(found, np.broadcast_to(wanted, found.shape))
 
 
 # Colours
