@@ -90,12 +90,7 @@ class Site:
     def stop(self) -> None:
         """Stop the web process, whatever streams are open."""
         if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
+            end_group(self.process)
             self.process = None
 
     def log(self) -> str:
@@ -119,6 +114,16 @@ class Site:
             capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
         return int(listed) / 1024
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to stop, and end it with its children when it does not."""
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def main() -> None:

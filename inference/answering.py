@@ -7,7 +7,6 @@ import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, ParamSpec, TypeVar
-from uuid import UUID
 
 import redis
 from django.conf import settings
@@ -27,18 +26,20 @@ _PATIENCE_S = 60
 """Beyond the job's own time limit: how long a caller waits in the queue."""
 
 
-def events(job: Job, after: str = stream.START) -> AsyncGenerator[Event | None, None]:
-    """A job's events to its end, with None now and then as a sign of life."""
+def events(
+    job: Job, after: str = stream.START, *, part: str = stream.EVENTS
+) -> AsyncGenerator[Event | None, None]:
+    """A job's events to its end, or its end alone, with None now and then as a sign of life."""
 
     def ended() -> Event | None:
         saved = selectors.job_get(job.id)
         return terminal_event(saved) if saved.is_finished else None
 
-    return to_the_end(job.id, after, ended)
+    return to_the_end(stream.follow(job.id, after, part=part), ended)
 
 
 async def to_the_end(
-    name: UUID, after: str, ended: Callable[[], Event | None]
+    following: AsyncGenerator[Event | None, None], ended: Callable[[], Event | None]
 ) -> AsyncGenerator[Event | None, None]:
     """A stream's events to the end of what they tell of, with None now and then as a sign of life.
 
@@ -47,7 +48,7 @@ async def to_the_end(
             the stream tells of may have ended while the stream is gone (expired, or lost with its
             worker).
     """
-    async with aclosing(stream.follow(name, after)) as followed:
+    async with aclosing(following) as followed:
         async for event in followed:
             if event is None:
                 last = await look(ended)
@@ -97,7 +98,8 @@ async def answer(job: Job) -> dict[str, Any]:
         DomainError: the job failed, was cancelled, or took too long.
     """
     try:
-        async with asyncio.timeout(_limit_s()), aclosing(events(job)) as told:
+        ending = events(job, part=stream.END)
+        async with asyncio.timeout(_limit_s()), aclosing(ending) as told:
             async for event in told:
                 if event is not None and event.is_terminal:
                     return result_of(event)

@@ -1,8 +1,11 @@
 """Leases in Redis: what tells work that is being done from work whose worker was lost."""
 
 import contextlib
+import functools
+import os
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -33,21 +36,48 @@ def is_held(name: UUID | str) -> bool:
     return bool(stream.client().exists(stream.key(name, "lease")))
 
 
-@contextlib.contextmanager
-def renewed(leases: Sequence[Any]) -> Iterator[None]:
-    """Renew leases from a thread while the body runs."""
-    done = threading.Event()
+class _Renewer:
+    """One thread that renews all leases of a process: one for each job would cost more than some jobs."""
 
-    def renew() -> None:
-        while not done.wait(SECONDS / 3):
+    def __init__(self) -> None:
+        self._held: dict[int, Any] = {}
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, daemon=True, name="leases").start()
+
+    def add(self, leases: Iterable[Any]) -> None:
+        with self._changed:
+            self._held |= {id(lease): lease for lease in leases}
+            self._changed.notify()
+
+    def remove(self, leases: Iterable[Any]) -> None:
+        with self._changed:
             for lease in leases:
+                del self._held[id(lease)]
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._held)
+            time.sleep(SECONDS / 3)
+            with self._changed:
+                held = list(self._held.values())
+            for lease in held:  # one that was given up meanwhile is not taken again
                 with contextlib.suppress(redis.exceptions.RedisError):
                     lease.reacquire()
 
-    thread = threading.Thread(target=renew, daemon=True)
-    thread.start()
+
+@functools.cache
+def _renewer(pid: int) -> _Renewer:
+    del pid  # threads do not survive a fork
+    return _Renewer()
+
+
+@contextlib.contextmanager
+def renewed(leases: Sequence[Any]) -> Iterator[None]:
+    """Renew leases from a thread while the body runs."""
+    renewer = _renewer(os.getpid())
+    renewer.add(leases)
     try:
         yield
     finally:
-        done.set()
-        thread.join()
+        renewer.remove(leases)

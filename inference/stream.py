@@ -4,7 +4,7 @@ import contextlib
 import functools
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,8 @@ from inference.stream_reader import reader
 TERMINAL = frozenset({"result", "error", "cancelled"})
 START = "0-0"
 FROM_NOW = "$"
+EVENTS, END = "events", "end"
+"""Parts of a job's stream: all events, and the terminal one alone, for who waits for nothing else."""
 _MAX_EVENTS = 8192
 _BLOCK_MS = 5000
 _ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
@@ -38,7 +40,7 @@ class Event:
         return self.type in TERMINAL
 
 
-def key(job_id: UUID | str, name: str = "events") -> str:
+def key(job_id: UUID | str, name: str = EVENTS) -> str:
     """Redis key of something that belongs to a job."""
     return f"{settings.REDIS_PREFIX}job:{job_id}:{name}"
 
@@ -49,36 +51,51 @@ def client() -> redis.Redis:
     return redis_client.sync_client(settings.REDIS_URL)
 
 
-def publish(job_id: UUID | str, kind: str, data: dict[str, Any]) -> bool:
-    """Append an event; tells whether somebody asked to cancel the job (one round trip for both)."""
+New = tuple[str, dict[str, Any]]
+"""A kind and its data: an event that was not written yet."""
+
+
+def publish(
+    job_id: UUID | str, kind: str, data: dict[str, Any], *, after: Sequence[New] = ()
+) -> bool:
+    """Append an event; tells whether somebody asked to cancel the job (one round trip for all).
+
+    Args:
+        after: events that come before it.
+    """
     with client().pipeline(transaction=False) as pipe:
-        pipe.xadd(
-            key(job_id), {"t": kind, "d": json.dumps(data)}, maxlen=_MAX_EVENTS, approximate=True
-        )
+        for each in (*after, (kind, data)):
+            _append(pipe, key(job_id), each)
+        if kind in TERMINAL:
+            _append(pipe, key(job_id, END), (kind, data))
+            pipe.expire(key(job_id, END), settings.INFERENCE_STREAM_TTL_S)
         pipe.expire(key(job_id), settings.INFERENCE_STREAM_TTL_S)
         pipe.exists(key(job_id, "cancel"))
-        return bool(pipe.execute()[2])
+        return bool(pipe.execute()[-1])
 
 
-def publish_if_reachable(name: UUID | str, kind: str, data: dict[str, Any]) -> None:
+def _append(pipe: redis.client.Pipeline, name: str, event: New) -> None:
+    fields: Any = {"t": event[0], "d": json.dumps(event[1])}
+    pipe.xadd(name, fields, maxlen=_MAX_EVENTS, approximate=True)
+
+
+def publish_if_reachable(
+    name: UUID | str, kind: str, data: dict[str, Any], *, after: Sequence[New] = ()
+) -> None:
     """Append an event for who is looking; without Redis nobody is told. Readers must find it in the
     database as well."""
     with contextlib.suppress(redis.exceptions.RedisError):
-        publish(name, kind, data)
+        publish(name, kind, data, after=after)
 
 
 def forget(job_id: UUID | str) -> None:
     """Delete a stream."""
-    client().delete(key(job_id))
+    client().delete(key(job_id), key(job_id, END))
 
 
 def request_cancel(job_id: UUID | str) -> None:
     """Ask the worker that has the job to stop."""
     client().set(key(job_id, "cancel"), 1, ex=settings.INFERENCE_STREAM_TTL_S)
-
-
-def cancel_requested(job_id: UUID | str) -> bool:
-    return bool(client().exists(key(job_id, "cancel")))
 
 
 def at(event_id: str) -> str:
@@ -105,27 +122,29 @@ async def check() -> None:
     await reader().ping()
 
 
-async def follow(job_id: UUID | str, after: str = START) -> AsyncGenerator[Event | None, None]:
+async def follow(
+    job_id: UUID | str, after: str = START, *, part: str = EVENTS
+) -> AsyncGenerator[Event | None, None]:
     """Events after `after` as they come; None now and then when there is nothing new.
 
     Ends after a terminal event. The caller uses the None to keep a connection alive and to look
-    whether the job has ended otherwise. `FROM_NOW` leaves out what is there already.
+    whether the job has ended otherwise. `FROM_NOW` leaves out what is there already, and `END` all but
+    the terminal event.
 
     Raises:
         RedisError: the server is away, or does not answer.
     """
-    name, shared = key(job_id), reader()
+    name, shared = key(job_id, part), reader()
     last = await shared.last_id(name) if after == FROM_NOW else after
-    with shared.watched(name) as watch:
+    with shared.watched(name, last) as watch:
         while True:
-            entries = await shared.read(name, last)
+            entries = await watch.entries(_BLOCK_MS / 1000)
             for entry_id, fields in entries:
                 event = _event(entry_id, fields)
-                last = event.id
                 yield event
                 if event.is_terminal:
                     return
-            if not entries and not await watch.news_after(last, _BLOCK_MS / 1000):
+            if not entries:
                 yield None
 
 

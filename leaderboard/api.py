@@ -255,7 +255,7 @@ def _progress(submission: Submission, after: str) -> AsyncGenerator[Event | None
             return Event(stream.START, "result", {"status": fresh.status if fresh else "gone"})
         return None
 
-    return to_the_end(submission.id, after, ended)
+    return to_the_end(stream.follow(submission.id, after), ended)
 
 
 def news(request: HttpRequest, name: str) -> StreamingHttpResponse:

@@ -96,9 +96,13 @@ class EngineBackend:
             length = params.get("length", "normal") if request.skill == "caption" else ""
             asks.append(Ask(encoded, params.get("question", ""), length))
         for number in range(len(requests)):
-            yield number, Stage("decoding", f"answered together with {len(requests) - 1} more")
+            yield number, Stage("prefill", f"answered together with {len(requests) - 1} more")
+        decoding = set[int]()
         for number, item in stream_many(self._model, asks, requests[0].params.get("settings")):
             if isinstance(item, str):
+                if number not in decoding:
+                    decoding.add(number)
+                    yield number, Stage("decoding")
                 yield number, Token(item)
                 continue
             encode_ms, cached = encodings[number]

@@ -84,9 +84,6 @@ def _claim(job_id: UUID | str, worker: str) -> Job | None:
     job = Job.objects.select_related("variant", "image").filter(pk=job_id).first()
     if job is None or job.is_finished:
         return None
-    if stream.cancel_requested(job.id):
-        settle_cancelled(job, from_status=job.status)
-        return None
     if job.attempt >= MAX_ATTEMPTS:
         fail(job, errors.WORKER_LOST())
         return None
@@ -119,10 +116,20 @@ class _Publisher:
         self.sent_found = [e.data for e in past if e.type in ("object", "point")]
         self.seen = 0
         self.found = 0
+        self._held: list[stream.New] = []
 
     def __call__(self, kind: str, data: dict[str, Any]) -> None:
-        if stream.publish(self.job.id, kind, data):
+        if stream.publish(self.job.id, kind, data, after=self.held()):
             raise _Cancelled
+
+    def hold(self, kind: str, data: dict[str, Any]) -> None:
+        """Publish together with the next event, which follows at once."""
+        self._held.append((kind, data))
+
+    def held(self) -> list[stream.New]:
+        """What is held, and not any more."""
+        held, self._held = self._held, []
+        return held
 
     def token(self, text: str) -> None:
         known = self.sent_text[self.seen : self.seen + len(text)]
@@ -139,28 +146,29 @@ class _Publisher:
 
     def log(self, message: str, level: str = "info") -> None:
         since = (time.time() - self.job.created_at.timestamp()) * 1e3
-        self("log", {"level": level, "message": message, "at_ms": round(since, 1)})
+        self.hold("log", {"level": level, "message": message, "at_ms": round(since, 1)})
 
 
 def _answer(job: Job, *, again: bool = False) -> None:
     """Run a claimed job on its backend and settle it; `again` after a pass that was given up."""
+    publish = _Publisher(job, again=again)
     try:
-        result = _stream_answer(job, _Publisher(job, again=again))
+        result = _stream_answer(job, publish)
     except _Cancelled:
         settle_cancelled(job, from_status=Job.Status.RUNNING)
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:  # noqa: BLE001  # the asker is told, the worker lives on
-        fail(job, _explained(error, job))
+        fail(job, _explained(error, job), after=publish.held())
     else:
-        _succeed(job, result)
+        _succeed(job, result, publish)
 
 
-def _succeed(job: Job, result: dict[str, Any]) -> None:
+def _succeed(job: Job, result: dict[str, Any], publish: _Publisher) -> None:
     kept = ("result", "timings", "confidence", "tokens", "finish_reason")
     fields = {name: result[name] for name in kept}
     if settle(job, from_status=Job.Status.RUNNING, status=Job.Status.SUCCEEDED, **fields):
-        tell(job, "result", result)
+        tell(job, "result", result, after=publish.held())
 
 
 def _answer_together(jobs: list[Job]) -> None:
@@ -182,7 +190,8 @@ def _answer_together(jobs: list[Job]) -> None:
             with _may_leave(open_, row):
                 if isinstance(event, backends.Finished):
                     data = _final(jobs[row], publishers[row], event, started, load_ms)
-                    _succeed(open_.pop(row), data | {"batched_with": len(jobs) - 1})
+                    data |= {"batched_with": len(jobs) - 1}
+                    _succeed(open_.pop(row), data, publishers[row])
                 else:
                     _pass_on(jobs[row], publishers[row], event)
     except SoftTimeLimitExceeded:
@@ -238,7 +247,7 @@ def _stream_answer(job: Job, publish: _Publisher) -> dict[str, Any]:
 
 
 def _begin(job: Job, publish: _Publisher) -> None:
-    publish("status", {"status": "running", "attempt": job.attempt})
+    publish.hold("status", {"status": "running", "attempt": job.attempt})
 
 
 def _load(job: Job, backend: backends.Backend, publish: _Publisher) -> None:
@@ -262,9 +271,11 @@ def _pass_on(job: Job, publish: _Publisher, event: backends.BackendEvent) -> Non
     """One of the backend's events to the job's stream."""
     match event:
         case backends.Stage(name=name, note=note):
-            publish("stage", {"stage": name, "variant": job.variant.slug})
             if note:
                 publish.log(note)
+            # Decoding is told of with its first token, which is there.
+            tell_stage = publish.hold if name == "decoding" else publish
+            tell_stage("stage", {"stage": name, "variant": job.variant.slug})
         case backends.Token(text=text):
             publish.token(text)
         case backends.Found(kind=kind, data=data):

@@ -1,5 +1,6 @@
 """Ending a job: once, and with its stream closed."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +28,7 @@ def settle_cancelled(job: Job, *, from_status: str) -> None:
         tell(job, "cancelled", {})
 
 
-def fail(job: Job, error: DomainError) -> None:
+def fail(job: Job, error: DomainError, *, after: Sequence[stream.New] = ()) -> None:
     """End a job with what its asker is told."""
     done = settle(
         job,
@@ -37,13 +38,14 @@ def fail(job: Job, error: DomainError) -> None:
         error_message=error.message,
     )
     if done:
-        tell(job, "error", {"code": error.code, "message": error.message, "hint": error.hint})
+        told = {"code": error.code, "message": error.message, "hint": error.hint}
+        tell(job, "error", told, after=after)
 
 
-def tell(job: Job, kind: str, data: dict[str, Any]) -> None:
+def tell(job: Job, kind: str, data: dict[str, Any], *, after: Sequence[stream.New] = ()) -> None:
     """Close the stream of a job that has ended. Readers also find its end in the database, so that
     nothing is lost when the stream cannot be written."""
-    stream.publish_if_reachable(job.id, kind, data)
+    stream.publish_if_reachable(job.id, kind, data, after=after)
 
 
 def job_timed_out(*, job_id: UUID | str) -> None:

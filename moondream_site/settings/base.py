@@ -131,7 +131,9 @@ def database(url: str) -> dict[str, Any]:
     options: dict[str, Any] = {key: value for key, value in parts.items() if value is not None}
     # Django's own pool: under ASGI each request may run in another thread.
     options["pool"] = {"min_size": 1, "max_size": 10, "timeout": 10}
-    return {"ENGINE": "django.db.backends.postgresql", **entry, "OPTIONS": options}
+    # One that the server closed meanwhile is found before it is used, and another taken.
+    entry |= {"CONN_HEALTH_CHECKS": True, "OPTIONS": options}
+    return {"ENGINE": "django.db.backends.postgresql", **entry}
 
 
 DATABASES = {"default": database(DATABASE_URL)}
@@ -383,6 +385,8 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("INFERENCE_SHUTDOWN_S", default=
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = env.float("INFERENCE_START_S", default=300.0)
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Else a worker's child makes its pool of connections anew for each task; see moondream_site.celery.
+CELERY_DB_REUSE_MAX = 10_000
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = INFERENCE_WORKER_MEMORY_MB * 1024
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"

@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -13,6 +13,7 @@ from inference import lease, selectors, services, stream, tasks
 from inference.backends import engine
 from inference.errors import Busy, Conflict, InvalidInput, NotFound
 from inference.models import Job, StoredImage, Variant
+from inference.services import running
 from tests.inference.conftest import WORDS
 
 CAPTION = "".join(WORDS)
@@ -58,6 +59,7 @@ def test_delivered_twice_it_is_answered_once(submit, scripted) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_delivered_to_two_workers_at_once(submit, scripted, monkeypatch) -> None:
     monkeypatch.setattr(lease, "SECONDS", 0.6)
+    lease._renewer.cache_clear()  # one that sleeps for as long as before
     job = submit()
     inside, go_on = threading.Event(), threading.Event()
 
@@ -142,11 +144,15 @@ def test_cancelled_while_waiting(submit, scripted) -> None:
 def test_cancelled_between_being_read_and_being_claimed(submit, scripted, monkeypatch) -> None:
     job = submit()
 
-    def just_then(job_id: object) -> bool:
-        services.job_cancel(job_id=job.id)
-        return False
+    class JustThen:
+        """The clock that is looked at between the two."""
 
-    monkeypatch.setattr(stream, "cancel_requested", just_then)
+        @staticmethod
+        def now() -> datetime:
+            services.job_cancel(job_id=job.id)
+            return timezone.now()
+
+    monkeypatch.setattr(running, "timezone", JustThen)
     services.job_run(job_id=job.id, worker="w")
     job.refresh_from_db()
     assert job.status == Job.Status.CANCELLED
