@@ -6,6 +6,7 @@ import time
 import urllib.request
 from typing import Any
 
+import psycopg
 import pytest
 
 from inference.world.samples import sample_bytes
@@ -171,3 +172,27 @@ def test_pages_answer(live_stack: LiveStack) -> None:
     for path in ("/", "/product/", "/research/", "/pricing/", "/docs/", "/playground/", "/status/"):
         with urllib.request.urlopen(live_stack.base_url + path) as response:
             assert response.read().count(b"<h1") == 1, path
+
+
+def test_a_worker_keeps_its_connection_and_takes_another_when_that_is_cut(
+    live_stack: LiveStack,
+) -> None:
+    question = {"image_url": NIGHT, "question": "Is there a star?"}
+
+    def backends() -> set[int]:
+        with psycopg.connect(live_stack.admin_url) as connection:
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = %s", [live_stack.database]
+            )
+            return {row[0] for row in rows}
+
+    assert live_stack.post("/v1/query", question)[0] == 200
+    before = backends()
+    for _ in range(3):
+        assert live_stack.post("/v1/query", question)[0] == 200
+    assert backends() == before, "nobody connected anew"
+    with psycopg.connect(live_stack.admin_url, autocommit=True) as connection:
+        for pid in before:
+            connection.execute("SELECT pg_terminate_backend(%s)", [pid])
+    assert live_stack.post("/v1/query", question)[0] == 200
+    assert not backends() & before

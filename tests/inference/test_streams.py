@@ -104,6 +104,55 @@ async def test_a_new_follower_is_heard_while_others_wait() -> None:
         assert (await first).data == {"who": "old"}
 
 
+async def test_who_comes_later_gets_all_and_who_was_there_nothing_twice() -> None:
+    publish = sync_to_async(stream.publish)
+    for n in range(300):  # more than one read brings
+        await publish("long", "token", {"n": n})
+    ahead = stream.follow("long", stream.FROM_NOW)
+    first = asyncio.ensure_future(anext(ahead))
+    await asyncio.sleep(0.2)
+    behind = asyncio.create_task(_numbers(stream.follow("long")))
+    await publish("long", "token", {"n": 300})
+    seen = await first
+    assert seen is not None
+    assert seen.data["n"] == 300
+    await publish("long", "result", {"n": 301})
+    async with asyncio.timeout(2):
+        assert await _numbers(ahead) == [301]
+        assert await behind == list(range(302))
+
+
+async def test_one_follower_after_another_needs_one_connection() -> None:
+    publish, client = sync_to_async(stream.publish), sync_to_async(stream.client().info)
+    await publish("warm", "result", {"n": 0})
+    await _numbers(stream.follow("warm"))
+    before = (await client("stats"))["total_connections_received"]
+    for n in range(5):
+        await publish(f"next-{n}", "result", {"n": n})
+        assert await _numbers(stream.follow(f"next-{n}")) == [n]
+    # One may be opened to ring while the other waits.
+    assert (await client("stats"))["total_connections_received"] - before <= 1
+
+
+async def test_the_end_alone_can_be_waited_for() -> None:
+    publish = sync_to_async(stream.publish)
+    await publish("whole", "token", {"n": 1}, after=[("stage", {"n": 0})])
+    end = asyncio.create_task(_numbers(stream.follow("whole", part=stream.END)))
+    await asyncio.sleep(0.1)
+    await publish("whole", "result", {"n": 3}, after=[("log", {"n": 2})])
+    async with asyncio.timeout(2):
+        assert await end == [3]
+        assert await _numbers(stream.follow("whole")) == [0, 1, 2, 3]
+    await sync_to_async(stream.forget)("whole")
+    assert not await sync_to_async(stream.client().exists)(
+        stream.key("whole"), stream.key("whole", stream.END)
+    )
+
+
+async def _numbers(events: AsyncIterator[Event | None]) -> list[int]:
+    return [e.data["n"] async for e in events if e is not None]
+
+
 async def _last(events: AsyncIterator[Event | None]) -> Event:
     seen = [e async for e in events if e is not None]
     return seen[-1]
