@@ -98,6 +98,11 @@ def request_cancel(job_id: UUID | str) -> None:
     client().set(key(job_id, "cancel"), 1, ex=settings.INFERENCE_STREAM_TTL_S)
 
 
+def cancel_requested(job_id: UUID | str) -> bool:
+    """Whether that was asked."""
+    return bool(client().exists(key(job_id, "cancel")))
+
+
 def at(event_id: str) -> str:
     """Where to read on after an event a client names; the beginning if it is none.
 
