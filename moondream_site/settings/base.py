@@ -265,7 +265,7 @@ ALLAUTH_TRUSTED_PROXY_COUNT = 0
 # cookies go with it: who is calling is told by a key.
 _ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_ALLOW_ALL_ORIGINS = "*" in _ORIGINS
-CORS_ALLOWED_ORIGINS = [origin for origin in _ORIGINS if origin != "*"]
+CORS_ALLOWED_ORIGINS = [origin.rstrip("/") for origin in _ORIGINS if origin != "*"]
 CORS_URLS_REGEX = r"^/v1(/|$)"
 CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_METHODS = ["GET", "HEAD", "OPTIONS", "POST"]

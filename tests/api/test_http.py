@@ -1,6 +1,7 @@
 """What every address under `/v1` and `/api` does of HTTP: slashes, HEAD, OPTIONS, CORS, the models."""
 
 import asyncio
+import http.client
 import json
 from typing import Any
 
@@ -14,6 +15,7 @@ from inference.world.samples import sample_bytes
 from moondream_site import bodies
 from moondream_site.handler import get_handler
 from tests.images import data_url
+from tests.live import LiveStack
 
 pytestmark = pytest.mark.django_db
 LAB = "https://lab.example.org"
@@ -200,3 +202,19 @@ def test_a_large_form_is_taken(client: Client, django_user_model: Any) -> None:
         headers={"Authorization": f"Bearer {secret}"},
     )  # fmt: skip
     assert (answer.status_code, answer.json()["code"]) == (404, "leaderboard_not_found")
+
+
+@pytest.mark.live
+def test_a_connection_goes_on_after_any_of_them(live_stack: LiveStack) -> None:
+    """A body that should not be there would be read as the next answer's head."""
+    connection = http.client.HTTPConnection("127.0.0.1", live_stack.port, timeout=20)
+    for method, path, status in (
+        ("HEAD", "/v1/models", 200), ("HEAD", "/api/leaderboards/export.jsonl", 200),
+        ("HEAD", "/api/openapi.json", 200), ("HEAD", "/v1/caption", 405), ("HEAD", "/v1/nothing", 404),
+        ("OPTIONS", "/v1/caption", 204), ("GET", "//v1//models/", 200), ("HEAD", "//v1/models", 200),
+    ):  # fmt: skip
+        connection.request(method, path)
+        answer = connection.getresponse()
+        body = answer.read()
+        assert (answer.status, bool(body)) == (status, method == "GET"), path
+    connection.close()
