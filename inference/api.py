@@ -217,15 +217,11 @@ async def chat_completions(request: HttpRequest, body: schemas.ChatIn) -> Any:
     """OpenAI's shape over `/query`: the last user turn's text is asked about the newest image of
     the conversation. Earlier turns are not read: the model has no memory of a conversation."""
     params, urls = chat.params_of(body)
-    lines = None
-    if body.stream:
-        lines = chat.stream_of(
-            with_usage=bool(body.stream_options and body.stream_options.include_usage)
-        )
+    lines = chat.stream_of(body) if body.stream else None
     body.messages = []
     return await _asked(
         request, "query", body.model, urls, params,
-        lines=lines, whole=chat.completion, broken=_chat_failure,
+        lines=lines, whole=chat.completion_of(body), broken=_chat_failure,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ aside silently: a field that this server cannot honour is 400, with the field's 
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -18,7 +18,7 @@ from inference.schemas import ChatIn, Message, Part
 _CHANGES_NOTHING: dict[str, tuple[Any, ...]] = {
     "audio": (), "frequency_penalty": (0, 0.0), "function_call": ("none", "auto"), "functions": ([],),
     "logit_bias": ({},), "logprobs": (False,), "modalities": (["text"],), "n": (1,),
-    "presence_penalty": (0, 0.0), "response_format": ({"type": "text"},), "stop": ("", []),
+    "presence_penalty": (0, 0.0), "response_format": ({"type": "text"},),
     "tool_choice": ("none", "auto"), "tools": ([],), "top_logprobs": (0,), "verbosity": ("medium",),
     "web_search_options": (),
 }  # fmt: skip
@@ -114,20 +114,59 @@ def _settings(body: ChatIn) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def completion(job: Job, data: dict[str, Any]) -> dict[str, Any]:
-    """A whole answer."""
-    message = {"role": "assistant", "content": data["result"]["answer"], "refusal": None}
-    choice = {
-        "index": 0, "message": message | _reasoning(data), "logprobs": None,
-        "finish_reason": data["finish_reason"],
-    }  # fmt: skip
-    return _head(job, "chat.completion") | {"choices": [choice], "usage": _usage(data)}
+class Until:
+    """A text up to the first of some sequences (OpenAI's `stop`), given piece by piece. What may be the
+    beginning of one is held back until it is known."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops, self._held = stops, ""
+        self.is_met = False
+
+    def feed(self, piece: str) -> str:
+        """What may be shown now."""
+        if self.is_met:
+            return ""
+        held = self._held + piece
+        found = [at for stop in self._stops if (at := held.find(stop)) >= 0]
+        self.is_met = bool(found)
+        shown = min(found) if found else len(held) - self._begun(held)
+        self._held = held[shown:]
+        return held[:shown]
+
+    def rest(self) -> str:
+        """What was held back, once nothing comes any more."""
+        return "" if self.is_met else self._held
+
+    def _begun(self, text: str) -> int:
+        """How many of the last characters may belong to a sequence."""
+        lengths = (n for stop in self._stops for n in range(len(stop) - 1, 0, -1) if text.endswith(stop[:n]))  # fmt: skip
+        return max(lengths, default=0)
 
 
-def stream_of(*, with_usage: bool) -> Callable[[Job], AsyncIterator[str]]:
-    """What sends an answer in chunks; `with_usage`, the last but one tells what it took."""
+def completion_of(body: ChatIn) -> Callable[[Job, dict[str, Any]], dict[str, Any]]:
+    """What makes a whole answer of a job's data."""
+    stops = list(body.stop)
+
+    def completion(job: Job, data: dict[str, Any]) -> dict[str, Any]:
+        until = Until(stops)
+        text = until.feed(data["result"]["answer"]) + until.rest()
+        message = {"role": "assistant", "content": text, "refusal": None}
+        choice = {
+            "index": 0, "message": message | _reasoning(data), "logprobs": None,
+            "finish_reason": "stop" if until.is_met else data["finish_reason"],
+        }  # fmt: skip
+        return _head(job, "chat.completion") | {"choices": [choice], "usage": _usage(data)}
+
+    return completion
+
+
+def stream_of(body: ChatIn) -> Callable[[Job], AsyncIterator[str]]:
+    """What sends an answer in chunks; with `include_usage` the last but one tells what it took."""
+    with_usage = bool(body.stream_options and body.stream_options.include_usage)
+    stops = list(body.stop)
 
     async def lines(job: Job) -> AsyncIterator[str]:
+        until = Until(stops)
         head = _head(job, "chat.completion.chunk") | ({"usage": None} if with_usage else {})
 
         def chunk(delta: dict[str, Any], finish: str | None = None) -> str:
@@ -140,9 +179,13 @@ def stream_of(*, with_usage: bool) -> Callable[[Job], AsyncIterator[str]]:
                 if event is None:
                     yield ": waiting\n\n"
                 elif event.type == "token":
-                    yield chunk({"content": event.data["text"]})
+                    if shown := until.feed(event.data["text"]):
+                        yield chunk({"content": shown})
                 else:
-                    yield chunk(_reasoning(event.data), event.data["finish_reason"])
+                    if rest := until.rest():
+                        yield chunk({"content": rest})
+                    finish = "stop" if until.is_met else event.data["finish_reason"]
+                    yield chunk(_reasoning(event.data), finish)
                     if with_usage:
                         last = head | {"choices": [], "usage": _usage(event.data)}
                         yield f"data: {json.dumps(last)}\n\n"

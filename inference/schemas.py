@@ -152,6 +152,10 @@ def _as_parts(value: Any) -> Any:
     return [{"type": "text", "text": value}] if isinstance(value, str) else value
 
 
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) and value else value or []
+
+
 class Part(BaseModel):
     type: str = Field(max_length=40, examples=["text", "image_url"])
     text: str | None = Field(default=None, max_length=20_000)
@@ -195,6 +199,11 @@ class ChatIn(BaseModel):
     max_completion_tokens: int | None = Field(default=None, ge=1)
     max_tokens: int | None = Field(default=None, ge=1)
     seed: int | None = None
+    stop: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=200)]],
+        Field(max_length=4, description="The answer ends before the first of these."),
+        BeforeValidator(_as_list, json_schema_input_type=list[str] | str | None),
+    ] = Field(default_factory=list)
 
 
 class ReasoningDetails(Schema):

@@ -92,8 +92,8 @@ CHAPTERS: list[dict[str, Any]] = [
                    "<h2>OpenAI’s clients</h2><p>Give them <code>/v1</code> of this server as <code>base_url</code>, and any "
                    "<code>api_key</code>. <code>chat.completions</code> asks the last user turn about the newest image; "
                    "earlier turns are not read. <code>temperature</code>, <code>top_p</code>, <code>seed</code>, "
-                   "<code>max_tokens</code> and streams with <code>include_usage</code> work. What would change the answer and "
-                   "is not done here, such as <code>n</code>, <code>stop</code>, <code>tools</code>, <code>logprobs</code> or "
+                   "<code>max_tokens</code>, <code>stop</code> and streams with <code>include_usage</code> work. What would change the answer and "
+                   "is not done here, such as <code>n</code>, <code>tools</code>, <code>logprobs</code> or "
                    "<code>response_format</code>, is refused by name. <code>models</code> lists the variants.</p>"),
              ]},
             {"slug": "streaming", "title": "Streaming", "lede": "Show the answer while it is being written.",

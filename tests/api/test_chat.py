@@ -56,8 +56,8 @@ def _refused(client: Client, **body: Any) -> dict[str, Any]:
         ("n", 2, "unsupported_parameter"),
         ("n", 0, "unsupported_parameter"),
         ("n", True, "unsupported_parameter"),
-        ("stop", "\n", "unsupported_parameter"),
-        ("stop", ["."], "unsupported_parameter"),
+        ("stop", ["a", "b", "c", "d", "e"], "invalid_field"),
+        ("stop", 5, "invalid_field"),
         ("logprobs", True, "unsupported_parameter"),
         ("top_logprobs", 3, "unsupported_parameter"),
         ("logit_bias", {"50256": -100}, "unsupported_parameter"),
@@ -199,6 +199,14 @@ def test_a_message_of_another_form(message: dict[str, Any]) -> None:
     assert caught.value.errors()[0]["loc"][:2] == ("messages", 0)
 
 
+def _body(**more: Any) -> ChatIn:
+    return ChatIn(messages=[ASK], **more)
+
+
+def _completion(job: Job, data: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return chat.completion_of(_body(**more))(job, data)
+
+
 def _data(**more: Any) -> dict[str, Any]:
     return {
         "result": {"answer": "black"}, "tokens": {"prompt": 3, "completion": 2},
@@ -210,7 +218,7 @@ def _data(**more: Any) -> dict[str, Any]:
 def test_a_whole_answer_is_openais() -> None:
     job = Job(variant=services.variants_sync()[0], skill="query")
     job.save()
-    done = ChatCompletion.model_validate(chat.completion(job, _data()), strict=True)
+    done = ChatCompletion.model_validate(_completion(job, _data()), strict=True)
     assert done.model == job.variant.slug
     assert (done.choices[0].message.content, done.choices[0].finish_reason) == ("black", "length")
     assert done.usage
@@ -219,14 +227,44 @@ def test_a_whole_answer_is_openais() -> None:
         "text": "It is night.",
         "grounding": [{"start_idx": 0, "end_idx": 2, "points": []}],
     }
-    reasoned = chat.completion(job, _data(result={"answer": "black", "reasoning": reasoning}))
+    reasoned = _completion(job, _data(result={"answer": "black", "reasoning": reasoning}))
     message = reasoned["choices"][0]["message"]
     assert message["reasoning"] == "It is night."
     assert message["reasoning_details"] == {"grounding": reasoning["grounding"]}
 
 
-async def _lines(job: Job, *, with_usage: bool = False) -> list[str]:
-    text = "".join([line async for line in chat.stream_of(with_usage=with_usage)(job)])
+@pytest.mark.parametrize(
+    ("stops", "shown", "is_met"),
+    [
+        ([], "one, two; three.", False),
+        ([";"], "one, two", True),
+        (["; t"], "one, two", True),
+        (["three", ", "], "one", True),
+        (["three.!"], "one, two; three.", False),
+        (["e."], "one, two; thre", True),
+        (["ee.x", "."], "one, two; three", True),
+        (["one"], "", True),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+def test_an_answer_ends_before_the_first_stop(stops: list[str], shown: str, is_met: bool, size: int) -> None:  # fmt: skip
+    text = "one, two; three."
+    until = chat.Until(stops)
+    pieces = [until.feed(text[at : at + size]) for at in range(0, len(text), size)]
+    assert ("".join([*pieces, until.rest()]), until.is_met) == (shown, is_met)
+
+
+@pytest.mark.django_db
+def test_what_a_stop_cut_has_ended_by_itself() -> None:
+    job = Job(variant=services.variants_sync()[0], skill="query")
+    job.save()
+    (choice,) = _completion(job, _data(), stop=["ck"])["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("bla", "stop")
+
+
+async def _lines(job: Job, *, with_usage: bool = False, **more: Any) -> list[str]:
+    body = _body(stream=True, stream_options={"include_usage": with_usage}, **more)
+    text = "".join([line async for line in chat.stream_of(body)(job)])
     return [line.removeprefix("data: ") for line in text.split("\n\n") if line.startswith("data: ")]
 
 
@@ -265,6 +303,12 @@ async def test_a_stream_is_openais(settings: Any, tmp_path: Any, with_usage: boo
     finishes = [c.choices[0].finish_reason for c in chunks]
     assert finishes == [None] * (len(chunks) - 1) + [job.finish_reason]
     assert job.finish_reason == "length"
+
+    # Ended before a sequence, wherever the pieces were cut.
+    *cut, _ = await _lines(job, stop=text[1:2])
+    said = [json.loads(line)["choices"][0] for line in cut]
+    assert "".join(c["delta"].get("content", "") for c in said) == text[:1]
+    assert said[-1]["finish_reason"] == "stop"
 
     # Once the stream has expired, the kept answer comes whole.
     await sync_to_async(stream.forget)(job.id)

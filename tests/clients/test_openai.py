@@ -55,6 +55,10 @@ def test_an_answer(client: openai.OpenAI) -> None:
     assert cut.choices[0].finish_reason == "length"
     assert cut.usage
     assert cut.usage.completion_tokens == 1
+    ended = client.chat.completions.create(
+        model="moondream", messages=_messages(), stop=["ck", "z"]
+    )
+    assert (ended.choices[0].message.content, ended.choices[0].finish_reason) == ("bla", "stop")
     far = client.chat.completions.create(model="moondream", messages=_messages(), max_tokens=10**6)
     assert far.choices[0].message.content == "black"
 
