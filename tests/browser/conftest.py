@@ -1,6 +1,7 @@
 """A browser on a running stack that fails on any console error."""
 
 import importlib.util
+import json
 import os
 import re
 import types
@@ -95,6 +96,17 @@ def page(context: "BrowserContext") -> "Iterator[Page]":
     complaints = quiet(page)
     yield page
     assert complaints == []
+
+
+def answer_instead(page: "Page", result: dict[str, Any]) -> None:
+    """Let every job of a page end with this result, whatever the worker makes of it."""
+    names = ("queue_ms", "encode_ms", "first_token_ms", "decode_ms", "total_ms")
+    data = {"result": result, "timings": dict.fromkeys(names, 1.0), "confidence": 0.9}
+    body = f"event: result\ndata: {json.dumps(data)}\n\n"
+    page.route(
+        "**/v1/jobs/*/events",
+        lambda route: route.fulfill(content_type="text/event-stream", body=body),
+    )
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The playground as a visitor uses it."""
 
-import json
 import re
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from inference.world.samples import SAMPLE_DIR, SAMPLES
 from tests import heic
-from tests.browser.conftest import axe, picture, quiet, shoot
+from tests.browser.conftest import answer_instead, axe, picture, quiet, shoot
 from tests.images import encode
 from tests.live import LiveStack
 
@@ -190,16 +189,7 @@ def test_a_file_stays_here_for_the_model_in_the_browser(playground: Page) -> Non
 @pytest.mark.parametrize("skill", ["caption", "query"])
 def test_an_empty_answer_is_said_to_be_one(playground: Page, run: Run, skill: str) -> None:
     name = "caption" if skill == "caption" else "answer"
-    timings = dict.fromkeys(
-        ("queue_ms", "encode_ms", "first_token_ms", "decode_ms", "total_ms"), 1.0
-    )
-    data = {"skill": skill, "result": {name: " "}, "timings": timings, "confidence": 0.9}
-    playground.route(
-        "**/v1/jobs/*/events",
-        lambda route: route.fulfill(
-            content_type="text/event-stream", body=f"event: result\ndata: {json.dumps(data)}\n\n"
-        ),
-    )
+    answer_instead(playground, {name: " "})
     playground.click(f"#tab-{skill}")
     assert run() == "The model gave an empty answer."
     expect(playground.locator("[data-live]")).to_contain_text("The model gave an empty answer.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import axe, picture, quiet, shoot
+from tests.browser.conftest import answer_instead, axe, picture, quiet, shoot
 from tests.live import LiveStack
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
@@ -187,6 +187,20 @@ def test_the_model_is_asked_and_its_answers_are_ranked(page: Page) -> None:
     expect(page.locator("[data-ask]").first).to_have_text("Ask the model")
     expect(page.locator(".rb-answer", has_text="the model").first).to_be_visible()
     assert re.fullmatch(r"-?\d\.\d{3}", page.locator("[data-total]").first.inner_text())
+
+
+def test_an_empty_answer_is_told_and_not_scored(page: Page) -> None:
+    page.goto(URL)
+    page.get_by_label("Answers of").select_option("world-counting")
+    settled(page)
+    asks = page.locator("[data-ask]").first
+    if not asks.is_visible():
+        page.locator("[data-keep=items] > summary").click()
+    answer_instead(page, {"answer": ""})
+    asks.click()
+    expect(page.locator("[data-told-text]")).to_have_text("The model gave 3 empty answers.")
+    assert page.locator("[data-own] > li").filter(has_text="the model").count() == 0
+    shoot(page, "rewards-empty")
 
 
 def test_a_server_that_is_away_is_told(page: Page, context: BrowserContext) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import BrowserContext, Page, Response, expect
 
-from tests.browser.conftest import quiet
+from tests.browser.conftest import answer_instead, quiet
 from tests.live import LiveStack
 
 if TYPE_CHECKING:
@@ -62,6 +62,13 @@ def test_a_page_holds_one_playground_at_a_time(page: Page) -> None:
     expect(page.locator("dialog")).to_be_hidden()
     expect(embed.locator("summary").first).to_be_focused()
     expect(embed).to_be_in_viewport()
+
+
+def test_the_sdk_panel_tells_an_empty_answer(page: Page) -> None:
+    page.goto("/")
+    answer_instead(page, {"answer": ""})
+    page.click("[data-sdk-run]")
+    expect(page.locator("[data-sdk-answer]")).to_have_text("The model gave an empty answer.")
 
 
 def test_the_sdk_panel_runs_the_request_its_code_shows(page: Page) -> None:
