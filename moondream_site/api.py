@@ -1,7 +1,7 @@
 """Composes the API: every app's router, who is calling, how fast, and one shape for errors."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
@@ -98,12 +98,16 @@ def _sample(request: HttpRequest, error: InvalidSample) -> HttpResponse:
     return api.problem(request, inference_errors.UNKNOWN_SAMPLE(str(error)))
 
 
+def _field(where: Sequence[str | int]) -> str:
+    """A field's name, as the caller wrote it: ninja puts before it where it was, and before a field of
+    JSON the name of a parameter of ours."""
+    is_json = tuple(where[:2]) == ("body", "body")
+    return ".".join(str(part) for part in where[2 if is_json else 1 :])
+
+
 @api.exception_handler(ValidationError)
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    problems = [
-        {"field": ".".join(str(part) for part in e["loc"] if part != "body"), "problem": e["msg"]}
-        for e in error.errors[:10]
-    ]
+    problems = [{"field": _field(e["loc"]), "problem": e["msg"]} for e in error.errors[:10]]
     first = problems[0] if problems else {"field": "", "problem": "invalid"}
     return api.problem(
         request,

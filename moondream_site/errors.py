@@ -22,7 +22,10 @@ DATABASE_UNAVAILABLE = _kind(
     "database_unavailable", 503, "The database cannot be reached.", "Try again in a moment."
 )
 INVALID_FIELD = _kind(
-    "invalid_field", 400, "A field is missing or of the wrong type.", "`fields` names it."
+    "invalid_field",
+    400,
+    "A field is missing or of the wrong type.",
+    "The reference at /docs/api/ says what it takes.",
 )
 METHOD_NOT_ALLOWED = _kind(
     "method_not_allowed", 405, "The address does not answer this method.", "See `Allow`."

@@ -96,6 +96,12 @@ class ReadableParser(Parser):
             raise errors.UNSUPPORTED_CONTENT_TYPE(
                 f"A body of the type {kind[:80]} is not read here."
             )
+        coding = request.headers.get("Content-Encoding", "identity")
+        if coding.lower() not in ("", "identity"):
+            raise errors.UNSUPPORTED_CONTENT_TYPE(
+                f"A body with the coding {coding[:40]} is not read here.",
+                hint="Send it without Content-Encoding.",
+            )
         value = json.loads(request.body, parse_constant=_no_constant)
         _check_json(value)
         return value

@@ -218,7 +218,7 @@ def _references(refs: Sequence[Sequence[float]]) -> list[list[float]]:
 def _check_abilities(variant: Variant, params: Mapping[str, Any], *, has_image: bool) -> None:
     """Say before it is queued what this model was not trained for."""
     if params.get("reasoning") and "reasoning" in variant.lacks:
-        raise errors.UNSUPPORTED_REASONING(f"{variant.name} does not reason.")
+        raise errors.UNSUPPORTED_REASONING(f"{variant.name} does not reason.", field="reasoning")
     if not has_image and "text_only" in variant.lacks:
         raise errors.IMAGE_REQUIRED(f"{variant.name} answers about an image only.")
 

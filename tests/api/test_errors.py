@@ -269,6 +269,28 @@ def test_the_type_of_a_body_is_what_it_says(client: Client, path: str, body: str
     assert (answer.status_code, told["code"]) == (declared.status, code)
 
 
+def test_a_compressed_body_is_no_json(client: Client, db: None) -> None:
+    for coding, code in (("gzip", "unsupported_content_type"), ("identity", "invalid_field")):
+        answer = client.post("/v1/caption", {}, "application/json", headers={"Content-Encoding": coding})  # fmt: skip
+        assert answer.json()["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "field"),
+    [
+        ("get", "/v1/jobs/no-uuid", "job_id"),
+        ("post", "/v1/jobs", "skill"),
+        ("get", "/api/leaderboards/colours/log?page=x", "page"),
+    ],
+)
+def test_a_field_is_named_as_the_caller_wrote_it(
+    client: Client, db: None, method: str, path: str, field: str
+) -> None:
+    told = getattr(client, method)(path).json()
+    named = told["error"]["param"] if "error" in told else told["field"]
+    assert named == field
+
+
 def test_openapi_says_what_is_declared(client: Client, db: None) -> None:
     document = client.get("/api/openapi.json").json()
     for path, operations in document["paths"].items():
