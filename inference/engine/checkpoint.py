@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
+from inference.engine import quantising
 from inference.engine.kernels import adopt, held_bytes
 from inference.engine.manifest import CheckpointError, manifest_check, manifest_write
 from inference.engine.model import HIGH_PRECISION, MoondreamForVision
@@ -209,6 +210,7 @@ def _quantization_config(quantization: Quantization | None, dtype: torch.dtype) 
     skipped = list(HIGH_PRECISION)
     if quantization == "int8":
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
+    quantising.register()
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

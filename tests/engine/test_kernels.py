@@ -12,6 +12,7 @@ from torch import nn
 from inference.engine import Moondream
 from inference.engine.checkpoint import load, save_quantised, weight_bytes
 from inference.engine.kernels import Int8Linear, Nf4Linear, PackedLinear, adopt, measured_cpu
+from inference.engine.quantising import quantize_4bit
 from inference.engine.testing import linear_as_loaded, make_random_checkpoint, official_config
 
 QUANTIZATIONS: list[Any] = [None, "int8", "nf4"]
@@ -205,6 +206,42 @@ def test_the_fastest_are_taken_here_and_can_be_left(
         kernels="loaded",
     )  # fmt: skip
     assert type(kept.vision.blocks[0].mlp.fc1).__name__ == loaded
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (1, 1), (720, 2690), (64, 64), (4304, 1152), (33, 67)])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_weights_are_rounded_to_the_nearest_of_16_levels(
+    shape: tuple[int, int], dtype: torch.dtype
+) -> None:
+    weight = _weights(*shape).to(dtype)
+    packed, largest = quantize_4bit(weight, 64, "nf4", torch.uint8)
+    flat = weight.float().flatten()
+    blocks = torch.nn.functional.pad(flat, (0, -len(flat) % 64)).view(-1, 64)
+    assert torch.equal(largest, blocks.abs().amax(1))
+    assert packed.shape == ((len(flat) + 1) // 2, 1)
+    numbers = torch.stack((packed[:, 0] >> 4, packed[:, 0] & 15), dim=1).flatten()[: len(flat)]
+    scaled = (blocks / largest[:, None]).flatten()[: len(flat)]
+    distance = (scaled - LEVELS[numbers.long()]).abs()
+    nearest = (scaled[:, None] - LEVELS).abs().amin(1)
+    assert torch.allclose(distance, nearest, atol=1e-4)  # levels to four places
+
+
+@pytest.mark.parametrize("quant_type", ["nf4", "fp4"])
+@pytest.mark.parametrize("count", [64 * 5000 + 7, 1 << 19, 33, 1])
+def test_rounding_to_4_bits_is_bitsandbytes_own(quant_type: str, count: int) -> None:
+    """The same bytes as by its kernel for any device, which goes by `torch.bucketize`."""
+    from bitsandbytes.backends.default.ops import _get_4bit_quantize_bounds
+
+    weight = torch.randn(count, generator=torch.Generator().manual_seed(count))
+    weight[: count // 3] = 0
+    packed, largest = quantize_4bit(weight, 64, quant_type, torch.uint8)
+    bounds, order = _get_4bit_quantize_bounds(quant_type, weight.device)
+    blocks = torch.nn.functional.pad(weight, (0, -count % 64)).view(-1, 64)
+    scaled = blocks * (1 / blocks.abs().amax(1).clamp(min=1e-38))[:, None]
+    numbers = torch.bucketize(scaled.flatten()[: count + count % 2].clamp(-1, 1), bounds)
+    numbers = (numbers if quant_type == "nf4" else order[numbers]).to(torch.uint8)
+    assert torch.equal(packed[:, 0], (numbers[::2] << 4) | numbers[1::2])
+    assert torch.equal(largest, blocks.abs().amax(1))
 
 
 def test_packed_weights_are_the_same_in_a_state_dict() -> None:
