@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from inference import image_pool, images
 from inference.errors import DomainError
@@ -229,13 +229,20 @@ def test_a_wide_gamut_becomes_srgb() -> None:
         )
 
 
-def test_profile_and_rotation_together() -> None:
-    picture = Image.new("RGB", (60, 20), (40, 200, 90))
-    exif = Image.Exif()
-    exif[0x0112] = 8
-    found = read(encode(picture, "JPEG", exif=exif, icc_profile=profiles.rgb(), quality=95))
-    assert found.shape == (60, 20, 3)
-    assert is_close(found.mean((0, 1)), profiles.to_srgb((40, 200, 90)), 3)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "HEIF"])
+def test_profile_and_rotation_together(kind: str) -> None:
+    picture = Image.new("RGB", (64, 32), (40, 200, 90))
+    picture.paste((250, 250, 250), (0, 0, 16, 32))
+    more = {} if kind in ("PNG", "TIFF") else {"quality": 95}
+    for turn in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        upright = ImageOps.exif_transpose(Image.open(io.BytesIO(encode(picture, exif=exif))))
+        found = read(encode(picture, kind, exif=exif.tobytes(), icc_profile=profiles.rgb(), **more))
+        assert found.shape[1::-1] == upright.size, turn
+        is_white = np.asarray(upright)[..., 0] > 200
+        assert is_close(found[is_white].mean(0), np.array([250, 250, 250]), 4), turn
+        assert is_close(found[~is_white].mean(0), profiles.to_srgb((40, 200, 90)), 6), turn
 
 
 @pytest.mark.parametrize(
