@@ -345,7 +345,12 @@ INFERENCE_MAX_WAITING_PER_CALLER = env.int("INFERENCE_MAX_WAITING_PER_CALLER", d
 # Waiting questions of one variant that are answered in one pass.
 INFERENCE_BATCH = env.int("INFERENCE_BATCH", default=8)
 INFERENCE_IMAGE_RETENTION_H = env.int("INFERENCE_IMAGE_RETENTION_H", default=24)
-INFERENCE_WORKER_MEMORY_MB = env.int("INFERENCE_WORKER_MEMORY_MB", default=4096)
+# A worker process that ever took more is replaced after its answer, and loads its model again: well
+# above what loading a model of the vendor's takes (8 GB, of which half is the mapped file).
+INFERENCE_WORKER_MEMORY_MB = env.int(
+    "INFERENCE_WORKER_MEMORY_MB",
+    default=max(4096, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4 // 2**20),
+)
 IMAGE_STORE_DIR = Path(env.str("IMAGE_STORE_DIR", default=str(VAR_DIR / "images")))
 # What hidden references are sealed with, and hidden scenes are drawn from. Several, the newest
 # first, as in "2026b:…,2026a:…": the first seals, the others only open (`manage.py benchmarks reseal`).
