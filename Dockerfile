@@ -1,14 +1,14 @@
 FROM python:3.13-slim
 ARG REQUIREMENTS=requirements/web.txt
-ENV PYTHONUNBUFFERED=1 DJANGO_SETTINGS_MODULE=moondream_site.settings.production VAR_DIR=/data
+# Static files belong to the image, not to the data: a volume would keep those of an earlier version.
+ENV PYTHONUNBUFFERED=1 DJANGO_SETTINGS_MODULE=moondream_site.settings.production VAR_DIR=/data STATIC_ROOT=/app/var/static
 WORKDIR /app
 COPY requirements.txt ./
 COPY requirements ./requirements
 RUN pip install --no-cache-dir -r ${REQUIREMENTS}
 COPY . .
 RUN useradd --create-home hub && mkdir /data && chown hub /data \
- && SECRET_KEY=build-time-only-build-time-only-build-time-only-0000 REFERENCES_KEY=build-time-only-build-time-only-build-time-only-1111 python manage.py collectstatic --noinput \
- && chown -R hub /data
+ && SECRET_KEY=build-time-only-build-time-only-build-time-only-0000 REFERENCES_KEY=build-time-only-build-time-only-build-time-only-1111 python manage.py collectstatic --noinput
 USER hub
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s CMD python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz')" || exit 1

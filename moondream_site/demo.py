@@ -18,6 +18,7 @@ from typing import IO
 
 import redis
 
+from moondream_site import running
 from moondream_site.services import EmbeddedServices, ServiceError, command_of, wait_gone
 from research.prepared import digest, is_prepared
 
@@ -42,7 +43,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
-        Demo(options.host, options.port, options.var.resolve()).run()
+        Demo(options.host, options.port, options.var.resolve(), options.admin).run()
     except Stopped:
         say("Stopped")
     except (DemoError, ServiceError) as error:
@@ -59,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--var", type=Path, default=ROOT / "var", help="folder for all data")
+    parser.add_argument("--admin", metavar="EMAIL", help="make this account an admin")
     return parser.parse_args()
 
 
@@ -77,8 +79,8 @@ def say(text: str) -> None:
 class Demo:
     """The processes of one demo."""
 
-    def __init__(self, host: str, port: int, var: Path) -> None:
-        self.host, self.port, self.var = host, port, var
+    def __init__(self, host: str, port: int, var: Path, admin: str | None = None) -> None:
+        self.host, self.port, self.var, self.admin = host, port, var, admin
         self.started_at = time.time()
         self.logs, self.pids = var / "log", var / "run"
         self.url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104
@@ -95,6 +97,7 @@ class Demo:
         with EmbeddedServices(self.var) as services:
             self.env = self._environment(services)
             try:
+                running.note(self.var, self.env)
                 self._prepare(services.database_url)
                 say("Starting web server, worker and scheduler")
                 self._start_all()
@@ -104,10 +107,12 @@ class Demo:
                 self._start("measure", "manage.py", "benchmarks", "run", "--measure", "--start")
                 say(f"Ready, {_age_s():.1f} s after the start")
                 print(f"\n  Moondream hub is at {self.url}/   (Ctrl-C stops it)\n", flush=True)
+                say(self._admin())
                 self._watch()
             finally:
                 say("Stopping")
                 self._stop_all()
+                running.gone(self.var)
 
     def _prepare(self, database_url: str) -> None:
         """Migrate and load starter content, unless this very code did so in this very database."""
@@ -118,6 +123,12 @@ class Demo:
         self._manage("migrate", "-v0")
         say("Loading starter content")
         self._manage("load_starter")
+
+    def _admin(self) -> str:
+        """How to get in as an admin."""
+        if self.admin is None:
+            return "To edit the site: bin/manage make_admin YOUR-ADDRESS (and see bin/manage help)"
+        return self._manage("make_admin", self.admin)
 
     def _check_place(self) -> None:
         try:
@@ -148,6 +159,7 @@ class Demo:
             "DJANGO_SETTINGS_MODULE": "moondream_site.settings.development",
             "SITE_URL": self.url,
             "C_FORCE_ROOT": "1",
+            "DEBUG": "false",  # a visitor gets the site's own error pages
             **os.environ,
             **services.environment,
             "VAR_DIR": str(self.var),
@@ -156,7 +168,7 @@ class Demo:
             env.setdefault("ALLOWED_HOSTS", "*")
         return env
 
-    def _manage(self, *args: str) -> None:
+    def _manage(self, *args: str) -> str:
         done = subprocess.run(  # noqa: S603
             [sys.executable, "manage.py", *args],
             cwd=ROOT, env=self.env, capture_output=True, text=True, check=False,
@@ -164,6 +176,7 @@ class Demo:
         )  # fmt: skip
         if done.returncode:
             raise DemoError(f"manage.py {args[0]} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+        return done.stdout.strip()
 
     def _start_all(self) -> None:
         self._start(

@@ -5,6 +5,14 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
+from allauth.account.forms import default_token_generator
+from allauth.account.models import EmailAddress
+from allauth.account.utils import user_pk_to_url_str
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.validators import validate_email
+from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from pricing import errors
@@ -62,3 +70,32 @@ def key_used(key: ApiKey) -> None:
     now = timezone.now()
     if key.last_used_at is None or now - key.last_used_at > timedelta(minutes=1):
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+
+
+@transaction.atomic
+def admin_make(*, email: str) -> str:
+    """Make the account of an address an admin, a new one where there is none.
+
+    Returns:
+        The address of a page that sets its password, once, within `PASSWORD_RESET_TIMEOUT`: for
+        whoever administers the server, who may have no mail server yet.
+
+    Raises:
+        ValidationError: that is no mail address.
+    """
+    email = email.strip().lower()
+    validate_email(email)
+    users = get_user_model()
+    known = EmailAddress.objects.filter(email__iexact=email, verified=True).first()
+    user = known.user if known else users.objects.filter(email__iexact=email).first()
+    if user is None:
+        user = users(username=email, email=email)
+        user.set_unusable_password()
+    user.is_active = user.is_staff = user.is_superuser = True
+    user.save()
+    EmailAddress.objects.update_or_create(
+        user=user, email=email, defaults={"verified": True, "primary": True}
+    )
+    named = {"uidb36": user_pk_to_url_str(user), "key": default_token_generator.make_token(user)}
+    path = reverse("account_reset_password_from_key", kwargs=named)
+    return f"{settings.WAGTAILADMIN_BASE_URL.rstrip('/')}{path}"

@@ -220,7 +220,7 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(VAR_DIR / "static")))
 STATICFILES_DIRS = [
     BASE_DIR / "static",
     ("samples", BASE_DIR / "inference" / "world" / "sample_images"),
@@ -245,6 +245,8 @@ WAGTAIL_SITE_NAME = "Moondream hub"
 WAGTAILADMIN_BASE_URL = env.str("SITE_URL", default="http://localhost:8000")
 WAGTAILSEARCH_BACKENDS = {"default": {"BACKEND": "wagtail.search.backends.database"}}
 WAGTAIL_ENABLE_UPDATE_CHECK = False
+# Editors' pictures are those they upload: no other server is told who edits here.
+WAGTAIL_GRAVATAR_PROVIDER_URL = None
 # A picture without a description is of no use to who cannot see it.
 WAGTAILIMAGES_IMAGE_FORM_BASE = "research.forms.DescribedImageForm"
 WAGTAILIMAGES_EXTENSIONS = ["avif", "gif", "jpg", "jpeg", "png", "webp"]

@@ -21,16 +21,15 @@ ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
 
 
+_SERVERS = ("DATABASE_URL", "REDIS_URL", "CACHE_URL", "VAR_DIR")
+
+
 class Demo:
     """One run of the supervisor on a folder, with its output."""
 
     def __init__(self, var: Path, port: int, *args: str) -> None:
         self.port, self.url = port, f"http://127.0.0.1:{port}"
-        env = {
-            k: v
-            for k, v in os.environ.items()
-            if k not in ("DATABASE_URL", "REDIS_URL", "CACHE_URL", "VAR_DIR")
-        }
+        env = {k: v for k, v in os.environ.items() if k not in _SERVERS}
         env |= {
             "OMP_NUM_THREADS": "1",
             "DJANGO_SETTINGS_MODULE": "moondream_site.settings.development",
@@ -93,8 +92,14 @@ def test_it_starts_stops_without_a_trace_and_comes_back(var: Path) -> None:
     assert not list((var / "run").glob("*.pid"))
 
     # Again at once, on the same data; this time the power goes.
-    second = Demo(var, port)
+    second = Demo(var, port, "--admin", "keeper@example.org")
     second.wait_ready()
+    assert second.process.stdout is not None
+    told = [second.process.stdout.readline() for _ in range(3)]
+    assert "keeper@example.org is an admin" in "".join(told)
+    with urllib.request.urlopen(told[-1].strip()) as response:
+        assert b'type="password"' in response.read()
+    assert _manage(var, "keeper@example.org") == "True"
     # Nothing changed since: nothing is made again, and the worker is one of this run.
     assert "Database and starter content are up to date" in "".join(second.lines)
     assert re.search(r"Ready, \d+\.\d s after the start", "".join(second.lines))
@@ -112,6 +117,30 @@ def test_it_starts_stops_without_a_trace_and_comes_back(var: Path) -> None:
     assert "leftover" in output
     if sys.platform == "linux":
         assert _processes(var) == []
+
+
+def _manage(var: Path, email: str) -> str:
+    """Whether an address is an admin's, by a command that `bin/manage` runs."""
+    code = (
+        "from django.contrib.auth import get_user_model;"
+        f"print(get_user_model().objects.get(email={email!r}).is_superuser)"
+    )
+    env = {name: value for name, value in os.environ.items() if name not in _SERVERS}
+    done = subprocess.run(
+        [sys.executable, "-m", "moondream_site.running", "shell", "-v0", "-c", code],
+        env={**env, "VAR_DIR": str(var)}, cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def test_without_a_demo_its_services_are_started_for_a_command(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if name not in _SERVERS}
+    done = subprocess.run(
+        [sys.executable, "-m", "moondream_site.running", "check"], cwd=ROOT, text=True,
+        env={**env, "VAR_DIR": str(tmp_path)}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "start bin/demo once" in done.stderr
 
 
 def test_a_taken_port_is_said(var: Path) -> None:
