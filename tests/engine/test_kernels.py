@@ -129,6 +129,32 @@ def _check(width: tuple[int, int], quantization: Any, part: str, dtype: torch.dt
             assert (got - whole).norm() <= QUANTISING[quantization] * whole.norm()
 
 
+@pytest.mark.parametrize("rows", [1, 5, 300])
+def test_outliers_leave_8_bits_of_the_other_values(rows: int) -> None:
+    """A few channels a hundred times larger, as LLM.int8 found them: in all rows, in some, in none."""
+    weight = _weights(256, 2048)
+    layer = linear_as_loaded(weight, "int8", torch.ones(256))
+    stored = _stored(layer)
+    stored[:, [7, 900]] = 0
+    holder = _Holder(layer, "text")
+    adopt(holder, torch.bfloat16)
+    x = torch.randn(rows, 2048, generator=torch.Generator().manual_seed(rows))
+    for wide in ([], [0], list(range(rows))):
+        calm = x.clone()
+        calm[:, [7, 900]] = 0
+        loud = calm.clone()
+        loud[wide, 7], loud[wide, 900] = 100.0, -64.0
+        with torch.inference_mode():
+            got = holder.layer(loud.bfloat16()).float()
+            alone = torch.zeros(rows, 2048)
+            alone[wide, 7], alone[wide, 900] = 100.0, -64.0
+            by_outliers = holder.layer(alone.bfloat16()).float() - 1
+        expected = calm.bfloat16().float() @ stored.T + 1
+        error = (got - by_outliers - expected).norm()
+        # bf16 rounds the sum of both.
+        assert error <= 0.02 * expected.norm() + 0.004 * got.norm()
+
+
 @pytest.fixture(scope="module", params=["2B", "0.5B"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One layer of each tower at the vendor's widths."""
