@@ -11,6 +11,7 @@ from django.conf import settings
 from moondream_site import proxies
 from moondream_site.bodies import BoundedBodies, Message, Receive, Send
 from moondream_site.handler import get_handler
+from research.kept_pages import KeptPages
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "moondream_site.settings.development")
 proxies.take_over()
@@ -31,7 +32,7 @@ async def _answer(scope: Message, receive: Receive, send: Send) -> None:
     await _django(scope, receive, send)
 
 
-_bounded = BoundedBodies(_answer)
+_bounded = KeptPages(BoundedBodies(_answer))
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:

@@ -8,10 +8,13 @@ Strangers choose addresses, hosts and headers, so none of them is a key as it wa
 scheme, a host of the settings, the path, and the query fields that the view says it used; an answer
 to a field that it did not use is not kept. Everything else a request carries (the order of its
 fields, its encoding, HX-Request, Accept-Language, its method) makes no entry of its own.
+
+What Django finally answers with a kept page, `research.kept_pages` sends from this process's memory.
 """
 
 import logging
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -29,8 +32,10 @@ from django.utils.cache import get_conditional_response, patch_vary_headers
 from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
-_GENERATION = "pages:generation"
+GENERATION = "pages:generation"
 _MARK = "_page_cache"
+KEPT = "moondream.kept_page"
+"""Of an ASGI scope: the key of the kept page that answers it, and until when."""
 _NEVER = (
     "/v1/", "/api/", "/admin/", "/django-admin/", "/media/", "/documents/", "/healthz", "/readyz",
 )  # fmt: skip
@@ -71,7 +76,7 @@ def forget_all(*args: Any, **kwargs: Any) -> None:
 def _new_generation() -> None:
     # Not a count: one that the cache drops would begin again, and what is older would count once more.
     try:
-        cache.set(_GENERATION, uuid4().hex, None)
+        cache.set(GENERATION, uuid4().hex, None)
     except RedisError:
         log.warning("The page cache cannot be reached; kept pages may be old until they expire.")
 
@@ -80,7 +85,7 @@ def _begin() -> str:
     """The first generation of an empty cache."""
     made = uuid4().hex
     try:
-        cache.add(_GENERATION, made, None)
+        cache.add(GENERATION, made, None)
     except RedisError:
         log.warning("The page cache cannot be reached; nothing is kept.")
     return made
@@ -98,7 +103,7 @@ class Address:
 
     @property
     def key(self) -> str:
-        text = f"{self.origin}{self.path}?{urlencode(sorted(self.fields.items()))}"
+        text = f"2 {self.origin}{self.path}?{urlencode(sorted(self.fields.items()))}"
         return f"pages:{sha256(text.encode()).hexdigest()}"
 
 
@@ -111,16 +116,17 @@ class PageCache:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        address = _address(request)
+        address = address_of(request)
         if address is None:
             return self.get_response(request)
         try:
-            found = cache.get_many([_GENERATION, address.key])
+            found = cache.get_many([GENERATION, address.key])
         except RedisError:
             return self.get_response(request)
-        generation = found.get(_GENERATION) or _begin()
+        generation = found.get(GENERATION) or _begin()
         if address.key in found and found[address.key][0] == generation:
-            _, body, headers = found[address.key]
+            _, body, headers, until = found[address.key]
+            _tell(request, address, until)
             return _conditional(request, HttpResponse(body, headers=headers))
         response = self.get_response(request)
         seconds = _seconds(request, response, address)
@@ -130,12 +136,19 @@ class PageCache:
         response["ETag"] = f'"{sha256(response.content).hexdigest()[:32]}"'
         response["Cache-Control"] = "public, max-age=0, must-revalidate"
         patch_vary_headers(response, ("Cookie",))
+        until = time.time() + seconds
+        _tell(request, address, until)
         try:
-            kept = (generation, response.content, dict(response.items()))
+            kept = (generation, response.content, dict(response.items()), until)
             cache.set(address.key, kept, seconds)
         except RedisError:
             log.warning("The page cache cannot be reached; nothing is kept.")
         return _conditional(request, response)
+
+
+def _tell(request: HttpRequest, address: Address, until: float) -> None:
+    """Let the server know which kept page this is, and until when (`time.time()`)."""
+    getattr(request, "scope", {})[KEPT] = (address.key, until)
 
 
 def _seconds(request: HttpRequest, response: HttpResponseBase, address: Address) -> int:
@@ -153,7 +166,7 @@ def _seconds(request: HttpRequest, response: HttpResponseBase, address: Address)
     return seconds if kept else 0
 
 
-def _address(request: HttpRequest) -> Address | None:
+def address_of(request: HttpRequest) -> Address | None:
     """Where an answer to this request may be found or kept; None where it may not, as one that is
     not the same for every reader without a session."""
     if (

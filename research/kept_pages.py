@@ -1,0 +1,182 @@
+"""Kept pages from this process's memory, before Django begins: an ASGI middleware.
+
+It remembers what Django finally answered with a page that `research.page_cache` keeps, with all
+headers that other middleware set. A request with the same key is answered with it while the cache's
+generation is the one from before the page was made, as read after the request came: what was
+published or restricted meanwhile is never sent. Requests that come together share one such read.
+
+Kept pages are not counted against anybody's limit: sending one costs less than counting it.
+"""
+
+import asyncio
+import contextvars
+import io
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from django.core.exceptions import SuspiciousOperation
+from django.core.handlers.asgi import ASGIRequest
+from django.utils.http import parse_etags
+from redis.exceptions import RedisError
+
+from inference import redis_client
+from research.page_cache import GENERATION, KEPT, address_of
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+MEMORY = 32 * 2**20
+"""Bytes of all remembered pages; the least recently sent make room."""
+_ANSWER_S = 0.5
+_AGAIN_S = 5.0
+"""Between attempts to reach a cache that is away. Meanwhile Django answers."""
+_OF_BODIES = (b"content-length", b"content-type")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer as it was sent."""
+
+    generation: bytes
+    until: float
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class Generation:
+    """The page cache's generation, for one event loop."""
+
+    def __init__(self) -> None:
+        location = settings.CACHES["default"]["LOCATION"]
+        url = location if isinstance(location, str) else location[0]
+        self._client = redis_client.async_client(url, connections=2, answer_s=_ANSWER_S)
+        self._key = cache.make_key(GENERATION)
+        self._running: asyncio.Task[bytes | None] | None = None
+        self._next: asyncio.Task[bytes | None] | None = None
+        self._again_at = 0.0
+
+    async def read(self) -> bytes | None:
+        """As it is after this was called; None where there is none, or the cache is away."""
+        if time.monotonic() < self._again_at:
+            return None
+        if self._next is None:
+            reading = self._read_after(self._running)
+            # It serves all requests: it must not keep the context of the one that was first.
+            self._next = asyncio.create_task(reading, context=contextvars.Context())
+        return await asyncio.shield(self._next)
+
+    async def _read_after(self, earlier: "asyncio.Task[bytes | None] | None") -> bytes | None:
+        if earlier is not None:
+            await asyncio.wait([earlier])
+        self._running, self._next = self._next, None
+        try:
+            return await self._client.get(self._key)
+        except RedisError:
+            self._again_at = time.monotonic() + _AGAIN_S
+            return None
+
+
+_generations: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Generation] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+class KeptPages:
+    """Around the application whose kept pages these are."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._pages: OrderedDict[str, Page] = OrderedDict()
+        self._bytes = 0
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Send the page, or have it made and remember it."""
+        key = _key(scope)
+        generation = await _generation().read() if key else None
+        if key is None or generation is None:
+            await self._application(scope, receive, send)
+            return
+        page = self._pages.get(key)
+        if page is not None and page.generation == generation and page.until > time.time():
+            self._pages.move_to_end(key)
+            await _send(page, scope, send)
+            return
+        answer = _Answer(send)
+        await self._application(scope, receive, answer)
+        kept, until = scope.get(KEPT, ("", 0.0))
+        if kept == key and scope["method"] == "GET" and answer.is_whole:
+            self._remember(key, Page(generation, until, answer.headers, b"".join(answer.parts)))
+
+    def _remember(self, key: str, page: Page) -> None:
+        old = self._pages.pop(key, None)
+        self._bytes += len(page.body) - (len(old.body) if old else 0)
+        self._pages[key] = page
+        while self._bytes > MEMORY:
+            _, dropped = self._pages.popitem(last=False)
+            self._bytes -= len(dropped.body)
+
+
+class _Answer:
+    """Passes an answer on, and keeps it when it is a whole page."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.parts: list[bytes] = []
+        self._is_page = self.is_whole = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.headers = list(message["headers"])
+            names = {name.lower() for name, _ in self.headers}
+            self._is_page = message["status"] == 200 and b"set-cookie" not in names
+        elif self._is_page:
+            self.parts.append(message.get("body", b""))
+            self.is_whole = not message.get("more_body", False)
+        await self._send(message)
+
+
+def _generation() -> Generation:
+    loop = asyncio.get_running_loop()
+    if loop not in _generations:
+        _generations[loop] = Generation()
+    return _generations[loop]
+
+
+def _key(scope: Message) -> str | None:
+    """The key of the page that a request is for, if it may be a kept one."""
+    if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+        return None
+    try:
+        address = address_of(ASGIRequest(scope, io.BytesIO()))
+    except (SuspiciousOperation, ValueError):  # Django says what is wrong with it
+        return None
+    return address.key if address else None
+
+
+async def _send(page: Page, scope: Message, send: Send) -> None:
+    status, headers = 200, page.headers
+    body = page.body if scope["method"] == "GET" else b""
+    if _has(page, scope):
+        status, body = 304, b""
+        headers = [pair for pair in headers if pair[0].lower() not in _OF_BODIES]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _has(page: Page, scope: Message) -> bool:
+    """Whether the client has the page already (RFC 9110, 13.1.2: a weak comparison)."""
+    asked = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
+    if not asked:
+        return False
+    own = next((v for n, v in page.headers if n.lower() == b"etag"), b"").decode()
+    named = {tag.removeprefix("W/") for tag in parse_etags(asked.decode("latin-1"))}
+    return "*" in named or own.removeprefix("W/") in named
