@@ -1,14 +1,22 @@
-"""Feeds of what is published: RSS 2.0, Atom 1.0 and JSON Feed 1.1."""
+"""Feeds of what is published: RSS 2.0, Atom 1.0 (RFC 4287) and JSON Feed 1.1.
 
+A summary is plain text. Each format is told so: Atom and JSON by name, RSS, whose descriptions are
+HTML, by escaping it once more.
+"""
+
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from hashlib import sha256
 from typing import Any
+from xml.sax.saxutils import XMLGenerator
 
+from django.conf import settings
 from django.contrib.syndication.views import Feed
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import get_conditional_response
 from django.utils.feedgenerator import Atom1Feed, Rss201rev2Feed
+from django.utils.html import escape
 from django.utils.http import quote_etag
 from django.views.decorators.http import require_safe
 
@@ -22,19 +30,29 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "challenges": ("Challenges", ("ChallengePage",)),
 }  # fmt: skip
 COUNT = 40
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What no XML 1.0 document can hold, in any form (production 2, Char)."""
 
 
-def items(kind: str) -> list[Any]:
-    """The newest pages of a feed, newest first by the day they appeared here."""
-    found = [page for model in KINDS[kind][1] for page in selectors.latest(model, COUNT)]
-    return sorted(found, key=_appeared, reverse=True)[:COUNT]
+def xml_text(text: str) -> str:
+    """A text without what XML cannot hold: C0 controls, halves of surrogate pairs, U+FFFE, U+FFFF."""
+    return _NO_XML.sub("", text)
 
 
-def _appeared(page: Any) -> datetime:
-    when: datetime = page.first_published_at or datetime.combine(
-        page.published_on, datetime.min.time(), UTC
+def appeared_at(page: Any) -> datetime:
+    """When a page came to this site; for one made without a revision, its own day."""
+    when: datetime = (
+        page.first_published_at
+        or page.last_published_at
+        or page.latest_revision_created_at
+        or datetime.combine(page.published_on, time.min, UTC)
     )
     return when
+
+
+def changed_at(page: Any) -> datetime:
+    """When a page was last published: never before it came."""
+    return max(page.last_published_at or appeared_at(page), appeared_at(page))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +65,14 @@ class Contents:
     @property
     def title(self) -> str:
         return f"Moondream hub: {KINDS[self.kind][0].lower()}"
+
+
+class AtomFeed(Atom1Feed):
+    """Django's, whose summaries are said to be text, as they are."""
+
+    def add_item_elements(self, handler: XMLGenerator, item: dict[str, Any]) -> None:
+        super().add_item_elements(handler, {**item, "description": None})
+        handler.addQuickElement("summary", item["description"], {"type": "text"})  # type: ignore[attr-defined]
 
 
 class PagesFeed(Feed[Any, Contents]):
@@ -69,6 +95,10 @@ class PagesFeed(Feed[Any, Contents]):
     def link(self, obj: Contents) -> str:
         return "/research/"
 
+    def feed_guid(self, obj: Contents) -> str:
+        # One for ever, of this feed alone: not where it was asked for, nor the page it links to.
+        return f"{settings.WAGTAILADMIN_BASE_URL.rstrip('/')}/feeds/{obj.kind}.atom"
+
     def author_name(self, obj: Contents) -> str:
         return "Moondream hub"
 
@@ -76,10 +106,11 @@ class PagesFeed(Feed[Any, Contents]):
         return obj.pages
 
     def item_title(self, item: Any) -> str:
-        return str(item.title)
+        return xml_text(item.title)
 
     def item_description(self, item: Any) -> str:
-        return str(item.summary)
+        text = xml_text(item.summary)
+        return str(escape(text)) if issubclass(self.feed_type, Rss201rev2Feed) else text
 
     def item_link(self, item: Any) -> str:
         return str(item.url)
@@ -91,13 +122,13 @@ class PagesFeed(Feed[Any, Contents]):
     item_guid_is_permalink = False
 
     def item_pubdate(self, item: Any) -> datetime:
-        return _appeared(item)
+        return appeared_at(item)
 
     def item_updateddate(self, item: Any) -> datetime:
-        return item.last_published_at or _appeared(item)
+        return changed_at(item)
 
 
-_FEEDS = {"rss": PagesFeed(Rss201rev2Feed), "atom": PagesFeed(Atom1Feed)}
+_FEEDS = {"rss": PagesFeed(Rss201rev2Feed), "atom": PagesFeed(AtomFeed)}
 
 
 @require_safe
@@ -105,9 +136,10 @@ def feed(request: HttpRequest, kind: str, form: str) -> HttpResponse:
     """One feed in one form; answers 304 to who has it already."""
     if kind not in KINDS:
         raise Http404
-    pages = items(kind)
+    pages = selectors.appeared(KINDS[kind][1], COUNT)
     # By what is in it, not by its newest day: a page that is taken out is gone at once.
-    stamp = [form, request.get_host(), *(f"{p.pk} {p.last_published_at}" for p in pages)]
+    stamp = [form, request.scheme, request.get_host()]
+    stamp += [f"{p.pk} {p.url} {changed_at(p)} {p.title} {p.summary}" for p in pages]
     etag = quote_etag(sha256("\n".join(stamp).encode()).hexdigest()[:32])
     known = get_conditional_response(request, etag=etag)
     if known is not None:
@@ -134,10 +166,10 @@ def _json(request: HttpRequest, contents: Contents) -> JsonResponse:
             {
                 "id": f"urn:uuid:{p.translation_key}",
                 "url": full(p.url),
-                "title": p.title,
-                "content_text": p.summary,
-                "date_published": _appeared(p).isoformat(),
-                "date_modified": (p.last_published_at or _appeared(p)).isoformat(),
+                "title": xml_text(p.title),
+                "content_text": xml_text(p.summary),
+                "date_published": appeared_at(p).isoformat(),
+                "date_modified": changed_at(p).isoformat(),
             }
             for p in contents.pages
         ],

@@ -49,7 +49,8 @@ def index(request: HttpRequest) -> str:
             lines += ["", f"## {page.title}", ""]
         address = request.build_absolute_uri(page.markdown_url)
         summary = " ".join(page.summary.split())[:200]
-        lines.append(f"- [{page.title}]({address}){': ' + summary if summary else ''}")
+        title = re.sub(r"([\\\[\]])", r"\\\1", page.title)
+        lines.append(f"- [{title}]({address}){': ' + summary if summary else ''}")
     lines += [
         "",
         "## API",

@@ -25,4 +25,8 @@ urlpatterns = [
     path("robots.txt", views.robots, name="robots"),
     path("llms.txt", views.llms, name="llms"),
     re_path(r"^(?P<path>[\w/-]+)\.md$", views.as_markdown, name="markdown"),
+    re_path(
+        r"^(?P<path>[\w/-]+)\.md/$",
+        RedirectView.as_view(pattern_name="research:markdown", query_string=True, permanent=True),
+    ),
 ]

@@ -5,6 +5,7 @@ import hashlib
 from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.encoding import uri_to_iri
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page, require_safe
 from wagtail.models import Page, Site
@@ -42,16 +43,18 @@ def _page_at(request: HttpRequest, path: str) -> Page:
     site = Site.find_for_request(request)
     if site is None:
         raise Http404
-    parts = [part for part in path.split("/") if part]
-    found = site.root_page.specific.route(request, parts)
-    page: Page = found.page
-    if (
-        found.args
-        or found.kwargs
-        or not selectors.readable(Page.objects.filter(pk=page.pk)).exists()
-    ):
+    parts = path.split("/") if path else []
+    page: Page = site.root_page.specific.route(request, parts).page
+    # Not an address below a page, as those of its citations; nor the page's own in another form.
+    own = (page.get_url_parts(request) or ("", "", ""))[2]
+    asked = "".join(f"/{part}" for part in parts) + "/"
+    if uri_to_iri(own) != asked or not _may_read(page, request):
         raise Http404
     return page
+
+
+def _may_read(page: Page, request: HttpRequest) -> bool:
+    return bool(selectors.readable(Page.objects.filter(pk=page.pk), request).exists())
 
 
 @require_safe

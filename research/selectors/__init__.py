@@ -3,6 +3,7 @@
 from research.selectors.figures import AnswerFigure, answer_figure
 from research.selectors.library import (
     Chrome,
+    appeared,
     chrome,
     docs_neighbours,
     docs_tree,
@@ -23,7 +24,7 @@ from research.selectors.reference import api_reference, register_schema
 from research.selectors.stages import StageLinks, stage_links
 
 __all__ = [
-    "AnswerFigure", "Chrome", "StageLinks", "answer_figure", "api_reference", "chrome",
+    "AnswerFigure", "Chrome", "StageLinks", "answer_figure", "api_reference", "appeared", "chrome",
     "docs_neighbours", "docs_tree", "latest", "notebook", "paper", "papers_of", "plain",
     "readable", "register_schema", "research_hub", "roadmap", "search", "shelf", "stage_links", "teaser",
     "words",

@@ -1,13 +1,16 @@
 """Reads of what editors publish: shelves, the hub, the roadmap, counts."""
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from html import unescape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.apps import apps
+from django.contrib.contenttypes.models import ContentType
 from django.core.paginator import Page as PaginatorPage
 from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet, Subquery, Value
@@ -28,9 +31,14 @@ log = logging.getLogger(__name__)
 PAGE_SIZE = 12
 
 
+_BREAK = re.compile(r"</?(?:address|blockquote|br|div|h[1-6]|hr|li|ol|p|pre|t[dhr]|ul)\b", re.I)
+
+
 def plain(html: str, length: int) -> str:
-    """The text of some HTML, shortened at a word."""
-    return Truncator(" ".join(strip_tags(html.replace("<", " <")).split())).chars(length)
+    """The text of some HTML, its entities read, shortened at a word. Only what breaks a line parts
+    words: the name in `Q<b>LoRA</b>` is one."""
+    text = unescape(strip_tags(_BREAK.sub(lambda tag: f" {tag[0]}", html)))
+    return Truncator(" ".join(text.split())).chars(length)
 
 
 def _model(name: str) -> Any:
@@ -222,6 +230,16 @@ def latest(model: str, count: int, *, details: bool = False) -> list[Any]:
     """The newest published items of a model; with `details`, with what their cards show."""
     found = _with_challenge(_newest(model))
     return _with_leaders((_with_details(found) if details else found)[:count])
+
+
+def appeared(models: Iterable[str], count: int) -> list[Any]:
+    """The published items of some models that came to this site last, newest first: by the day they
+    were published here, whatever day a paper itself has."""
+    kinds = ContentType.objects.get_for_models(*map(_model, models)).values()
+    # A page that was made as published, without a revision, has no such day: it comes last.
+    came = Coalesce("first_published_at", "last_published_at", "latest_revision_created_at")
+    found = readable(Page.objects.filter(content_type__in=kinds))
+    return list(found.order_by(came.desc(nulls_last=True), "-pk").specific()[:count])
 
 
 def teaser(papers: int = 3, notebooks: int = 3, challenges: int = 2) -> dict[str, list[Any]]:
