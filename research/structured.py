@@ -46,11 +46,11 @@ def web_page(page: "BasePage", request: HttpRequest) -> dict[str, Any]:
 
 def scholarly_article(page: "PaperPage", request: HttpRequest) -> dict[str, Any]:
     """A ScholarlyArticle."""
-    same = [page.home_link, f"https://doi.org/{page.doi}" if page.doi else ""]
+    same = [page.home_link, page.doi_link]
     people = [
         _kept(
             {
-                "@type": "Organization" if a.is_group else "Person", "name": a.name,
+                "@type": "Organization" if a.is_group else "Person", "name": a.text,
                 "identifier": f"https://orcid.org/{a.orcid}" if a.orcid else "",
                 "affiliation": a.affiliation,
             }

@@ -4,16 +4,19 @@ import re
 
 from django.core.exceptions import ValidationError
 
-_DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>]+")
+_DOI = re.compile(r"10\.\d{4,9}(\.\d+)*/\S+")
 _ARXIV = re.compile(r"(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})(v\d+)?")
 _ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]")
 _ANCHOR = re.compile(r"[a-z][a-z0-9-]*")
+DOI_SAFE = "/:.,-_()~!*'@=&$"
+"""What of a DOI stands in an address as it is; all else is encoded."""
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*( (OR|AND|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*")
 
 
 def validate_doi(value: str) -> None:
-    """A bare DOI (DOI Handbook, 2.2): "10.48550/arXiv.2303.15343"."""
-    if not _DOI.fullmatch(value):
+    """A bare DOI (DOI Handbook, 2.2): "10.48550/arXiv.2303.15343". Its end may hold whatever can be
+    printed, as "<693::AID-ASI4>" in those made of a SICI."""
+    if not (_DOI.fullmatch(value) and value.isprintable()):
         raise ValidationError("Give the bare DOI, like 10.48550/arXiv.2303.15343.")
 
 

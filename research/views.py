@@ -17,7 +17,8 @@ from research import markdown, selectors, snippets, social_card
 def search(request: HttpRequest) -> HttpResponse:
     """Published pages by their words."""
     query = selectors.words(request.GET.get("q", ""))
-    context = {"query": query, "results": selectors.search(query)}
+    pages, spelled = selectors.search_pages(query)
+    context = {"query": query, "results": pages, "spelled": spelled}
     return render(request, "research/search.html", context)
 
 

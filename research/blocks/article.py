@@ -88,6 +88,11 @@ class ErrorsBlock(blocks.StructBlock):
         context["errors"] = catalogue()
         return context
 
+    def get_searchable_content(self, value: Any) -> list[str]:
+        """Codes and what is said of them: whoever meets one searches for it."""
+        found: list[str] = super().get_searchable_content(value)
+        return found + [f"{kind.code} {kind.title} {kind.hint}" for kind in catalogue()]
+
 
 ARTICLE = [
     ("prose", ProseBlock(features=["h2", "h3", "bold", "italic", "link", "code", "ol", "ul"])),

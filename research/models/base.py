@@ -9,8 +9,10 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from wagtail.admin.panels import FieldPanel, MultiFieldPanel
 from wagtail.models import Page, PageViewRestriction
+from wagtail.search import index
 
 from research import page_cache, structured
+from research.selectors import searching
 
 PROSE: list[str] = ["h3", "bold", "italic", "link", "code", "ol", "ul"]
 """What running text on these pages may hold."""
@@ -41,8 +43,26 @@ class BasePage(Page):
 
     promote_panels: ClassVar[list[Any]] = [*Page.promote_panels, FieldPanel("accent")]
 
+    search_fields: ClassVar[list[Any]] = [*Page.search_fields, index.SearchField("search_words")]
+
     class Meta:
         abstract = True
+
+    @property
+    def search_words(self) -> str:
+        """All that the page is found by, in plain small letters."""
+        return searching.words_of(self)
+
+    @property
+    def identifiers(self) -> list[str]:
+        """Names others know the page by, as a DOI."""
+        return []
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        super().save(*args, **kwargs)
+        # Wagtail indexes a page before its tags, authors and sections are saved with it. As it is
+        # stored: this one may carry the words of a draft.
+        index.insert_or_update_object(type(self).objects.get(pk=self.pk))
 
     @property
     def summary(self) -> str:

@@ -1,6 +1,7 @@
 """The hub, its shelves, and the papers on the first of them."""
 
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
@@ -27,7 +28,9 @@ from research.models.base import (
     SampleMixin,
     grouped,
 )
+from research.names import Name, read_name
 from research.validators import (
+    DOI_SAFE,
     validate_anchor,
     validate_arxiv_id,
     validate_doi,
@@ -118,7 +121,7 @@ class PaperPage(RoutablePageMixin, SampleMixin, BasePage):  # type: ignore[djang
     venue = models.CharField(
         max_length=200, blank=True, help_text="Conference, journal, or institution."
     )
-    doi = models.CharField("DOI", max_length=120, blank=True, validators=[validate_doi])
+    doi = models.CharField("DOI", max_length=255, blank=True, validators=[validate_doi])
     arxiv_id = models.CharField(
         "arXiv id", max_length=40, blank=True, validators=[validate_arxiv_id]
     )
@@ -176,7 +179,7 @@ class PaperPage(RoutablePageMixin, SampleMixin, BasePage):  # type: ignore[djang
     @property
     def byline(self) -> str:
         """One or two authors' family names, or the first and “et al.”."""
-        names = [a.family for a in self.authors.all()]
+        names = [a.parts.sorted_by for a in self.authors.all()]
         if len(names) > 2:
             return f"{names[0]} et al."
         return " and ".join(names)
@@ -197,7 +200,12 @@ class PaperPage(RoutablePageMixin, SampleMixin, BasePage):  # type: ignore[djang
             return str(self.source_url)
         if self.arxiv_id:
             return f"https://arxiv.org/abs/{self.arxiv_id}"
-        return f"https://doi.org/{self.doi}" if self.doi else ""
+        return self.doi_link
+
+    @property
+    def doi_link(self) -> str:
+        """Address of the DOI, encoded as the DOI Handbook asks (3.4.2); empty without one."""
+        return f"https://doi.org/{quote(self.doi, safe=DOI_SAFE)}" if self.doi else ""
 
     def serve(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         # Routable pages answer by themselves, without the serve of BasePage.
@@ -205,10 +213,9 @@ class PaperPage(RoutablePageMixin, SampleMixin, BasePage):  # type: ignore[djang
         page_cache.keep(response, PAGE_SECONDS)
         return response
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        super().save(*args, **kwargs)
-        # Wagtail indexes a page before its authors and sections are saved with it.
-        index.insert_or_update_object(self)
+    @property
+    def identifiers(self) -> list[str]:
+        return [self.doi, self.arxiv_id]
 
     def clean(self) -> None:
         super().clean()
@@ -243,7 +250,11 @@ class Author(Orderable):
     """One author of a paper, in order."""
 
     paper = ParentalKey(PaperPage, related_name="authors", on_delete=models.CASCADE)
-    name = models.CharField(max_length=120, help_text="Given name first; or the name of a group.")
+    name = models.CharField(
+        max_length=200,
+        help_text="Given name first, or “Family, Given” where the family name has several words; "
+        "or the name of a group.",
+    )
     is_group = models.BooleanField(
         "group", default=False, help_text="An organisation, not a person."
     )
@@ -258,13 +269,14 @@ class Author(Orderable):
     ]
 
     @property
-    def family(self) -> str:
-        """The last word of a person's name; a group's whole name."""
-        return str(self.name) if self.is_group else str(self.name).rsplit(" ", 1)[-1]
+    def parts(self) -> Name:
+        """The name's parts; a group's whole name is its family name."""
+        return Name(" ".join(self.name.split())) if self.is_group else read_name(self.name)
 
     @property
-    def given(self) -> str:
-        return "" if self.is_group or " " not in self.name else str(self.name).rsplit(" ", 1)[0]
+    def text(self) -> str:
+        """The name as it is read, given name first."""
+        return self.parts.text
 
 
 class PaperSection(Orderable):

@@ -14,18 +14,18 @@ from research.selectors.library import (
     plain,
     research_hub,
     roadmap,
-    search,
     shelf,
     teaser,
     words,
 )
 from research.selectors.readable import readable
 from research.selectors.reference import api_reference, register_schema
+from research.selectors.searching import Found, search_pages
 from research.selectors.stages import StageLinks, stage_links
 
 __all__ = [
-    "AnswerFigure", "Chrome", "StageLinks", "answer_figure", "api_reference", "appeared", "chrome",
+    "AnswerFigure", "Chrome", "Found", "StageLinks", "answer_figure", "api_reference", "appeared", "chrome",
     "docs_neighbours", "docs_tree", "latest", "notebook", "paper", "papers_of", "plain",
-    "readable", "register_schema", "research_hub", "roadmap", "search", "shelf", "stage_links", "teaser",
+    "readable", "register_schema", "research_hub", "roadmap", "search_pages", "shelf", "stage_links", "teaser",
     "words",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ from wagtail.models import Page, Site
 
 from leaderboard import selectors as leaderboard
 from research import notebooks as reading
+from research.selectors import searching
 from research.selectors.readable import readable
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PAGE_SIZE = 12
+MAX_QUERY = 200
+"""Characters: an address of a DOI made of a SICI has more than a hundred."""
 
 
 _BREAK = re.compile(r"</?(?:address|blockquote|br|div|h[1-6]|hr|li|ol|p|pre|t[dhr]|ul)\b", re.I)
@@ -48,7 +51,7 @@ def _model(name: str) -> Any:
 
 def words(asked: str) -> str:
     """What somebody searches for, as the database takes it."""
-    return asked.replace("\0", "").strip()[:100]
+    return asked.replace("\0", "").strip()[:MAX_QUERY]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +117,7 @@ def shelf(
     if year:
         found = found.filter(**{f"{date_field}__year": int(year)})
     if query:
-        hits = model.objects.live().child_of(page).search(query, operator="and")
-        ids = [hit.pk for hit in hits[:200]]
-        found = found.filter(pk__in=ids)
+        found = found.filter(pk__in=searching.search(query, everything).ids)
     found = _with_challenge(found)
     pages = Paginator(_with_details(found.order_by(f"-{date_field}", "title")), PAGE_SIZE)
     shown = pages.get_page(asked.get("page"))
@@ -464,14 +465,3 @@ def docs_neighbours(page: Page, tree: Tree) -> tuple[Page | None, Page | None]:
         return None, None
     at = ids.index(page.pk)
     return (flat[at - 1] if at else None), (flat[at + 1] if at + 1 < len(flat) else None)
-
-
-def search(query: str, count: int = 30) -> list[Any]:
-    """Published pages that a query (as `words` gives it) finds, best first."""
-    if not query:
-        return []
-    hits = list(Page.objects.live().public().search(query, operator="and")[:count])
-    # Again by `readable`: search cannot, and Wagtail's own would show aliases of restricted pages.
-    found = readable(Page.objects.filter(pk__in=[h.pk for h in hits])).specific()
-    by_id = {p.pk: p for p in found}
-    return [by_id[h.pk] for h in hits if h.pk in by_id]

@@ -4,13 +4,14 @@ import os
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from inference.services import variants_sync
 from research import prepared
-from research.models import StarterLoad
+from research.models import HomePage, StarterLoad
 from research.starter import starter_load
 
 DEV_SCENES = 120
@@ -33,10 +34,13 @@ class Command(BaseCommand):
             cursor.execute("SELECT pg_advisory_lock(730001)")
             try:
                 StarterLoad.objects.all().delete()
+                is_first = not HomePage.objects.exists()
                 made = starter_load(
                     base_url=settings.WAGTAILADMIN_BASE_URL, dev_scenes=options["dev_scenes"]
                 )
                 variants = variants_sync()
+                if not is_first:  # what pages are found by may have changed with the code
+                    call_command("update_index", verbosity=0)
                 if options["dev_scenes"] == DEV_SCENES and not _migrations_missing():
                     cursor.execute(prepared.APPLIED)
                     StarterLoad.objects.create(digest=digest, migrations=cursor.fetchone()[0])
