@@ -44,7 +44,7 @@ class LiveStack:
             "REDIS_PREFIX": f"live:{os.getpid()}:",
             "VAR_DIR": str(folder),
             "SITE_URL": self.base_url,
-            "DEBUG": "true",
+            "DEBUG": "false",
             "ANON_RATE": "100000/m",
             "INFERENCE_JOB_TIME_LIMIT_S": "15",
             "INFERENCE_VISIBILITY_TIMEOUT_S": "18",
