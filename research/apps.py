@@ -7,6 +7,7 @@ class ResearchConfig(AppConfig):
 
     def ready(self) -> None:
         """Publishing, and whatever else pages show, empties the page cache."""
-        from research import receivers
+        from research import addresses, receivers
 
         receivers.connect()
+        addresses.connect()

@@ -3,11 +3,13 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from wagtail.documents.forms import BaseDocumentForm
 from wagtail.images.fields import WagtailImageField
 from wagtail.images.forms import BaseImageForm
 
 from inference import images
 from inference.errors import DomainError
+from research.validators import validate_pdf
 
 
 class BoundedImageField(WagtailImageField):  # type: ignore[misc]
@@ -26,6 +28,16 @@ class BoundedImageField(WagtailImageField):  # type: ignore[misc]
                 raise ValidationError(f"{error.message} {error.hint}", code=error.code) from error
             data.seek(0)
         return super().to_python(data)
+
+
+class CheckedDocumentForm(BaseDocumentForm):
+    """A document whose name says PDF is one."""
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        if file and "file" in self.changed_data and file.name.lower().endswith(".pdf"):
+            validate_pdf(file)
+        return file
 
 
 class DescribedImageForm(BaseImageForm):

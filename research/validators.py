@@ -3,6 +3,7 @@
 import re
 
 from django.core.exceptions import ValidationError
+from django.core.files.base import File
 
 _DOI = re.compile(r"10\.\d{4,9}(\.\d+)*/\S+")
 _ARXIV = re.compile(r"(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})(v\d+)?")
@@ -49,6 +50,27 @@ def validate_licence(value: str) -> None:
     """An SPDX expression in form: "Apache-2.0", "CC-BY-4.0", "MIT OR Apache-2.0"."""
     if not _SPDX.fullmatch(value):
         raise ValidationError("Give an SPDX identifier, like Apache-2.0 or CC-BY-4.0.")
+
+
+def validate_pdf(file: File) -> None:
+    """A file named as a PDF, with a PDF's header in its first 1,024 bytes (ISO 32000, annex H).
+
+    Raises:
+        ValidationError: it is something else, or cannot be read.
+    """
+    if not str(file.name).lower().endswith(".pdf"):
+        raise ValidationError("Choose a PDF: the name of this file does not end in .pdf.")
+    try:
+        was_closed = file.closed
+        file.open("rb")
+        head = file.read(1024)
+        file.seek(0)
+        if was_closed:
+            file.close()
+    except (OSError, ValueError) as error:
+        raise ValidationError("This file cannot be read. Upload it again.") from error
+    if b"%PDF-" not in head:
+        raise ValidationError("This file is no PDF, whatever its name says.")
 
 
 def validate_link(value: str) -> None:

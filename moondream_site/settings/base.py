@@ -81,7 +81,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "wagtail.contrib.redirects.middleware.RedirectMiddleware",
+    "research.addresses.EndingRedirects",
     "allauth.account.middleware.AccountMiddleware",
     "moondream_site.signin.StaffSecondStep",
     "moondream_site.design.middleware.MissingPages",
@@ -250,6 +250,7 @@ WAGTAIL_GRAVATAR_PROVIDER_URL = None
 # A picture without a description is of no use to who cannot see it.
 WAGTAILIMAGES_IMAGE_FORM_BASE = "research.forms.DescribedImageForm"
 WAGTAILIMAGES_EXTENSIONS = ["avif", "gif", "jpg", "jpeg", "png", "webp"]
+WAGTAILDOCS_DOCUMENT_FORM_BASE = "research.forms.CheckedDocumentForm"
 # Nothing a browser would run: no HTML, SVG, XML or script.
 WAGTAILDOCS_EXTENSIONS = [
     "avif", "bib", "csv", "docx", "gif", "gz", "ipynb", "jpeg", "jpg", "json", "jsonl", "md", "mp4",

@@ -11,7 +11,7 @@ from wagtail.admin.panels import FieldPanel, MultiFieldPanel
 from wagtail.models import Page, PageViewRestriction
 from wagtail.search import index
 
-from research import page_cache, structured
+from research import addresses, page_cache, structured
 from research.selectors import searching
 
 PROSE: list[str] = ["h3", "bold", "italic", "link", "code", "ol", "ul"]
@@ -41,12 +41,18 @@ class BasePage(Page):
         HTTPMethod.GET, HTTPMethod.HEAD, HTTPMethod.OPTIONS,
     ]  # fmt: skip
 
+    base_form_class = addresses.PageForm
+    copy_form_class = addresses.PageCopyForm
+
     promote_panels: ClassVar[list[Any]] = [*Page.promote_panels, FieldPanel("accent")]
 
     search_fields: ClassVar[list[Any]] = [*Page.search_fields, index.SearchField("search_words")]
 
     class Meta:
         abstract = True
+
+    def can_move_to(self, parent: Page) -> bool:
+        return bool(super().can_move_to(parent)) and not addresses.is_taken(parent, self.slug)
 
     @property
     def search_words(self) -> str:

@@ -36,6 +36,7 @@ from research.validators import (
     validate_doi,
     validate_licence,
     validate_orcid,
+    validate_pdf,
 )
 
 
@@ -219,6 +220,11 @@ class PaperPage(RoutablePageMixin, SampleMixin, BasePage):  # type: ignore[djang
 
     def clean(self) -> None:
         super().clean()
+        if self.pdf:
+            try:
+                validate_pdf(self.pdf.file)
+            except ValidationError as error:
+                raise ValidationError({"pdf": error.messages}) from error
         if not self.is_sample and not (self.home_link or self.pdf):
             raise ValidationError(
                 {"source_url": "Give an arXiv id, a DOI, an address or a PDF; or mark it a sample."}
