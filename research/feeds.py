@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from hashlib import sha256
 from typing import Any
-from xml.sax.saxutils import XMLGenerator
 
 from django.conf import settings
 from django.contrib.syndication.views import Feed
@@ -18,6 +17,7 @@ from django.utils.cache import get_conditional_response
 from django.utils.feedgenerator import Atom1Feed, Rss201rev2Feed
 from django.utils.html import escape
 from django.utils.http import quote_etag
+from django.utils.xmlutils import SimplerXMLGenerator
 from django.views.decorators.http import require_safe
 
 from research import selectors
@@ -70,9 +70,9 @@ class Contents:
 class AtomFeed(Atom1Feed):
     """Django's, whose summaries are said to be text, as they are."""
 
-    def add_item_elements(self, handler: XMLGenerator, item: dict[str, Any]) -> None:
+    def add_item_elements(self, handler: SimplerXMLGenerator, item: dict[str, Any]) -> None:
         super().add_item_elements(handler, {**item, "description": None})
-        handler.addQuickElement("summary", item["description"], {"type": "text"})  # type: ignore[attr-defined]
+        handler.addQuickElement("summary", item["description"], {"type": "text"})
 
 
 class PagesFeed(Feed[Any, Contents]):
@@ -138,7 +138,7 @@ def feed(request: HttpRequest, kind: str, form: str) -> HttpResponse:
         raise Http404
     pages = selectors.appeared(KINDS[kind][1], COUNT)
     # By what is in it, not by its newest day: a page that is taken out is gone at once.
-    stamp = [form, request.scheme, request.get_host()]
+    stamp = [form, f"{request.scheme}://{request.get_host()}"]
     stamp += [f"{p.pk} {p.url} {changed_at(p)} {p.title} {p.summary}" for p in pages]
     etag = quote_etag(sha256("\n".join(stamp).encode()).hexdigest()[:32])
     known = get_conditional_response(request, etag=etag)

@@ -27,6 +27,10 @@ urlpatterns = [
     re_path(r"^(?P<path>[\w/-]+)\.md$", views.as_markdown, name="markdown"),
     re_path(
         r"^(?P<path>[\w/-]+)\.md/$",
-        RedirectView.as_view(pattern_name="research:markdown", query_string=True, permanent=True),
+        require_safe(
+            RedirectView.as_view(
+                pattern_name="research:markdown", query_string=True, permanent=True
+            )
+        ),
     ),
 ]

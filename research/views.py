@@ -49,13 +49,9 @@ def _page_at(request: HttpRequest, path: str) -> Page:
     # Not an address below a page, as those of its citations; nor the page's own in another form.
     own = (page.get_url_parts(request) or ("", "", ""))[2]
     asked = "".join(f"/{part}" for part in parts) + "/"
-    if uri_to_iri(own) != asked or not _may_read(page, request):
+    if uri_to_iri(own) != asked or not selectors.readable(Page.objects.filter(pk=page.pk)).exists():
         raise Http404
     return page
-
-
-def _may_read(page: Page, request: HttpRequest) -> bool:
-    return bool(selectors.readable(Page.objects.filter(pk=page.pk), request).exists())
 
 
 @require_safe

@@ -203,6 +203,7 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             Case("published", {"path": "index"}), Case("draft", {"path": "a-draft"}),
             Case("members", {"path": "for-members"}), Case("by password", {"path": "by-password"}),
         ],
+        r"^(?P<path>[\w/-]+)\.md/$": [Case("any", {"path": "a-draft"})],
         r"^((?:[\w\-]+/)*)$": [
             Case("published", {"0": ""}), Case("draft", {"0": "a-draft/"}),
             Case("members", {"0": "for-members/"}), Case("by password", {"0": "by-password/"}),

@@ -90,7 +90,7 @@ def test_a_doi_in_any_form_is_its_paper(starter, doi: str) -> None:
 
 def test_an_error_code_is_its_row_of_the_catalogue(client: Client, starter) -> None:
     for code in ("queue_full", "QUEUE_FULL", " queue_full "):
-        page = BeautifulSoup(client.get("/search/", {"q": code}).content, "html.parser")
+        page: Any = BeautifulSoup(client.get("/search/", {"q": code}).content, "html.parser")
         assert page.select_one(".item__title a")["href"] == "/docs/guides/errors/#error-queue_full"
     errors = client.get("/docs/guides/errors/").content.decode()
     for kind in catalogue():
