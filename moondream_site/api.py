@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -124,6 +124,7 @@ def _body_too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpRespons
     return api.problem(request, errors.BODY_TOO_LARGE())
 
 
+@api.exception_handler(BadRequest)
 @api.exception_handler(MultiPartParserError)
 @api.exception_handler(SuspiciousOperation)
 def _suspicious(request: HttpRequest, error: Exception) -> HttpResponse:

@@ -41,7 +41,7 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
         await _django(scope, receive, send)
         return
     proxies.settle(scope)
-    if scope["path"] in _PROBED:
+    if scope.get("path") in _PROBED:
         scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"host"] + [_HOST]
     scope["received_at"] = time.time()  # deadlines are judged by it, however long the body takes
     await _bounded(scope, receive, send)

@@ -153,7 +153,7 @@ def _generation() -> Generation:
 
 def _key(scope: Message) -> str | None:
     """The key of the page that a request is for, if it may be a kept one."""
-    if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+    if scope.get("method") not in ("GET", "HEAD"):
         return None
     try:
         address = address_of(ASGIRequest(scope, io.BytesIO()))
