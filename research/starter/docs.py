@@ -208,7 +208,7 @@ CHAPTERS: list[dict[str, Any]] = [
                 _p("<p>8-bit follows <a href=\"/research/papers/llm-int8/\">LLM.int8()</a>, 4-bit is "
                    "<a href=\"/research/papers/qlora/#sec-nf4\">NF4</a> with double quantisation. Embeddings and the heads for coordinates stay "
                    "in high precision. On a model as small as the embedded one, fewer bits save memory and cost time; "
-                   "on a large one and a GPU it is the other way round.</p>"
+                   "on a large one they save both.</p>"
                    "<p>What each variant cost and scored on this server is on the <a href=\"/product/#variants\">product page</a>.</p>"),
              ]},
             {"slug": "provenance", "title": "Where figures come from", "lede": "Every number says whether it was measured here.",
