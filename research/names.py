@@ -8,7 +8,11 @@ usual particles with a capital belong to the family name ("Luc Van Gool").
 import re
 from dataclasses import dataclass
 
-_SUFFIX = re.compile(r"(?:[Jj]n?r|[Ss]n?r)\.?|III?|IV|VI{1,3}")
+_SUFFIX = re.compile(
+    r"(?:[Jj]n?r|[Ss]n?r|Esq)\.?|III?|IV|VI{1,3}|Ph\.? ?D\.?|M\.?D\.?|D\.?Sc\.?|M\.?Sc\.?"
+)
+_JOINING = {"e", "i", "y"}
+"""What joins the two halves of a family name: "José Ortega y Gasset"."""
 _CAPITAL = {"da", "de", "del", "della", "den", "der", "di", "dos", "du", "la", "le", "van", "von"}
 """Particles that begin a family name also with a capital."""
 
@@ -55,6 +59,9 @@ def read_name(text: str) -> Name:
 def _given_first(text: str, suffixes: list[str]) -> Name:
     words = text.split()
     suffixes = suffixes or _cut_suffix(words)
+    joined = next((i - 1 for i, word in enumerate(words[:-1]) if i > 1 and word in _JOINING), 0)
+    if joined:
+        return Name(" ".join(words[joined:]), " ".join(words[:joined]), "", " ".join(suffixes))
     # The last word is always the family's; the first is a particle only where it is known as one.
     known = bool(words) and words[0] in _CAPITAL
     begins = (

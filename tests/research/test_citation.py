@@ -41,6 +41,10 @@ NAMES = {
     "bell hooks": Name("hooks", "bell"), "Y. K. Li": Name("Li", "Y. K."), "Le Hou": Name("Hou", "Le"),
     "Jean d'Alembert": Name("d'Alembert", "Jean"), "Tsung-Yi  Lin": Name("Lin", "Tsung-Yi"),
     "Jr.": Name("Jr."),
+    "José Ortega y Gasset": Name("Ortega y Gasset", "José"),
+    "Antoni Gaudí i Cornet": Name("Gaudí i Cornet", "Antoni"),
+    "Jane Roe, PhD": Name("Roe", "Jane", "", "PhD"),
+    "Roe, Jane, M.D.": Name("Roe", "Jane", "", "M.D."),
 }  # fmt: skip
 DOIS = [
     "10.1002/(SICI)1097-4571(199806)49:8<693::AID-ASI4>3.0.CO;2-O",
