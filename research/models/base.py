@@ -66,6 +66,8 @@ class BasePage(Page):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         super().save(*args, **kwargs)
+        if kwargs.get("update_fields") is not None:  # the note of a revision: no words change
+            return
         # Wagtail indexes a page before its tags, authors and sections are saved with it. As it is
         # stored: this one may carry the words of a draft.
         index.insert_or_update_object(type(self).objects.get(pk=self.pk))
