@@ -5,7 +5,6 @@ needs it; `inference.engine.settings` needs none.
 """
 
 import importlib
-import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,10 +13,6 @@ if TYPE_CHECKING:
     from inference.engine.manifest import CheckpointError
     from inference.engine.moondream import Moondream
     from inference.engine.settings import Settings
-
-# Torch reads it at its first tensor: large ones are asked for in large pages. A question copies what
-# is known of its image (143 MB at 2B), and otherwise pays for it page by page, five times as much.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 _HOMES = {
     "Answer": "answers",
