@@ -78,7 +78,8 @@ class Generation:
             await asyncio.wait([earlier])
         self._running, self._next = self._next, None
         try:
-            return await self._client.get(self._key)
+            found = await self._client.get(self._key)
+            return found if isinstance(found, bytes) else None
         except RedisError:
             self._again_at = time.monotonic() + _AGAIN_S
             return None

@@ -1,5 +1,6 @@
 """Every precision at the vendor's widths, and at widths no kernel likes."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ from inference.engine.testing import linear_as_loaded, make_random_checkpoint, o
 
 QUANTIZATIONS: list[Any] = [None, "int8", "nf4"]
 ODD = [(33, 67), (64, 66), (37, 33), (3, 5), (1, 1), (96, 100), (130, 63)]
-# (out, in): every Linear of a block of 2B and of 0.5B, then odd ones and less than a group.
-WIDTHS = [
+# (out, in): Linears of a block of 2B and of 0.5B; the odd ones hold less than a group. Those of the text
+# are multiples of 1024, of which two will do here: all are in the models of one layer below.
+OF_VISION = [
     (3456, 1152), (1152, 1152), (4304, 1152), (1152, 4304),
-    (6144, 2048), (2048, 2048), (8192, 2048), (2048, 8192),
     (2160, 720), (720, 720), (2690, 720), (720, 2690),
-    (3072, 1024), (1024, 1024), (4096, 1024), (1024, 4096),
-    *ODD,
 ]  # fmt: skip
+OF_TEXT = [(2048, 2048), (1024, 4096)]
+LARGE = 2**20
+"""Values of a weight from which on it is tried once, and not without a bias as well."""
 # The levels of NormalFloat, from appendix E of QLoRA, to four places.
 LEVELS = torch.tensor(
     [-1.0, -0.6962, -0.5251, -0.3949, -0.2844, -0.1848, -0.0911, 0.0,
@@ -36,6 +38,7 @@ QUANTISING = {None: 0.006, "int8": 0.02, "nf4": 0.12}
 """Of a product of the weights before they were stored, relative."""
 
 
+@functools.lru_cache(2)
 def _weights(rows: int, columns: int) -> torch.Tensor:
     """(rows, columns), columns of very different sizes, as trained ones are."""
     random = torch.Generator().manual_seed(rows * 10000 + columns)
@@ -81,10 +84,14 @@ class _Holder(nn.Module):
         return found
 
 
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
 @pytest.mark.parametrize(
-    ("quantization", "part"), [(None, "text"), ("int8", "text"), ("nf4", "text"), ("nf4", "vision")]
+    ("width", "part"),
+    [
+        *((width, "text") for width in (*OF_TEXT, *ODD)),
+        *((width, "vision") for width in (*OF_VISION, *ODD)),
+    ],
 )
-@pytest.mark.parametrize("width", WIDTHS)
 def test_a_linear_of_any_width_multiplies(
     width: tuple[int, int], quantization: Any, part: str
 ) -> None:
@@ -105,7 +112,7 @@ def test_quantised_weights_multiply_on_a_cpu_without_bf16(
 def _check(width: tuple[int, int], quantization: Any, part: str, dtype: torch.dtype) -> None:
     """Products with and without a bias, of one row and of many, against the weights' definition."""
     weight = _weights(*width)
-    for bias in (True, False):
+    for bias in (True, False) if weight.numel() < LARGE else (True,):
         layer = linear_as_loaded(
             weight, quantization, torch.linspace(-1, 1, width[0]) if bias else None, dtype
         )

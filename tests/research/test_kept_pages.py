@@ -166,7 +166,7 @@ def test_requests_that_come_together_ask_the_cache_once_more_at_most(site: Site)
             reads += 1
             return await real(key)
 
-        generation._client.get = get  # type: ignore[method-assign]
+        generation._client.get = get  # type: ignore[method-assign, assignment]
         return await asyncio.gather(*(site.ask(PAPERS) for _ in range(40)))
 
     assert async_to_sync(together)() == [first] * 40
