@@ -139,6 +139,19 @@ def _clean_redis(request: pytest.FixtureRequest) -> None:
         client.delete(*keys)
 
 
+@pytest.fixture(autouse=True)
+def _no_connection_left(request: pytest.FixtureRequest) -> None:
+    """A test that may not use the database finds no connection that an earlier one left open: giving
+    it back would count as using it."""
+    if request.node.get_closest_marker("django_db"):
+        return
+    from django.db import connections
+
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
 _snapshot: dict[str, str] = {}
 
 

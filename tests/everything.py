@@ -71,7 +71,7 @@ def main() -> int:
     checks_passed = _checks()
     with logs["fast"].open("wb") as log:
         fast = subprocess.run(
-            _pytest("--part", "fast", "-n", "2"),
+            _pytest("--part", "fast", "-n", "2", "--dist", "worksteal"),
             cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
     codes = {"fast": fast.returncode}

@@ -8,7 +8,7 @@ from tests.live import LiveStack
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
 PAGES = (
-    "/", "/product/", "/research/", "/pricing/", "/docs/", "/status/", "/styleguide/",
+    "/", "/product/", "/research/", "/pricing/", "/docs/", "/status/",
     "/research/papers/", "/research/papers/qlora/", "/research/notebooks/",
     "/research/notebooks/reproduce-a-figure/", "/research/datasets/drawn-world/",
     "/research/challenges/count-the-shelf/", "/research/releases/moondream2-2025-04-14/",
@@ -21,6 +21,24 @@ PAGES = (
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_fits_and_is_accessible(page: Page, path: str) -> None:
+    _look(page, path)
+
+
+def test_the_style_guide_fits_and_is_accessible(
+    live_stack: LiveStack, context: BrowserContext
+) -> None:
+    """It is for staff."""
+    script = (
+        "from django.contrib.auth import get_user_model; from django.test import Client; "
+        "made = get_user_model().objects.create_user('designer', is_staff=True); "
+        "client = Client(); client.force_login(made); print(client.cookies['sessionid'].value)"
+    )
+    key = live_stack.manage("shell", "-v0", "-c", script).split()[-1]
+    context.add_cookies([{"name": "sessionid", "value": key, "url": live_stack.base_url}])
+    _look(context.new_page(), "/styleguide/")
+
+
+def _look(page: Page, path: str) -> None:
     for width in (320, 390, 768, 1440):
         page.set_viewport_size({"width": width, "height": 900})
         page.goto(path)

@@ -97,7 +97,8 @@ def test_it_starts_stops_without_a_trace_and_comes_back(var: Path) -> None:
     assert second.process.stdout is not None
     told = [second.process.stdout.readline() for _ in range(3)]
     assert "keeper@example.org is an admin" in "".join(told)
-    with urllib.request.urlopen(told[-1].strip()) as response:
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(told[-1].strip()) as response:
         assert b'type="password"' in response.read()
     assert _manage(var, "keeper@example.org") == "True"
     # Nothing changed since: nothing is made again, and the worker is one of this run.
