@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, ParamSpec, TypeVar
@@ -15,6 +14,7 @@ from django.db import DatabaseError
 from inference import errors, selectors, services, stream
 from inference.database import in_thread
 from inference.errors import DomainError, kind_of
+from inference.loops import PerLoop
 from inference.models import Job
 from inference.stream import Event
 
@@ -58,9 +58,7 @@ async def to_the_end(
             yield event
 
 
-_lookers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
-    weakref.WeakKeyDictionary()
-)
+_turn = PerLoop(lambda: asyncio.Semaphore(1))
 
 
 async def look(read: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -69,8 +67,7 @@ async def look(read: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     Streams that were opened together look together; all of them at once would take every
     connection from the pages.
     """
-    turn = _lookers.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(1))
-    async with turn:
+    async with _turn():
         return await in_thread(read)(*args, **kwargs)
 
 

@@ -6,8 +6,9 @@ The rule, for one channel and for colours alike (the channels share one scale):
   largest value (above 16, as many as it needs). Scanners keep 10, 12 or 14 bits in 16, and nothing in
   an exported file says how many; whole numbers in a float file follow the same rule.
 - Whole numbers with some below 0 (Hounsfield units): from the lowest to the highest.
-- Fractions within 0..1, and a float file of nothing but 0 and 1: as they are. Other fractions: from their 0.1th percentile, or 0 if none is
-  below, to their 99.9th, so that one lamp does not make the rest black.
+- Fractions within 0..1, and a float file of nothing but 0 and 1: as they are. Other fractions: from
+  their 0.1th percentile, or 0 if none is below, to their 99.9th, so that one lamp does not make the
+  rest black.
 - NaN and what a TIFF declares as no data is black, an infinite value the end of the scale it is at.
 """
 

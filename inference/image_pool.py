@@ -14,7 +14,6 @@ from typing import Any
 from django.conf import settings
 
 from inference import errors
-from inference.errors import DomainError
 from inference.image_decoder import receive, send
 
 _ROOT = Path(__file__).parents[1]
@@ -89,10 +88,10 @@ class Pool:
             Lost: the process was ended while it worked on this one.
         """
         if not self._waiting.acquire(blocking=False):
-            raise _busy()
+            raise errors.IMAGES_BUSY()
         try:
             if not self._turns.acquire(timeout=_WAIT_S):
-                raise _busy()
+                raise errors.IMAGES_BUSY()
             try:
                 return self._ask(about, data)
             finally:
@@ -147,7 +146,3 @@ def _pool(pid: int) -> Pool:
     made = Pool(settings.INFERENCE_DECODERS, settings.INFERENCE_DECODERS_WAITING)
     atexit.register(made.end)
     return made
-
-
-def _busy() -> DomainError:
-    return errors.IMAGES_BUSY()

@@ -130,7 +130,7 @@ def normalise(data: bytes) -> NormalisedImage:
     try:
         told, stored = image_pool.pool().ask(about, data)
     except image_pool.Lost as error:
-        raise _too_costly() from error
+        raise errors.IMAGE_TOO_COSTLY() from error
     if "refused" in told:
         refusal = _REFUSALS[told["refused"]]
         raise refusal()
@@ -148,18 +148,18 @@ def check_header(data: bytes) -> Header:
     try:
         header = read_header(data)
     except NoImage as error:
-        raise _unsupported() from error
+        raise errors.UNSUPPORTED_IMAGE() from error
     except CostlyHeader as error:
-        raise _too_costly() from error
+        raise errors.IMAGE_TOO_COSTLY() from error
     except BadHeader as error:
-        raise _broken() from error
+        raise errors.BROKEN_IMAGE() from error
     if header.pixels > _most_pixels(header.format):
         raise _too_many_pixels(header.format)
     if (
         header.scans * header.pixels > _SCANS * settings.INFERENCE_MAX_IMAGE_PIXELS
         or header.kept_bytes > settings.INFERENCE_DECODER_MEMORY_MB * 2**20
     ):
-        raise _too_costly()
+        raise errors.IMAGE_TOO_COSTLY()
     if header.format != "HEIF":  # there, the sides of several pictures may be mixed up
         check_shape(header.width, header.height)
     return header
@@ -299,14 +299,6 @@ def _thin() -> DomainError:
     )
 
 
-def _unsupported() -> DomainError:
-    return errors.UNSUPPORTED_IMAGE(hint=f"Use {ACCEPTED}.")
-
-
-def _too_costly() -> DomainError:
-    return errors.IMAGE_TOO_COSTLY()
-
-
 def _most_pixels(kind: str) -> int:
     limit: int = settings.INFERENCE_MAX_IMAGE_PIXELS
     return limit * _REDUCED if kind == "JPEG" else limit
@@ -317,10 +309,7 @@ def _too_many_pixels(kind: str = "") -> DomainError:
     return errors.TOO_MANY_PIXELS(f"The image has more than {limit} million pixels.")
 
 
-def _broken() -> DomainError:
-    return errors.BROKEN_IMAGE()
-
-
 _REFUSALS: dict[str, Callable[[], DomainError]] = {
-    "broken": _broken, "unknown": _unsupported, "pixels": _too_many_pixels, "shape": _thin, "memory": _too_costly,
+    "broken": errors.BROKEN_IMAGE, "unknown": errors.UNSUPPORTED_IMAGE, "pixels": _too_many_pixels, "shape": _thin,
+    "memory": errors.IMAGE_TOO_COSTLY,
 }  # fmt: skip

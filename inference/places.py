@@ -14,8 +14,6 @@ from django.http import HttpRequest
 
 from inference import addresses, errors
 
-_RETRY_S = 10
-
 
 class Place:
     """One place, given back once."""

@@ -85,14 +85,9 @@ async def _unbroken(
         yield broken(error)
     except redis.exceptions.RedisError as error:
         logger.warning("A stream broke off: %s", type(error).__name__)
-        yield broken(interrupted())
+        yield broken(errors.STREAM_INTERRUPTED())
     except Exception:
         logger.exception("A stream broke off")
-        yield broken(interrupted())
+        yield broken(errors.STREAM_INTERRUPTED())
     finally:
         await made.aclose()
-
-
-def interrupted() -> DomainError:
-    """What a reader is told whose stream cannot go on."""
-    return errors.STREAM_INTERRUPTED()

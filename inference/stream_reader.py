@@ -9,7 +9,6 @@ import contextlib
 import contextvars
 import logging
 import secrets
-import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ import redis.asyncio
 from django.conf import settings
 
 from inference import redis_client
+from inference.loops import PerLoop
 
 logger = logging.getLogger(__name__)
 
@@ -110,15 +110,14 @@ class StreamReader:
     async def expect(self, name: str, after: str) -> None:
         """Have the blocking read include what comes to a stream after an id."""
         known = self._read_to.get(name)
-        is_waiting = self._task is not None and not self._task.done()
         if known is None or _order(after) < _order(known):
             self._read_to[name] = after
-            if is_waiting:
+            if self._task is not None:
                 async with self._client.pipeline(transaction=False) as pipe:
                     pipe.xadd(self._bell, {"": ""}, maxlen=1)
                     pipe.expire(self._bell, 60)
                     await pipe.execute()
-        if self._task is None or self._task.done():
+        if self._task is None:
             # It serves all requests: it must not keep the context of the one that was first.
             self._task = asyncio.create_task(self._wait(), context=contextvars.Context())
 
@@ -139,6 +138,8 @@ class StreamReader:
                         watch.fail(error)
                     await asyncio.sleep(_AGAIN_S)
         finally:
+            # Before anything is waited for: who comes now must not ring for one that has ended.
+            self._task = None
             await client.aclose()
 
     async def _wait_once(self, client: redis.asyncio.Redis) -> None:
@@ -168,14 +169,5 @@ def _order(entry_id: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
-_readers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, StreamReader] = (
-    weakref.WeakKeyDictionary()
-)
-
-
-def reader() -> StreamReader:
-    """The running event loop's."""
-    loop = asyncio.get_running_loop()
-    if loop not in _readers:
-        _readers[loop] = StreamReader(settings.REDIS_URL, settings.REDIS_PREFIX)
-    return _readers[loop]
+reader = PerLoop(lambda: StreamReader(settings.REDIS_URL, settings.REDIS_PREFIX))
+"""The running event loop's."""

@@ -21,9 +21,7 @@ from redis.exceptions import RedisError
 from inference import errors as inference_errors
 from inference.api import jobs_router
 from inference.api import router as skills_router
-from inference.errors import (
-    DomainError,
-)
+from inference.errors import DomainError
 from inference.world.samples import InvalidSample
 from leaderboard.api import router as leaderboards_router
 from leaderboard.api_challenges import router as challenges_router

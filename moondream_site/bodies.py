@@ -162,7 +162,7 @@ class _Body:
         until = time.monotonic() + PATIENCE_S
         while not self._held.take(self._network, more):
             if time.monotonic() > until:
-                raise Refused(errors.UPLOADS_BUSY())  # fmt: skip
+                raise Refused(errors.UPLOADS_BUSY())
             await asyncio.sleep(0.05)  # until another request ends
         self._counted += more
 

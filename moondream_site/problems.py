@@ -18,7 +18,7 @@ def wants_json(path: str) -> bool:
     return _PROGRAMS.match(path) is not None
 
 
-def shaped(path: str, error: DomainError) -> tuple[str, bytes]:
+def _shaped(path: str, error: DomainError) -> tuple[str, bytes]:
     """An error's content type and body. Its hint is a field of its own, and a part of the text that
     clients show."""
     if _OPENAI.match(path):
@@ -36,15 +36,10 @@ def _detail(error: DomainError) -> str:
     return error.hint or error.message if error.message == error.kind.title else error.whole
 
 
-def retry_after(error: Busy) -> int:
-    """Whole seconds for the header of that name: at least one."""
-    return max(1, math.ceil(error.retry_after))
-
-
 def problem(path: str, error: DomainError) -> HttpResponse:
     """An error as a response."""
-    kind, body = shaped(path, error)
+    kind, body = _shaped(path, error)
     response = HttpResponse(body, content_type=kind, status=error.status)
     if isinstance(error, Busy):
-        response["Retry-After"] = str(retry_after(error))
+        response["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     return response

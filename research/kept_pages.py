@@ -12,7 +12,6 @@ import asyncio
 import contextvars
 import io
 import time
-import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -22,10 +21,11 @@ from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
-from django.utils.http import parse_etags
+from django.utils.cache import get_conditional_response
 from redis.exceptions import RedisError
 
 from inference import redis_client
+from inference.loops import PerLoop
 from research.page_cache import GENERATION, KEPT, address_of
 
 Message = MutableMapping[str, Any]
@@ -85,9 +85,7 @@ class Generation:
             return None
 
 
-_generations: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Generation] = (
-    weakref.WeakKeyDictionary()
-)
+_generation = PerLoop(Generation)
 
 
 class KeptPages:
@@ -100,16 +98,16 @@ class KeptPages:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Send the page, or have it made and remember it."""
-        key = _key(scope)
-        generation = await _generation().read() if key else None
-        if key is None or generation is None:
+        request, key = _kept_request(scope)
+        generation = await _generation().read() if request else None
+        if request is None or generation is None:
             await self._application(scope, receive, send)
             return
         page = self._pages.get(key)
         if page is not None and page.generation == generation and page.until > time.time():
             self._pages.move_to_end(key)
-            await _send(page, scope, send)
-            return
+            if await _send(page, request, send):
+                return
         answer = _Answer(send)
         await self._application(scope, receive, answer)
         kept, until = scope.get(KEPT, ("", 0.0))
@@ -145,39 +143,29 @@ class _Answer:
         await self._send(message)
 
 
-def _generation() -> Generation:
-    loop = asyncio.get_running_loop()
-    if loop not in _generations:
-        _generations[loop] = Generation()
-    return _generations[loop]
-
-
-def _key(scope: Message) -> str | None:
-    """The key of the page that a request is for, if it may be a kept one."""
+def _kept_request(scope: Message) -> tuple[ASGIRequest | None, str]:
+    """The request and the key of the page that it is for, if that may be a kept one."""
     if scope.get("method") not in ("GET", "HEAD"):
-        return None
+        return None, ""
     try:
-        address = address_of(ASGIRequest(scope, io.BytesIO()))
+        request = ASGIRequest(scope, io.BytesIO())
+        address = address_of(request)
     except (SuspiciousOperation, ValueError):  # Django says what is wrong with it
-        return None
-    return address.key if address else None
+        return None, ""
+    return (request, address.key) if address else (None, "")
 
 
-async def _send(page: Page, scope: Message, send: Send) -> None:
+async def _send(page: Page, request: ASGIRequest, send: Send) -> bool:
+    """Send a page, or that the client has it already; False where Django has to refuse a condition."""
+    etag = next((v.decode() for n, v in page.headers if n.lower() == b"etag"), None)
+    conditional = get_conditional_response(request, etag=etag)
     status, headers = 200, page.headers
-    body = page.body if scope["method"] == "GET" else b""
-    if _has(page, scope):
+    body = page.body if request.method == "GET" else b""
+    if conditional is not None:
+        if conditional.status_code != 304:
+            return False
         status, body = 304, b""
         headers = [pair for pair in headers if pair[0].lower() not in _OF_BODIES]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _has(page: Page, scope: Message) -> bool:
-    """Whether the client has the page already (RFC 9110, 13.1.2: a weak comparison)."""
-    asked = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
-    if not asked:
-        return False
-    own = next((v for n, v in page.headers if n.lower() == b"etag"), b"").decode()
-    named = {tag.removeprefix("W/") for tag in parse_etags(asked.decode("latin-1"))}
-    return "*" in named or own.removeprefix("W/") in named
+    return True

@@ -31,7 +31,7 @@ class CloudBackend:
         try:
             import moondream
         except ImportError as error:
-            raise errors.CLOUD_CLIENT_MISSING() from error  # fmt: skip
+            raise errors.CLOUD_CLIENT_MISSING() from error
         self._client = moondream.vl(
             api_key=settings.MOONDREAM_API_KEY or None,
             endpoint=settings.MOONDREAM_ENDPOINT.rstrip("/"),

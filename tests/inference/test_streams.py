@@ -13,6 +13,7 @@ from django.test import AsyncClient, RequestFactory
 
 from inference import errors, places, sse, stream, stream_reader
 from inference.errors import Busy, DomainError
+from inference.loops import PerLoop
 from inference.places import Places
 from inference.stream import Event
 from inference.world.samples import sample_bytes
@@ -39,7 +40,7 @@ def own_places(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Places:
 def valkey_away(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
     """Nothing listens where streams are."""
     settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
-    monkeypatch.setattr(stream_reader, "_readers", {})
+    monkeypatch.setattr(stream, "reader", PerLoop(stream.reader._make))
     stream.client.cache_clear()
     yield
     stream.client.cache_clear()

@@ -87,6 +87,10 @@ def test_who_has_it_is_told_so(site: Site) -> None:
         assert not {"content-length", "content-type"} & set(told)
     assert (site(PAPERS, if_none_match='"other"'))[0] == 200
     assert site.asked == 1
+    assert (site(PAPERS, if_match=headers["etag"]))[0] == 200
+    assert site.asked == 1
+    assert (site(PAPERS, if_match='"other"'))[0] == 412, "as Django says"
+    assert site.asked == 2
 
 
 @pytest.mark.parametrize(
