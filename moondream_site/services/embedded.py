@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -31,9 +32,10 @@ def free_port() -> int:
 
 
 def command_of(pid: int) -> str:
-    """The command line of a process, empty when there is none: pids are used again."""
+    """The whole command line of a process, however narrow the terminal is; empty when there is none: pids
+    are used again."""
     return subprocess.run(  # noqa: S603
-        ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)],  # noqa: S607
         capture_output=True,
         text=True,
         check=False,
@@ -91,7 +93,7 @@ class Valkey:
             start_new_session=True,
         )  # fmt: skip
         log.close()
-        self.pid_file.write_text(str(self.process.pid))
+        self.pid_file.write_text(f"{self.process.pid} {self.port}")
         self.url = f"redis://127.0.0.1:{self.port}/0"
         client = redis.Redis.from_url(self.url, socket_timeout=2)
         deadline = time.monotonic() + 15
@@ -115,14 +117,15 @@ class Valkey:
 
     def _stop_leftover(self) -> None:
         try:
-            pid = int(self.pid_file.read_text())
-            command = command_of(pid)
+            pid, port = self.pid_file.read_text().split()
+            command = command_of(int(pid))
         except (OSError, ValueError):
             return
-        if "valkey" in command and str(self.folder) in command:
-            os.kill(pid, signal.SIGTERM)
-            if not wait_gone(pid):
-                os.kill(pid, signal.SIGKILL)
+        # The server names its port in its title, in place of what it was started with.
+        if "valkey" in command and port in re.split(r"[\s:]", command):
+            os.kill(int(pid), signal.SIGTERM)
+            if not wait_gone(int(pid)):
+                os.kill(int(pid), signal.SIGKILL)
         self.pid_file.unlink(missing_ok=True)
 
 
