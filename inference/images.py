@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -228,17 +228,24 @@ def write(image: NormalisedImage, name: str) -> bool:
     target = Path(settings.IMAGE_STORE_DIR) / name
     if target.exists():
         return False
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=target.parent, suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(image.data)
-        Path(partial).replace(target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(partial).unlink()
-        raise
+    with whole_file(target) as partial:
+        partial.write_bytes(image.data)
     return True
+
+
+@contextlib.contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """A place to write a file to that is put in its own when the body ends well: it is there whole or not
+    at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, suffix=".partial")
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def exists(name: str) -> bool:

@@ -155,15 +155,7 @@ class Demo:
                 ) from error
 
     def _environment(self, services: EmbeddedServices) -> dict[str, str]:
-        env = {
-            "DJANGO_SETTINGS_MODULE": "moondream_site.settings.development",
-            "SITE_URL": self.url,
-            "C_FORCE_ROOT": "1",
-            "DEBUG": "false",  # a visitor gets the site's own error pages
-            **os.environ,
-            **services.environment,
-            "VAR_DIR": str(self.var),
-        }
+        env = running.environment(services, self.var, SITE_URL=self.url, C_FORCE_ROOT="1")
         if self.host not in ("127.0.0.1", "localhost"):
             env.setdefault("ALLOWED_HOSTS", "*")
         return env

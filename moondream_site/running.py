@@ -21,12 +21,22 @@ _OWN = (
 )  # fmt: skip
 
 
-def note(var: Path, environment: Mapping[str, str]) -> None:
+def environment(services: EmbeddedServices, var: Path, **own: str) -> dict[str, str]:
+    """Variables of the demo's processes: what this process was given wins over the defaults, what the
+    services are over both."""
+    return {
+        "DJANGO_SETTINGS_MODULE": "moondream_site.settings.development",
+        "DEBUG": "false",  # a visitor gets the site's own error pages
+        **own, **os.environ, **services.environment, "VAR_DIR": str(var),
+    }  # fmt: skip
+
+
+def note(var: Path, variables: Mapping[str, str]) -> None:
     """Write down what a demo's commands need to know, and that this process runs it."""
     file = _file(var)
     file.unlink(missing_ok=True)
     file.touch(mode=0o600)
-    known = {name: environment[name] for name in _OWN if name in environment}
+    known = {name: variables[name] for name in _OWN if name in variables}
     file.write_text(json.dumps({"pid": os.getpid(), "environment": known}))
 
 
@@ -65,11 +75,9 @@ def main() -> int:
         except ServiceError as error:
             print(f"✗ {error}", file=sys.stderr)
             return 1
-        own = {
-            "DJANGO_SETTINGS_MODULE": "moondream_site.settings.development", "DEBUG": "false",
-            **os.environ, **services.environment, "VAR_DIR": str(var),
-        }  # fmt: skip
-        return subprocess.run(command, cwd=ROOT, env=own, check=False).returncode  # noqa: S603
+        return subprocess.run(
+            command, cwd=ROOT, env=environment(services, var), check=False
+        ).returncode  # noqa: S603
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import logging
 import os
-import tempfile
 import time
 from collections import OrderedDict, deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -110,14 +109,8 @@ class StoredEncodings:
 
     def _write(self, file: Path, image: "EncodedImage") -> None:
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            handle, partial = tempfile.mkstemp(dir=file.parent, suffix=".partial")
-            os.close(handle)
-            try:
+            with images.whole_file(file) as partial:
                 image.save(partial)
-                Path(partial).replace(file)
-            finally:
-                Path(partial).unlink(missing_ok=True)
             self._count(image.nbytes)
         except OSError:  # a full disk, or an image that is being deleted
             logger.warning("An encoded image could not be kept", exc_info=True)
