@@ -18,7 +18,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
@@ -28,10 +27,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from bench.site import ROOT, end_group
+from bench.site import ROOT, end_group, own_services
 from bench.stack import Stack, picture_url, post_json
 from inference.engine import Moondream
-from moondream_site.services import EmbeddedServices, free_port
+from moondream_site.services import free_port
 
 QUESTION = "How many shapes are there?"
 FOLDER = Path("inference/weights/embedded")
@@ -48,19 +47,13 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # PostgreSQL runs as a user of its own when started by root
-        with EmbeddedServices(folder / "services") as services:
-            own = {
-                "REDIS_PREFIX": f"bench-{os.getpid()}:", "INFERENCE_MAX_WAITING_PER_CALLER": "1000",
-            }  # fmt: skip
-            stack = Stack(folder / "web", {**services.environment, **own}, folder / "services")
-            stack.manage("migrate", "-v0")
-            stack.manage("load_starter", "--dev-scenes", "1")
-            with stack:
-                met = measure(stack, options.rounds)
-                rate = under_load("this hub", lambda url: ask_hub(stack, url), options)
+    with own_services() as (folder, servers):
+        env = {**servers, "INFERENCE_MAX_WAITING_PER_CALLER": "1000"}
+        stack = Stack(folder / "web", env, folder / "services")
+        stack.prepare("--dev-scenes", "1")
+        with stack:
+            met = measure(stack, options.rounds)
+            rate = under_load("this hub", lambda url: ask_hub(stack, url), options)
     if options.peers:
         for kind in ("fastapi", "gradio"):
             other = peer(kind, options)

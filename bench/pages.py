@@ -8,16 +8,12 @@ stops them afterwards. The client is this process, on a core of its own where th
 
 import argparse
 import asyncio
-import os
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import psutil
 
-from bench.site import Site
-from moondream_site.services import EmbeddedServices
+from bench.site import Site, own_services
 
 PAGES = ("/", "/research/papers/", "/research/papers/qlora/", "/docs/", "/infrastructure/")
 NOT_KEPT = ("/leaderboards/", "/status/")
@@ -75,16 +71,11 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=5)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # PostgreSQL runs as a user of its own when started by root
-        with EmbeddedServices(folder / "services") as services:
-            own = {"REDIS_PREFIX": f"bench-{os.getpid()}:", "ANON_RATE": "1000000/m"}
-            site = Site(folder / "web", {**services.environment, **own})
-            site.manage("migrate", "-v0")
-            site.manage("load_starter", "--dev-scenes", "1")
-            with site:
-                met = measure(site, options.connections, options.seconds)
+    with own_services() as (folder, servers):
+        site = Site(folder / "web", {**servers, "ANON_RATE": "1000000/m"})
+        site.prepare("--dev-scenes", "1")
+        with site:
+            met = measure(site, options.connections, options.seconds)
     return 0 if met else 1
 
 

@@ -9,18 +9,31 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from moondream_site.services import free_port
+from moondream_site.services import EmbeddedServices, free_port
 
 ROOT = Path(__file__).parents[1]
 _SAMPLE_S = 0.02
+
+
+@contextlib.contextmanager
+def own_services() -> Iterator[tuple[Path, dict[str, str]]]:
+    """A folder for everything, and the variables of PostgreSQL and Valkey under its `services`; all of it
+    is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # PostgreSQL runs as a user of its own when started by root
+        with EmbeddedServices(folder / "services") as services:
+            yield folder, {**services.environment, "REDIS_PREFIX": f"bench-{os.getpid()}:"}
 
 
 class Site:
@@ -66,6 +79,11 @@ class Site:
             [sys.executable, "manage.py", *args], cwd=ROOT, env=self.env, check=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
+
+    def prepare(self, *options: str) -> None:
+        """Migrate, and load the starter content with these options."""
+        self.manage("migrate", "-v0")
+        self.manage("load_starter", *options)
 
     def start(self) -> None:
         """Serve, and wait until it answers."""

@@ -10,16 +10,12 @@ and without a worker, so that every caller keeps waiting; stops them afterwards.
 import argparse
 import asyncio
 import json
-import os
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import psycopg
 
-from bench.site import Site
-from moondream_site.services import EmbeddedServices
+from bench.site import Site, own_services
 
 PAGES = ("/", "/leaderboards/", "/playground/", "/research/papers/", "/status/", "/v1/variants")
 # A page for a reader with a session is never kept: each is made anew, from the database.
@@ -169,28 +165,21 @@ def main() -> int:
         "--prepared", action="store_true", help="DATABASE_URL names one with the starter content"
     )
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # PostgreSQL runs as a user of its own when started by root
-        with EmbeddedServices(folder / "services") as services:
-            waiting = str(options.streams + options.callers)
-            site = Site(
-                folder / "web",
-                {
-                    **services.environment,
-                    "REDIS_PREFIX": f"bench-{os.getpid()}:",
-                    # All come from one address here.
-                    "STREAMS_MAX_PER_ADDRESS": waiting, "STREAMS_MAX": waiting,
-                    "INFERENCE_MAX_WAITING_PER_CALLER": waiting, "ANON_RATE": "100000/m",
-                    "INFERENCE_MAX_QUEUE_DEPTH": str(options.callers + 1),
-                    "INFERENCE_MAX_QUEUE_AGE_S": "600", "INFERENCE_JOB_TIME_LIMIT_S": "600",
-                },
-            )  # fmt: skip
-            if not options.prepared:
-                site.manage("migrate", "-v0")
-                site.manage("load_starter")
-            with site:
-                met = asyncio.run(measure(site, options.streams, options.callers, options.seconds))
+    with own_services() as (folder, servers):
+        waiting = str(options.streams + options.callers)
+        env = {
+            **servers,
+            # All come from one address here.
+            "STREAMS_MAX_PER_ADDRESS": waiting, "STREAMS_MAX": waiting,
+            "INFERENCE_MAX_WAITING_PER_CALLER": waiting, "ANON_RATE": "100000/m",
+            "INFERENCE_MAX_QUEUE_DEPTH": str(options.callers + 1),
+            "INFERENCE_MAX_QUEUE_AGE_S": "600", "INFERENCE_JOB_TIME_LIMIT_S": "600",
+        }  # fmt: skip
+        site = Site(folder / "web", env)
+        if not options.prepared:
+            site.prepare()
+        with site:
+            met = asyncio.run(measure(site, options.streams, options.callers, options.seconds))
     return 0 if met else 1
 
 

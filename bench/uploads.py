@@ -7,16 +7,13 @@ and the peak of the memory of the web process and of its decoders.
 
 import argparse
 import asyncio
-import os
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 import httpx
 
-from bench.site import Site
-from moondream_site.services import EmbeddedServices
+from bench.site import Site, own_services
 from tests import bombs
 from tests.images import encode
 
@@ -72,20 +69,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--uploads", type=int, default=32)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # PostgreSQL runs as a user of its own when started by root
-        with EmbeddedServices(folder / "services") as services:
-            env = {
-                **services.environment, "REDIS_PREFIX": f"bench-{os.getpid()}:",
-                "ANON_RATE": "100000/m", "INFERENCE_MAX_WAITING_PER_CALLER": "1000",
-                "INFERENCE_MAX_QUEUE_DEPTH": "1000",
-            }  # fmt: skip
-            site = Site(folder / "web", env)
-            site.manage("migrate", "-v0")
-            site.manage("load_starter")
-            with site:
-                asyncio.run(measure(site, options.uploads))
+    with own_services() as (folder, servers):
+        env = {
+            **servers, "ANON_RATE": "100000/m", "INFERENCE_MAX_WAITING_PER_CALLER": "1000",
+            "INFERENCE_MAX_QUEUE_DEPTH": "1000",
+        }  # fmt: skip
+        site = Site(folder / "web", env)
+        site.prepare()
+        with site:
+            asyncio.run(measure(site, options.uploads))
 
 
 if __name__ == "__main__":

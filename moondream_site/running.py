@@ -62,10 +62,9 @@ def _file(var: Path) -> Path:
 def main() -> int:
     """Run the command that the arguments name; its exit status."""
     var = Path(os.environ.get("VAR_DIR", ROOT / "var")).resolve()
-    command = [sys.executable, "manage.py", *sys.argv[1:]]
     found = environment_of(var)
     if found is not None:
-        return subprocess.run(command, cwd=ROOT, env=os.environ | found, check=False).returncode  # noqa: S603
+        return _run(os.environ | found)
     if not (var / "postgres").exists() and "DATABASE_URL" not in os.environ:
         print(f"✗ There is nothing in {var} yet: start bin/demo once.", file=sys.stderr)
         return 1
@@ -75,9 +74,12 @@ def main() -> int:
         except ServiceError as error:
             print(f"✗ {error}", file=sys.stderr)
             return 1
-        return subprocess.run(
-            command, cwd=ROOT, env=environment(services, var), check=False
-        ).returncode  # noqa: S603
+        return _run(environment(services, var))
+
+
+def _run(variables: Mapping[str, str]) -> int:
+    command = [sys.executable, "manage.py", *sys.argv[1:]]
+    return subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode  # noqa: S603
 
 
 if __name__ == "__main__":
