@@ -1,5 +1,6 @@
 """A real stack for tests: uvicorn and a Celery worker as child processes."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -55,6 +56,7 @@ class LiveStack:
             "PYTHONPATH": str(ROOT),
         }
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._worker_settings: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -123,6 +125,7 @@ class LiveStack:
 
     def start_worker(self, **env: str) -> None:
         """Start the worker, with settings of its own; it answers once its model is warm."""
+        self._worker_settings = env
         self._spawn(
             "worker", "-m", "celery", "-A", "moondream_site", "worker", "-Q", "cpu,default",
             "-c", "1", "--prefetch-multiplier", "1", "-l", "WARNING",
@@ -133,6 +136,27 @@ class LiveStack:
         """Start the worker and wait until it answers: the next test finds it warm."""
         self.start_worker(**env)
         self._wait_for("the worker", self._worker_answers)
+
+    def restore_worker(self) -> None:
+        """Bring the usual worker back, whatever a test that failed has left."""
+        child = self._children.get("worker")
+        if child and child.poll() is None and not self._worker_settings:
+            return
+        if child and child.poll() is None:
+            self.end_worker()
+        self.bring_back_worker()
+
+    def wait_until_idle(self) -> None:
+        """Wait until no question of earlier tests is waiting or being answered."""
+        with psycopg.connect(self.env["DATABASE_URL"], autocommit=True) as connection:
+            self._wait_for("the last question", lambda: self._is_idle(connection))
+
+    @staticmethod
+    def _is_idle(connection: psycopg.Connection) -> bool:
+        row = connection.execute(
+            "SELECT count(*) FROM inference_job WHERE status IN ('queued', 'running')"
+        ).fetchone()
+        return row == (0,)
 
     def worker_processes(self) -> set[int]:
         """Ids of the worker's child processes, in one of which the model is."""
@@ -148,6 +172,12 @@ class LiveStack:
         child = self._children.pop(name)
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+        # Its children share its sockets, and the one with the model takes a while to vanish: what is
+        # queued meanwhile would be handed to the dead.
+        with contextlib.suppress(ProcessLookupError):
+            while True:
+                os.killpg(child.pid, 0)
+                time.sleep(0.01)
 
     def end_worker(self, name: str = "worker") -> None:
         """Ask the worker to stop, as a deployment does, and wait until it has."""
