@@ -13,7 +13,7 @@ from django.db import DatabaseError
 
 from inference import errors, selectors, services, stream
 from inference.database import in_thread
-from inference.errors import DomainError, kind_of
+from inference.errors import DomainError, kind_of, payload
 from inference.loops import PerLoop
 from inference.models import Job
 from inference.stream import Event
@@ -82,10 +82,7 @@ def terminal_event(job: Job) -> Event:
         return Event(stream.START, "result", data)
     if job.status == Job.Status.CANCELLED:
         return Event(stream.START, "cancelled", {})
-    return Event(
-        stream.START, "error",
-        {"code": job.error_code, "message": job.error_message, "hint": kind_of(job.error_code).hint},
-    )  # fmt: skip
+    return Event(stream.START, "error", payload(job.error_code, job.error_message))
 
 
 async def answer(job: Job) -> dict[str, Any]:

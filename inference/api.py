@@ -270,12 +270,8 @@ def model(request: HttpRequest, name: str) -> Any:
     return _model_out(selectors.variant_get(name))
 
 
-def _error_out(job: Job) -> dict[str, str]:
-    hint = errors.kind_of(job.error_code).hint
-    return {"code": job.error_code, "message": job.error_message, "hint": hint}
-
-
 def _job_out(job: Job) -> dict[str, Any]:
+    failed = job.status == Job.Status.FAILED
     return {
         "id": str(job.id),
         "skill": job.skill,
@@ -288,7 +284,7 @@ def _job_out(job: Job) -> dict[str, Any]:
         "result": job.result,
         "timings": job.timings or None,
         "confidence": job.confidence,
-        "error": _error_out(job) if job.status == Job.Status.FAILED else None,
+        "error": errors.payload(job.error_code, job.error_message) if failed else None,
     }
 
 

@@ -33,6 +33,11 @@ class DomainError(Exception):
         return self.kind.status
 
     @property
+    def payload(self) -> dict[str, str]:
+        """What its asker reads of it, in a stream or beside a form."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}
+
+    @property
     def whole(self) -> str:
         """Message and hint, for those who are shown one text alone."""
         return f"{self.message} {self.hint}".rstrip()
@@ -134,6 +139,11 @@ class ErrorKind:
 def kind_of(code: str) -> ErrorKind:
     """The declaration of a code that was kept or came from a worker; an unknown one is our fault."""
     return KINDS.get(code, INTERNAL_ERROR)
+
+
+def payload(code: str, message: str) -> dict[str, str]:
+    """`DomainError.payload` of an error of which these two were kept."""
+    return {"code": code, "message": message, "hint": kind_of(code).hint}
 
 
 def catalogue() -> list[ErrorKind]:

@@ -13,7 +13,7 @@ from ninja.files import UploadedFile
 from inference import repeats, sse, stream
 from inference.answering import to_the_end
 from inference.database import released_after
-from inference.errors import kind_of
+from inference.errors import payload
 from inference.stream import Event
 from leaderboard import disclosure, errors, schemas, selectors, services
 from leaderboard.models import Benchmark, Challenge, Phase, Split, Submission, Team
@@ -189,10 +189,7 @@ def _submission_out(submission: Submission, user: Any) -> dict[str, Any]:
             "before": queue.before, "eta_s": queue.seconds,
             "scorer_seen_at": queue.heard_at.isoformat() if queue.heard_at else None,
         } if queue else None,
-        "error": {
-            "code": submission.error_code, "message": submission.error_message,
-            "hint": kind_of(submission.error_code).hint,
-        } if failed else None,
+        "error": payload(submission.error_code, submission.error_message) if failed else None,
         "scores": {
             cell.metric.slug: {
                 "value": s.value * cell.metric.scale, "low": s.low * cell.metric.scale,

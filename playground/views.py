@@ -73,8 +73,7 @@ def preview(request: HttpRequest) -> HttpResponse:
         throttling.check(request)
         stored, picture = services.preview(file=request.FILES.get("image"))
     except DomainError as error:
-        told = {"message": error.message, "code": error.code, "hint": error.hint}
-        return _told(JsonResponse({"error": told}, status=error.status), error)
+        return _told(JsonResponse({"error": error.payload}, status=error.status), error)
     return HttpResponse(
         picture, content_type="image/jpeg",
         headers={"Image-Id": stored.sha256, "Cache-Control": "no-store"},

@@ -38,8 +38,7 @@ def fail(job: Job, error: DomainError, *, after: Sequence[stream.New] = ()) -> N
         error_message=error.message,
     )
     if done:
-        told = {"code": error.code, "message": error.message, "hint": error.hint}
-        tell(job, "error", told, after=after)
+        tell(job, "error", error.payload, after=after)
 
 
 def tell(job: Job, kind: str, data: dict[str, Any], *, after: Sequence[stream.New] = ()) -> None:

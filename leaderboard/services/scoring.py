@@ -174,8 +174,7 @@ def _fail(submission: Submission, error: DomainError) -> None:
         if error.status >= 500:
             quota_refund(submission, error.code)
         log(submission, "failed", actor="scorer", text=f"{submission.model_name}: {error.code}")
-    told = {"code": error.code, "message": error.message, "hint": error.hint}
-    stream.publish_if_reachable(submission.pk, "error", told)
+    stream.publish_if_reachable(submission.pk, "error", error.payload)
 
 
 def submissions_rescue() -> int:
