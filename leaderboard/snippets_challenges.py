@@ -1,5 +1,5 @@
 """Editors make challenges and set their dates: a snippet, with its phases beneath. `wagtail_hooks`
-imports it."""
+registers it."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,6 @@ from modelcluster.forms import BaseChildFormSet
 from wagtail import hooks
 from wagtail.admin.forms import WagtailAdminModelForm
 from wagtail.admin.panels import FieldPanel, InlinePanel, MultiFieldPanel, ObjectList
-from wagtail.snippets.models import register_snippet
 from wagtail.snippets.views.chooser import SnippetChooserViewSet, SnippetCreateView
 from wagtail.snippets.views.snippets import SnippetViewSet
 
@@ -108,9 +107,15 @@ class ChooserViewSet(SnippetChooserViewSet):
 class ChallengeViewSet(SnippetViewSet):
     model = Challenge
     chooser_viewset_class = ChooserViewSet
+    joined: ClassVar[tuple[str, ...]] = ("benchmark",)
     icon = "crosshairs"
     list_display: ClassVar[list[str]] = ["title", "benchmark", "opens_at", "closes_at", "state"]
+    list_filter: ClassVar[list[str]] = ["benchmark", "is_shown", "is_sample"]
     search_fields: ClassVar[list[str]] = ["title"]
+    list_export: ClassVar[list[str]] = [
+        "slug", "title", "benchmark.slug", "opens_at", "closes_at", "freeze_at", "published_at",
+        "team_size", "needs_approval", "is_shown", "is_sample",
+    ]  # fmt: skip
     edit_handler = ObjectList(
         [
             MultiFieldPanel(
@@ -126,8 +131,8 @@ class ChallengeViewSet(SnippetViewSet):
         base_form_class=ChallengeForm,
     )  # fmt: skip
 
-
-register_snippet(ChallengeViewSet)
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return Challenge.objects.select_related(*self.joined)
 
 
 @hooks.register("after_create_snippet")

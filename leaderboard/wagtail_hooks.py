@@ -12,26 +12,28 @@ from wagtail import hooks
 from wagtail.admin.panels import FieldPanel, MultiFieldPanel
 from wagtail.admin.widgets.button import BaseButton, ListingButton
 from wagtail.snippets.models import register_snippet
-from wagtail.snippets.views.snippets import SnippetViewSet
+from wagtail.snippets.views.snippets import SnippetViewSetGroup
 
 from inference.errors import DomainError
-from leaderboard import services, snippets_challenges
+from inference.listings import RoomViewSet, register_actions
+from leaderboard import services, snippets_boards, snippets_challenges, snippets_teams
 from leaderboard.models import BenchmarkPrompt
 
 
-class PromptViewSet(SnippetViewSet):
+class PromptViewSet(RoomViewSet):
     """Curated prompts; those that wait can be found by their state."""
 
     model = BenchmarkPrompt
-    chooser_viewset_class = snippets_challenges.ChooserViewSet
     menu_label = "Prompts"
     icon = "clipboard-list"
-    add_to_admin_menu = True
-    menu_order = 350
+    allowed = ("add", "change", "delete", "view")
+    joined = ("benchmark", "proposed_by")
     list_display = ("__str__", "skill", "state", "proposed_by", "created_at")
     list_filter = ("state", "skill", "benchmark")
     search_fields = ("text", "name", "source")
     ordering = ("-created_at",)
+    list_export = ("benchmark.title", "name", "skill", "text", "note", "source", "source_url", "state",
+                   "created_at", "decided_at")  # fmt: skip
     panels = (
         MultiFieldPanel([FieldPanel("benchmark"), FieldPanel("name")], heading="Benchmark"),
         FieldPanel("skill"),
@@ -42,7 +44,25 @@ class PromptViewSet(SnippetViewSet):
     )
 
 
-register_snippet(PromptViewSet)
+class LeaderboardGroup(SnippetViewSetGroup):
+    menu_label = "Leaderboards"
+    menu_name = "leaderboards"
+    menu_icon = "order"
+    menu_order = 350
+    items = (
+        snippets_boards.BenchmarkViewSet, snippets_boards.SplitViewSet, snippets_boards.SubmissionViewSet,
+        snippets_teams.TeamViewSet, snippets_challenges.ChallengeViewSet,
+        snippets_teams.ParticipationViewSet, PromptViewSet, snippets_boards.FigureViewSet,
+        snippets_boards.LogViewSet,
+    )  # fmt: skip
+
+
+register_snippet(LeaderboardGroup)
+register_actions(
+    snippets_boards.PublishSplit, snippets_boards.Withdraw, snippets_boards.Hide,
+    snippets_teams.Accept, snippets_teams.Decline, snippets_teams.Disqualify, snippets_teams.Reinstate,
+    snippets_teams.Freeze, snippets_teams.PublishRanking,
+)  # fmt: skip
 
 
 @hooks.register("register_snippet_listing_buttons")

@@ -12,6 +12,7 @@ from inference.services.running import job_run
 from inference.services.settling import job_timed_out
 from inference.services.stored_images import image_get, image_store
 from inference.services.submitting import job_cancel, job_submit
+from inference.services.variants import variant_make_default
 
 __all__ = [
     "image_get",
@@ -24,6 +25,7 @@ __all__ = [
     "model_pull",
     "purge",
     "rescue",
+    "variant_make_default",
     "variant_measure",
     "variants_sync",
     "worker_beat",

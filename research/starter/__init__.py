@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import Group, Permission
 from django.core.files.base import ContentFile
 from django.db import transaction
 from wagtail.documents import get_document_model
@@ -50,6 +49,7 @@ from research.models import (
     RoadmapPage,
 )
 from research.starter import docs, news, site
+from research.starter.groups import groups_make
 
 HERE = Path(__file__).parent
 NOTEBOOKS = Path(settings.BASE_DIR) / "notebooks"
@@ -172,7 +172,7 @@ def starter_load(*, base_url: str, dev_scenes: int = 120) -> list[str]:
     _paper_boards(load, papers)
     load.publish()
     _navigation(Site.objects.get(is_default_site=True))
-    _editors()
+    groups_make()
     return load.made
 
 
@@ -433,14 +433,3 @@ def _navigation(of: Site) -> None:
             )
             for order, (label, url, place) in enumerate(site.NAVIGATION)
         )
-
-
-def _editors() -> None:
-    """Wagtail brings the groups Editors and Moderators and a workflow of approval; ours may edit
-    the navigation, decide on prompts and make challenges too."""
-    theirs = ("change_navigation", "add_benchmarkprompt", "change_benchmarkprompt",
-              "delete_benchmarkprompt", "view_benchmarkprompt", "add_challenge",
-              "change_challenge", "view_challenge")  # fmt: skip
-    permissions = Permission.objects.filter(codename__in=theirs)
-    for group in Group.objects.filter(name__in=("Editors", "Moderators")):
-        group.permissions.add(*permissions)

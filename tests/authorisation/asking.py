@@ -39,9 +39,9 @@ def section_of(address: str) -> str:
 
 def who_asks(address: str, method: str, case: Case) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Who asks first, and who else where these are not all answered alike: what strangers, owners and
-    admins get alike, nobody gets more or less of. Of an admin's side's own pages only those ask who
-    must not get in."""
-    if is_library(address):
+    admins get alike, nobody gets more or less of. Of a library's pages on an admin's side only those ask
+    who must not get in, but for the cases that are ours."""
+    if is_library(address) and not case.name:
         return ("anonymous", "owner"), ()
     if is_admin(address):
         return ("anonymous", "owner", "editor", "moderator", "admin"), ()

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from leaderboard.models import LogLine
 from tests.authorisation.addresses import is_library
 from tests.authorisation.scene import Scene, predictions
 
@@ -66,6 +67,10 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
 
     def of(which: Any, name: str, **more: Any) -> Case:
         return Case(name, {"submission_id": which.pk}, **more)
+
+    def action(app: str, model: str, name: str, pk: Any, **sent: str) -> Case:
+        fill = {"app_label": app, "model_name": model, "action": name}
+        return Case(f"{name} {model}", fill, {"id": str(pk)}, {"POST": _form(**sent)})
 
     card = {"model_name": "A model", "split": "test"}
     acting = {"POST": _form()}
@@ -210,6 +215,16 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
         ],
         "search/": [Case("draft", query={"q": "draft"}), Case("members", query={"q": "members"})],
         "admin/prompts/<int:prompt_id>/decide/": [Case(bodies={"POST": _form(approve="1")})],
+        "admin/bulk/<str:app_label>/<str:model_name>/<str:action>/": [
+            action("pricing", "apikey", "revoke", scene.key_id),
+            action("pricing", "apikey", "delete", scene.key_id),
+            action("leaderboard", "submission", "withdraw", scene.private.pk),
+            action("leaderboard", "participation", "disqualify", scene.participation.pk, reason="Why."),
+            action("leaderboard", "challenge", "publish_ranking", scene.challenge.pk),
+            action("leaderboard", "split", "publish_references", scene.test.pk, confirm="colours/test"),
+            action("inference", "variant", "make_default", scene.job.variant_id),
+            action("inference", "job", "cancel", scene.job.pk),
+        ],
         "django-admin/leaderboard/benchmark/splits/<int:pk>/publish/": [
             Case(fill={"pk": scene.test.pk})
         ],
@@ -231,7 +246,8 @@ def defaults(scene: Scene) -> dict[str, Any]:
         "challenge": scene.challenge.pk, "benchmarkprompt": scene.prompt.pk,
         "reportedfigure": scene.figure.pk, "benchmark": scene.benchmark.pk, "team": scene.team.pk,
         "submission": scene.private.pk, "participation": scene.participation.pk,
-        "job": scene.job.pk, "variant": scene.job.variant_id,
+        "job": scene.job.pk, "variant": scene.job.variant_id, "split": scene.test.pk,
+        "apikey": scene.key_id, "logline": LogLine.objects.latest("pk").pk,
     }  # fmt: skip
     return {
         **scene.values, "of_model": of_model, "kind": "all", "form": "rss", "uuid": some,

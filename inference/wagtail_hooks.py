@@ -1,0 +1,152 @@
+"""The model's side of the admin: variants, what they measured, and jobs."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.exceptions import ValidationError
+from redis.exceptions import RedisError
+from wagtail import hooks
+from wagtail.admin.forms import WagtailAdminModelForm
+from wagtail.admin.panels import FieldPanel, MultiFieldPanel, ObjectList
+from wagtail.snippets.models import register_snippet
+from wagtail.snippets.views.snippets import SnippetViewSetGroup
+
+from inference import errors, services
+from inference.listings import NoDeletion, RoomViewSet, RowAction, register_actions
+from inference.models import Job, Variant, VariantMeasurement
+
+# After Wagtail's own, which it takes the place of.
+hooks.register("register_bulk_action", NoDeletion, order=1)
+
+
+class VariantForm(WagtailAdminModelForm):
+    """Whether a variant may be asked; the default always may."""
+
+    def clean_enabled(self) -> bool:
+        enabled: bool = self.cleaned_data["enabled"]
+        if not enabled and self.instance.is_default:
+            raise ValidationError("It is the default: make another one the default first.")
+        return enabled
+
+
+class VariantViewSet(RoomViewSet):
+    """What a checkpoint's files say of it is not typed: `manage.py models add` reads them."""
+
+    model = Variant
+    icon = "cogs"
+    menu_label = "Variants"
+    allowed = ("change", "view")
+    list_display = ("name", "slug", "is_default", "enabled", "quantization", "revision", "queue", "measured_at")  # fmt: skip
+    list_filter = ("enabled", "backend", "queue", "quantization")
+    search_fields = ("name", "slug", "model_name", "revision")
+    list_export = ("slug", "name", "model_name", "revision", "quantization", "backend", "queue",
+                   "is_default", "enabled", "licence", "source", "parameters", "weight_bytes",
+                   "loaded_dtype", "load_ms", "measured_at")  # fmt: skip
+    inspect_view_fields_exclude = ("folder",)
+    edit_handler = ObjectList(
+        [
+            FieldPanel("enabled"),
+            MultiFieldPanel(
+                [
+                    FieldPanel(name, read_only=True)
+                    for name in (
+                        "name",
+                        "slug",
+                        "model_name",
+                        "revision",
+                        "quantization",
+                        "world",
+                        "licence",
+                        "is_default",
+                    )
+                ],
+                heading="From its files",
+            ),
+        ],
+        base_form_class=VariantForm,
+    )
+
+
+class MakeDefault(RowAction):
+    model_class = Variant
+    display_name = "Make the default"
+    action_type = "make_default"
+    permission = "inference.change_variant"
+    question = "Who names no variant is answered by this one from now on:"
+    done = "is the default now"
+    icon_name = "check"
+
+    @classmethod
+    def fits(cls, row: Variant) -> bool:
+        return row.enabled and not row.is_default
+
+    def act(self, row: Variant, *, by: Any, form: forms.Form) -> None:
+        services.variant_make_default(variant=row)
+
+
+class MeasurementViewSet(RoomViewSet):
+    model = VariantMeasurement
+    icon = "history"
+    menu_label = "Measurements"
+    joined = ("variant",)
+    list_display = ("variant", "revision", "measured_at", "hardware", "device", "encode_ms",
+                    "first_token_ms", "tokens_per_s")  # fmt: skip
+    list_filter = ("variant", "device")
+    search_fields = ("variant__name", "hardware", "revision")
+    list_export = ("variant.slug", "revision", "measured_at", "hardware", "device", "threads", "dtype",
+                   "weight_bytes", "peak_bytes", "load_ms", "encode_ms", "first_token_ms",
+                   "tokens_per_s")  # fmt: skip
+
+
+class JobViewSet(RoomViewSet):
+    """Who asked, when and how it went. What was asked and answered is its asker's: it is not here."""
+
+    model = Job
+    icon = "tasks"
+    menu_label = "Jobs"
+    joined = ("variant",)
+    large = ("params", "result", "tokens")
+    list_display = ("id", "skill", "variant", "status", "caller", "error_code", "created_at", "finished_at")  # fmt: skip
+    list_filter: ClassVar[Any] = {
+        "status": ["exact"], "skill": ["exact"], "variant": ["exact"], "caller": ["exact"],
+        "error_code": ["exact"], "created_at": ["date__gte", "date__lte"],
+    }  # fmt: skip
+    search_fields = ("id", "error_code", "worker")
+    list_export = ("id", "skill", "variant.slug", "status", "caller", "in_background", "attempt",
+                   "worker", "error_code", "created_at", "started_at", "finished_at")  # fmt: skip
+    inspect_view_fields = ("id", "skill", "variant", "status", "caller", "in_background", "attempt", "worker",
+                           "timings", "confidence", "finish_reason", "error_code", "error_message",
+                           "created_at", "started_at", "finished_at")  # fmt: skip
+
+
+class CancelJob(RowAction):
+    model_class = Job
+    display_name = "Cancel"
+    action_type = "cancel"
+    permission = "inference.change_job"
+    question = "These end without an answer, one that runs at its next token:"
+    done = "cancelled"
+    icon_name = "cross"
+    classes: ClassVar[set[str]] = {"no"}
+
+    @classmethod
+    def fits(cls, row: Job) -> bool:
+        return not row.is_finished
+
+    def act(self, row: Job, *, by: Any, form: forms.Form) -> None:
+        try:
+            services.job_cancel(job_id=row.pk)
+        except RedisError as error:
+            raise errors.QUEUE_UNAVAILABLE("Its worker cannot be told now.") from error
+
+
+class ModelGroup(SnippetViewSetGroup):
+    menu_label = "Model"
+    menu_name = "model"
+    menu_icon = "cogs"
+    menu_order = 370
+    items = (VariantViewSet, MeasurementViewSet, JobViewSet)
+
+
+register_snippet(ModelGroup)
+register_actions(MakeDefault, CancelJob)

@@ -1,0 +1,217 @@
+"""Teams, and what organisers decide about them in challenges, in the admin."""
+
+import re
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.db.models import Q
+from django.utils.decorators import method_decorator
+from wagtail.admin.forms import WagtailAdminModelForm
+from wagtail.admin.panels import FieldPanel, ObjectList
+from wagtail.snippets.views.snippets import CreateView, EditView
+
+from inference.errors import DomainError
+from inference.listings import RoomViewSet, RowAction
+from leaderboard import names, services
+from leaderboard.models import Challenge, Participation, Team
+from leaderboard.services.teams import MOST_MEMBERS
+
+
+class TeamForm(WagtailAdminModelForm):
+    """A team and its members by their mail addresses; who is added has to fit the challenges it is in,
+    as by an invitation."""
+
+    accounts = forms.CharField(
+        label="Members", required=False, max_length=MOST_MEMBERS * 260,
+        widget=forms.Textarea(attrs={"rows": 5}),
+        help_text="Mail addresses or names of accounts, one a line.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        members = list(self.instance.members.order_by("pk")) if self.instance.pk else []
+        self.initial["accounts"] = "\n".join(one.email or one.get_username() for one in members)
+        if "founder" in self.fields:
+            self.fields["founder"].queryset = get_user_model().objects.filter(
+                pk__in=[one.pk for one in members]
+            )
+
+    def clean_name(self) -> str:
+        name = names.cleaned(self.cleaned_data["name"])
+        if name != self.instance.name:
+            try:
+                services.team_name_check(self.instance, name, by_admin=True)
+            except DomainError as error:
+                raise forms.ValidationError(error.message) from error
+        return name
+
+    def clean_accounts(self) -> list[Any]:
+        lines = {line.strip() for line in re.split(r"[\n,;]", self.cleaned_data["accounts"])} - {""}
+        if len(lines) > MOST_MEMBERS:
+            raise forms.ValidationError(f"A team has at most {MOST_MEMBERS} members.")
+        found = [_account(line) for line in sorted(lines)]
+        unknown = [line for line, user in zip(sorted(lines), found, strict=True) if user is None]
+        if unknown:
+            raise forms.ValidationError(f"There is no one account of {', '.join(unknown)}.")
+        members = list(dict.fromkeys(found))
+        if self.instance.pk:
+            try:
+                services.members_check(self.instance, members)
+            except DomainError as error:
+                raise forms.ValidationError(error.message) from error
+        return members
+
+    def save(self, commit: bool = True) -> Team:  # noqa: FBT001, FBT002  # Django's signature
+        team: Team = super().save(commit=commit)
+        if commit:
+            team.members.set(self.cleaned_data["accounts"])
+        return team
+
+
+def _account(line: str) -> Any:
+    """The one account of a mail address or name; None where there is none, or more than one."""
+    found = get_user_model().objects.filter(Q(email__iexact=line) | Q(username=line))[:2]
+    return found[0] if len(found) == 1 else None
+
+
+@method_decorator(transaction.atomic, name="dispatch")
+class CreateTeam(CreateView):
+    """In one transaction, as the checks of who is added need it."""
+
+
+@method_decorator(transaction.atomic, name="dispatch")
+class EditTeam(EditView):
+    """The same, with the team locked."""
+
+
+class TeamViewSet(RoomViewSet):
+    model = Team
+    icon = "group"
+    allowed = ("add", "change", "view")
+    add_view_class = CreateTeam
+    edit_view_class = EditTeam
+    joined = ("founder",)
+    list_display = ("name", "is_ours", "founder", "created_at")
+    list_filter = ("is_ours",)
+    search_fields = ("name", "members__email")
+    list_export = ("name", "is_ours", "created_at")
+    inspect_view_fields = ("name", "is_ours", "members", "founder", "created_at")
+    edit_handler = ObjectList(
+        [FieldPanel("name"), FieldPanel("accounts"), FieldPanel("founder")],
+        base_form_class=TeamForm,
+    )
+
+
+class ParticipationViewSet(RoomViewSet):
+    """Teams in challenges: they are accepted, declined, disqualified and reinstated by actions."""
+
+    model = Participation
+    icon = "clipboard-list"
+    menu_label = "Teams in challenges"
+    joined = ("team", "challenge", "decided_by")
+    list_display = ("team__name", "challenge__title", "state", "reason", "created_at", "decided_by")
+    list_filter = ("state", "challenge")
+    search_fields = ("team__name", "challenge__title", "reason")
+    list_export = ("team.name", "challenge.slug", "state", "reason", "rules_accepted_at", "created_at",
+                   "decided_at")  # fmt: skip
+
+
+class ReasonForm(forms.Form):
+    """Why: the team reads it."""
+
+    reason = forms.CharField(
+        max_length=500, widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="The team sees it, and is told by mail; the public does not.",
+    )  # fmt: skip
+
+
+class _Decision(RowAction):
+    """One of `services.DECISIONS`, named by `action_type`."""
+
+    model_class = Participation
+    permission = "leaderboard.change_participation"
+
+    @classmethod
+    def fits(cls, row: Participation) -> bool:
+        return row.state in services.DECISIONS[cls.action_type].from_states
+
+    def act(self, row: Participation, *, by: Any, form: forms.Form) -> None:
+        services.participation_decide(
+            participation=row, decision=self.action_type, by=by,
+            reason=form.cleaned_data.get("reason", ""),
+        )  # fmt: skip
+
+
+class Accept(_Decision):
+    display_name = "Accept"
+    action_type = "accept"
+    question = "These take part from now on, and are told so by mail:"
+    done = "accepted"
+    icon_name = "check"
+
+
+class Decline(_Decision):
+    display_name = "Decline"
+    action_type = "decline"
+    question = "These may not take part, and are told why by mail:"
+    done = "declined"
+    icon_name = "cross"
+    form_class = ReasonForm
+    classes: ClassVar[set[str]] = {"no"}
+
+
+class Disqualify(_Decision):
+    display_name = "Disqualify"
+    action_type = "disqualify"
+    question = "These are ranked no more, and are told why by mail; the public reads that it is so:"
+    done = "disqualified"
+    icon_name = "warning"
+    form_class = ReasonForm
+    classes: ClassVar[set[str]] = {"no"}
+
+
+class Reinstate(_Decision):
+    display_name = "Reinstate"
+    action_type = "reinstate"
+    question = "These take part again, and are told so by mail:"
+    done = "reinstated"
+    icon_name = "rotate"
+
+
+class _OfChallenges(RowAction):
+    """Of those who decide about standings: editors set dates."""
+
+    model_class = Challenge
+    permission = "leaderboard.change_standing"
+
+
+class Freeze(_OfChallenges):
+    display_name = "Freeze standings"
+    action_type = "freeze"
+    question = "Their public standings stand still until the final ranking:"
+    done = "frozen"
+    icon_name = "lock"
+
+    @classmethod
+    def fits(cls, row: Challenge) -> bool:
+        return row.state == "open" and not row.is_frozen
+
+    def act(self, row: Challenge, *, by: Any, form: forms.Form) -> None:
+        services.challenge_freeze(challenge=row, by=by)
+
+
+class PublishRanking(_OfChallenges):
+    display_name = "Publish final ranking"
+    action_type = "publish_ranking"
+    question = "What counts for each team is fixed and ranked, for everybody to see:"
+    done = "ranked"
+    icon_name = "order-up"
+
+    @classmethod
+    def fits(cls, row: Challenge) -> bool:
+        return row.state in ("closed", "final")
+
+    def act(self, row: Challenge, *, by: Any, form: forms.Form) -> None:
+        services.final_publish(challenge=row, by=by)

@@ -1,0 +1,76 @@
+"""Who may do what in the admin. Wagtail brings Editors and Moderators with pages, pictures and a
+workflow of approval; here they get the rooms' parts, and Admins all but other people's accounts.
+
+Loading again adds what is missing of these, and takes nothing away.
+"""
+
+from django.contrib.auth.models import Group, Permission
+from django.db.models import Q
+from wagtail.models import Collection, GroupCollectionPermission, GroupPagePermission, Page
+
+FULL = ("add", "change", "delete", "view")
+EDITORS: dict[str, tuple[str, ...]] = {
+    "research.navigation": ("change",),
+    "leaderboard.benchmarkprompt": FULL,
+    "leaderboard.reportedfigure": FULL,
+    "leaderboard.challenge": ("add", "change", "view"),
+    "leaderboard.benchmark": ("view",),
+}
+"""What Editors and Moderators may do; Moderators also publish pages, as Wagtail has it."""
+ADMINS: dict[str, tuple[str, ...]] = EDITORS | {
+    "wagtailadmin.admin": ("access",),
+    "leaderboard.benchmark": ("change", "view"),
+    "leaderboard.split": ("change", "view"),
+    "leaderboard.submission": ("change", "view"),
+    "leaderboard.team": ("add", "change", "view"),
+    "leaderboard.challenge": FULL,
+    "leaderboard.participation": ("change", "view"),
+    "leaderboard.standing": ("change",),
+    "leaderboard.logline": ("view",),
+    "inference.variant": ("change", "view"),
+    "inference.variantmeasurement": ("view",),
+    "inference.job": ("change", "view"),
+    "pricing.apikey": ("change", "view"),
+    "wagtailredirects.redirect": FULL,
+    "wagtailcore.workflow": ("add", "change", "delete"),
+    "wagtailcore.task": ("add", "change", "delete"),
+}
+_PAGES = ("add", "change", "publish", "bulk_delete", "lock", "unlock")
+_FILES = ("image", "document")
+
+
+def groups_make() -> None:
+    """The three groups, with what each may do; what they have besides stays."""
+    for name, table in (("Editors", EDITORS), ("Moderators", EDITORS), ("Admins", ADMINS)):
+        group, _ = Group.objects.get_or_create(name=name)
+        group.permissions.add(*_permissions(table))
+    _whole_tree(Group.objects.get(name="Admins"))
+
+
+def _permissions(table: dict[str, tuple[str, ...]]) -> list[Permission]:
+    wanted = Q(pk=None)
+    for model, actions in table.items():
+        app, _, name = model.partition(".")
+        codes = [f"{action}_{name}" for action in actions]
+        wanted |= Q(content_type__app_label=app, codename__in=codes)
+    return list(Permission.objects.filter(wanted))
+
+
+def _whole_tree(group: Group) -> None:
+    """Every page, picture and document."""
+    root = Page.get_first_root_node()
+    pages = Permission.objects.filter(
+        content_type__app_label="wagtailcore", codename__in=[f"{action}_page" for action in _PAGES]
+    )
+    for permission in pages:
+        GroupPagePermission.objects.get_or_create(group=group, page=root, permission=permission)
+    codes = [f"{action}_{name}" for name in _FILES for action in ("add", "change", "choose")]
+    files = Permission.objects.filter(
+        Q(codename__in=codes, content_type__app_label__in=("wagtailimages", "wagtaildocs"))
+        | Q(codename__endswith="_collection", content_type__app_label="wagtailcore")
+    ).exclude(codename="view_collection")
+    everything = Collection.get_first_root_node()
+    for permission in files:
+        GroupCollectionPermission.objects.get_or_create(
+            group=group, collection=everything, permission=permission
+        )
