@@ -282,6 +282,10 @@ QUEUE_SLOW = _kind(
 QUEUE_UNAVAILABLE = _kind(
     "queue_unavailable", 503, "The job queue cannot be reached.", "Try again in a moment."
 )
+STORAGE_UNAVAILABLE = _kind(
+    "storage_unavailable", 503, "The file storage cannot be reached.",
+    "Nothing was changed; try again in a moment.",
+)  # fmt: skip
 STREAM_INTERRUPTED = _kind(
     "stream_interrupted", 503, "The stream was interrupted on the server.",
     "Reconnect with the last id as Last-Event-ID.",

@@ -6,16 +6,16 @@ import contextlib
 import functools
 import hashlib
 import io
-import os
 import re
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import redis
 from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import Storage, storages
 from PIL import Image
 
 from inference import errors, image_pool, stream
@@ -23,6 +23,7 @@ from inference.database import release
 from inference.errors import DomainError
 from inference.image_decoder import KEPT_AS_IS, MAX_ASPECT, MAX_SIDE
 from inference.image_headers import BadHeader, CostlyHeader, Header, NoImage, read_header
+from inference.storage import QUESTION_IMAGES
 
 ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC"
 PREVIEW_SIDE = 1280
@@ -223,34 +224,29 @@ def sha256_of(data: bytes) -> str:
     return known
 
 
+def _stored() -> Storage:
+    return storages[QUESTION_IMAGES]
+
+
 def write(image: NormalisedImage, name: str) -> bool:
-    """Store a file atomically: it is there whole or not at all. Tells whether it is new."""
-    target = Path(settings.IMAGE_STORE_DIR) / name
-    if target.exists():
+    """Store a file: it is there whole or not at all. Tells whether it is new.
+
+    Raises:
+        Busy: the storage cannot be used.
+    """
+    if _stored().exists(name):
         return False
-    with whole_file(target) as partial:
-        partial.write_bytes(image.data)
+    _stored().save(name, ContentFile(image.data))
     return True
 
 
-@contextlib.contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
-    """A place to write a file to that is put in its own when the body ends well: it is there whole or not
-    at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, suffix=".partial")
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def exists(name: str) -> bool:
-    """Whether a stored file is there."""
-    return (Path(settings.IMAGE_STORE_DIR) / name).exists()
+    """Whether a stored file is there.
+
+    Raises:
+        Busy: the storage cannot be used.
+    """
+    return _stored().exists(name)
 
 
 def read(name: str) -> Image.Image:
@@ -259,8 +255,10 @@ def read(name: str) -> Image.Image:
     Raises:
         FileNotFoundError: it was purged.
         ValueError: it is not what `normalise` makes.
+        Busy: the storage cannot be used.
     """
-    data = (Path(settings.IMAGE_STORE_DIR) / name).read_bytes()
+    with _stored().open(name) as file:
+        data = file.read()
     header = read_header(data)
     if header.format not in KEPT_AS_IS or max(header.width, header.height) > MAX_SIDE:
         raise ValueError("a stored image is not in its normal form")
@@ -283,13 +281,18 @@ def preview(name: str) -> bytes:
 
 
 def delete(name: str) -> None:
-    """Remove a stored file, if it is there, and what models made of it."""
-    (Path(settings.IMAGE_STORE_DIR) / name).unlink(missing_ok=True)
+    """Remove a stored file, if it is there, and what models made of it on this machine.
+
+    Raises:
+        Busy: the storage cannot be used.
+    """
+    _stored().delete(name)
     shutil.rmtree(encodings(Path(name).stem), ignore_errors=True)
 
 
 def encodings(sha256: str) -> Path:
-    """The folder of what models made of an image: one file a model (`inference.backends.encoded`)."""
+    """The folder of what models made of an image: one file a model (`inference.backends.encoded`). A
+    cache of this machine's, wherever the images are."""
     return Path(settings.IMAGE_STORE_DIR) / ENCODED / sha256[:2] / sha256
 
 

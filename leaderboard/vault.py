@@ -9,9 +9,11 @@ import base64
 import gzip
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 from cryptography.fernet import Fernet, InvalidToken
@@ -23,11 +25,12 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import transaction
 
-from inference.errors import DomainError
+from inference.errors import Busy, DomainError
 from leaderboard import errors
 from leaderboard.models import Split
 from leaderboard.scoring import Item, data_hash
 
+logger = logging.getLogger(__name__)
 _MARK = b"moondream-references 1 "
 """What a sealed file begins with, before its key's id and a line's end."""
 
@@ -125,14 +128,22 @@ def seal(split: Split, items: Sequence[Item], *, hash_key: bytes) -> None:
     split.sealed_as = storages["private"].save(name, file)
     split.save(update_fields=["sealed_as"])
     if earlier:
-        transaction.on_commit(lambda: storages["private"].delete(earlier))
+        transaction.on_commit(partial(_drop, earlier))
+
+
+def _drop(name: str) -> None:
+    """Take an earlier file away. One that stays stays sealed, and nothing names it."""
+    try:
+        storages["private"].delete(name)
+    except Busy:
+        logger.warning("%s could not be deleted from the private storage", name)
 
 
 def unseal(split: Split) -> list[Item]:
     """A split's items with their references, in order.
 
     Raises:
-        DomainError: they are not there, or were sealed with a key that is not.
+        DomainError: they are not there, or were sealed with a key that is not, or the storage is away.
     """
     return opened(split).items
 
@@ -146,7 +157,7 @@ def opened(split: Split) -> Opened:
     try:
         with storages["private"].open(_name(split)) as file:
             data = file.read()
-    except (OSError, ValueError) as error:
+    except (FileNotFoundError, ValueError) as error:
         raise _unavailable("Their file is missing. An admin has to restore it from a backup.") from error  # fmt: skip
     key_id = sealed_with(data)
     token = data.partition(b"\n")[2] if key_id else data

@@ -81,13 +81,10 @@ def file(request: HttpRequest, name: str) -> HttpResponseBase:
         return redirect(_document(name))
     for_all = rule(request, name)
     try:
-        if not default_storage.exists(name):
-            raise Http404
-        modified = default_storage.get_modified_time(name)
-        etag = quote_etag(f"{modified.timestamp():.6f}-{default_storage.size(name)}")
+        etag = quote_etag(default_storage.version(name))  # type: ignore[attr-defined]
         known = get_conditional_response(request, etag=etag)
         response = known or guarded(FileResponse(default_storage.open(name)), name)
-    except (OSError, ValueError, SuspiciousFileOperation):
+    except (FileNotFoundError, ValueError, SuspiciousFileOperation):
         raise Http404 from None
     response["ETag"] = etag
     response["Cache-Control"] = f"public, max-age={_MODERATE_S}" if for_all else "private, no-cache"

@@ -1,7 +1,6 @@
 """The checks themselves: each really does the thing that visitors depend on."""
 
 import http.client
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from django.utils import timezone
 
 from inference import selectors as inference
 from inference import stream
+from inference.storage import SHARED, probe
 from status import readiness
 from status.models import CheckResult
 
@@ -42,7 +42,7 @@ def run_all() -> list[Outcome]:
         _guarded("api", "API", _api),
         _guarded("database", "Database", _database),
         _guarded("broker", "Job broker", _broker),
-        _guarded("storage", "Image storage", _storage),
+        _guarded("storage", "File storage", _storage),
         _guarded("queue-cpu", "Workers, CPU queue", _workers),
     ]
     try:
@@ -105,13 +105,8 @@ def _broker() -> tuple[str, str]:
 
 
 def _storage() -> tuple[str, str]:
-    folder = Path(settings.IMAGE_STORE_DIR)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        file.write(b"check")
-        file.seek(0)
-        if file.read() != b"check":
-            return State.DOWN, "What was written did not come back."
+    if not all(probe(alias) for alias in SHARED):
+        return State.DOWN, "What was written did not come back."
     return State.UP, ""
 
 

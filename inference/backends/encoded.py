@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from inference import images
+from inference.storage import whole_file
 
 if TYPE_CHECKING:
     from inference.engine import EncodedImage, Moondream
@@ -109,7 +110,7 @@ class StoredEncodings:
 
     def _write(self, file: Path, image: "EncodedImage") -> None:
         try:
-            with images.whole_file(file) as partial:
+            with whole_file(file) as partial:
                 image.save(partial)
             self._count(image.nbytes)
         except OSError:  # a full disk, or an image that is being deleted

@@ -334,10 +334,14 @@ def image_bytes(prompt: Prompt) -> bytes:
 
     Raises:
         NotFound: there is none, or it is somewhere else.
+        Busy: the storage cannot be used.
     """
     item = prompt.item
-    if item is None or not prompt.has_image or not default_storage.exists(item.image):
+    if item is None or not prompt.has_image:
         raise errors.NO_IMAGE()
-    with default_storage.open(item.image) as file:
-        data: bytes = file.read()
+    try:
+        with default_storage.open(item.image) as file:
+            data: bytes = file.read()
+    except FileNotFoundError as error:
+        raise errors.NO_IMAGE() from error
     return data

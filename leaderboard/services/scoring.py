@@ -19,7 +19,7 @@ from django.utils import timezone
 from inference import errors as inference_errors
 from inference import lease, stream
 from inference.engine.metrics.numeric import np
-from inference.errors import DomainError, InvalidInput
+from inference.errors import Busy, DomainError, InvalidInput
 from leaderboard import disclosure, errors, vault
 from leaderboard.models import Benchmark, PairTest, Score, Submission
 from leaderboard.scoring import Score as Scored
@@ -28,11 +28,18 @@ from leaderboard.services.blocks import predictions_keep, predictions_stored
 from leaderboard.services.entries import scored_of, standings
 from leaderboard.services.quota import quota_refund
 from leaderboard.services.stale import submission_stale, tables_stale
-from leaderboard.services.submitting import log, refuse_problems, submission_queue
+from leaderboard.services.submitting import (
+    log,
+    predictions_drop,
+    refuse_problems,
+    submission_queue,
+)
 from leaderboard.signals import submission_scored
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
+AT_ONCE = 20
+"""Files that are deleted in one go."""
 
 
 def submission_score(*, submission_id: UUID | str) -> None:
@@ -81,6 +88,8 @@ def _score(submission: Submission) -> None:
         scores = _scores(submission, progress)
     except InvalidInput as error:
         _fail(submission, error)
+    except Busy as error:
+        _put_back(submission, error)
     except SoftTimeLimitExceeded:
         _fail(submission, errors.SCORING_TIMEOUT())
     except Exception as error:  # noqa: BLE001  # whatever it is, the submitter's quota must not pay for it
@@ -90,6 +99,14 @@ def _score(submission: Submission) -> None:
         _fail(submission, errors.SCORING_FAULT())
     else:
         _settle(submission, scores)
+
+
+def _put_back(submission: Submission, error: Busy) -> None:
+    """What scoring needs is away: this try does not count, and `submissions_rescue` queues another."""
+    logger.warning("Submission %s waits: %s", submission.id, error.message)
+    running = Submission.objects.filter(pk=submission.pk, status=Submission.Status.RUNNING)
+    if running.update(status=Submission.Status.QUEUED, attempt=F("attempt") - 1):
+        stream.publish_if_reachable(submission.pk, "status", {"status": "queued"})
 
 
 def _scores(submission: Submission, progress: Callable[[float], None]) -> dict[str, Scored]:
@@ -178,7 +195,11 @@ def _fail(submission: Submission, error: DomainError) -> None:
 
 
 def submissions_rescue() -> int:
-    """Queue again what nobody is scoring: the broker was away, or a worker died without a trace."""
+    """Queue again what nobody is scoring: broker or storage were away, or a worker died without a trace.
+    Delete files of withdrawn ones that could not be deleted then."""
+    gone = Submission.objects.filter(status=Submission.Status.WITHDRAWN).exclude(file="")
+    for submission in gone[:AT_ONCE]:
+        predictions_drop(submission)
     before = timezone.now() - timedelta(seconds=90)
     waiting = Submission.objects.filter(
         status__in=Submission.UNFINISHED, created_at__lt=before

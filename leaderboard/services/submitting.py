@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from inference import errors as inference_errors
 from inference import repeats, stream
-from inference.errors import DomainError
+from inference.errors import Busy, DomainError
 from inference.messages import send_on_commit
 from leaderboard import errors, names
 from leaderboard.models import (
@@ -369,7 +369,17 @@ def submission_withdraw(*, submission: Submission, actor: str) -> Submission:
 
 def _withdrawn(submission: Submission) -> None:
     stream.publish_if_reachable(submission.pk, "result", {"status": submission.status})
-    storages["private"].delete(submission.file)
+    predictions_drop(submission)
+
+
+def predictions_drop(submission: Submission) -> None:
+    """Delete a withdrawn submission's file; while the storage is away, `submissions_rescue` tries again."""
+    try:
+        storages["private"].delete(submission.file)
+    except Busy:
+        logger.warning("The file of submission %s is to be deleted later", submission.id)
+    else:
+        Submission.objects.filter(pk=submission.pk).update(file="")
 
 
 def submission_publish(*, submission: Submission, is_public: bool, actor: str) -> Submission:

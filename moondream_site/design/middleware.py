@@ -5,14 +5,14 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from inference.errors import NotFound
-from moondream_site.design.views import not_found
+from inference.errors import Busy, NotFound
+from moondream_site.design.views import not_found, unavailable
 
 
-class MissingPages:
-    """Middleware: what a view's selectors or services did not find is a 404 page. The API has its own
-    handler, and never comes here. Synchronous, as all of them are (see
-    `moondream_site.api.MethodNotAllowed`)."""
+class ErrorPages:
+    """Middleware: what a view's selectors or services did not find is a 404 page; what they need and is
+    away, as the file storage, is one with 503 or 429. The API has its own handler, and never comes
+    here. Synchronous, as all of them are (see `moondream_site.api.MethodNotAllowed`)."""
 
     sync_capable, async_capable = True, False
 
@@ -23,6 +23,8 @@ class MissingPages:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, Busy):
+            return unavailable(request, error)
         missing = isinstance(error, NotFound) or _is_no_id(request, error)
         return not_found(request, error) if missing else None
 

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from inference.errors import INTERNAL_ERROR, DomainError
+from inference.errors import INTERNAL_ERROR, Busy, DomainError
 from inference.measurement import Measurement
 from moondream_site import errors, problems
 
@@ -55,6 +55,16 @@ def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
         return problems.problem(request.path, error)
     context = {"message": error.message, "status": error.status}
     return render(None, "400.html", context, status=error.status)  # type: ignore[arg-type]
+
+
+def unavailable(request: HttpRequest, error: Busy) -> HttpResponse:
+    """503 or 429 in the reader's shape, with when to come back; the page needs no database."""
+    if problems.wants_json(request.path):
+        return problems.problem(request.path, error)
+    context = {"message": error.message, "hint": error.hint, "status": error.status}
+    response = render(None, "503.html", context, status=error.status)  # type: ignore[arg-type]
+    response["Retry-After"] = str(max(1, error.retry_after))
+    return response
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -84,7 +84,7 @@ MIDDLEWARE = [
     "research.addresses.EndingRedirects",
     "allauth.account.middleware.AccountMiddleware",
     "moondream_site.signin.StaffSecondStep",
-    "moondream_site.design.middleware.MissingPages",
+    "moondream_site.design.middleware.ErrorPages",
     "moondream_site.api.MethodNotAllowed",
 ]
 
@@ -226,18 +226,50 @@ STATICFILES_DIRS = [
     ("samples", BASE_DIR / "inference" / "world" / "sample_images"),
     ("models", BASE_DIR / "inference" / "weights" / "browser"),
 ]
-PRIVATE_DIR = Path(env.str("PRIVATE_DIR", default=str(VAR_DIR / "private")))
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    # Predictions and hidden references: no address leads here.
-    "private": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": PRIVATE_DIR, "file_permissions_mode": 0o600},
-    },
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
-}
 MEDIA_URL = "/media/"
 MEDIA_ROOT = VAR_DIR / "media"
+PRIVATE_DIR = Path(env.str("PRIVATE_DIR", default=str(VAR_DIR / "private")))
+IMAGE_STORE_DIR = Path(env.str("IMAGE_STORE_DIR", default=str(VAR_DIR / "images")))
+# What editors and importers store ("default"), predictions and hidden references ("private", to which
+# no address leads), and images that were asked about.
+STORAGES: dict[str, Any] = {
+    "default": {"BACKEND": "inference.storage.LocalStorage"},
+    "private": {
+        "BACKEND": "inference.storage.LocalStorage",
+        "OPTIONS": {"location": PRIVATE_DIR, "file_permissions_mode": 0o600},
+    },
+    "question_images": {"BACKEND": "inference.storage.LocalQuestionImages"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+
+def in_bucket(**options: Any) -> dict[str, Any]:
+    """The same three as folders of a bucket, named as on a disk: no two processes need share one then.
+    Nobody else may read it."""
+    folders: dict[str, dict[str, Any]] = {
+        "default": {"location": "media", "base_url": MEDIA_URL, "file_overwrite": False},
+        "private": {"location": "private", "file_overwrite": False},
+        "question_images": {"location": "images", "file_overwrite": True},
+    }
+    backend = "inference.object_storage.ObjectStorage"
+    return {name: {"BACKEND": backend, "OPTIONS": options | own} for name, own in folders.items()}
+
+
+_BUCKET: dict[str, Any] = {
+    "bucket_name": env.str("STORAGE_BUCKET", default=""),
+    "endpoint_url": env.str("STORAGE_ENDPOINT_URL", default="") or None,
+    "region_name": env.str("STORAGE_REGION", default="") or None,
+    "timeout_s": env.float("STORAGE_TIMEOUT_S", default=5.0),
+}
+# Without them boto3 looks where Amazon's own tools do: the environment, files, the machine's role.
+_ACCESS_KEY = env.str("STORAGE_ACCESS_KEY", default="")
+_SECRET_KEY = env.str("STORAGE_SECRET_KEY", default="")
+if _ACCESS_KEY:
+    _BUCKET |= {"access_key": _ACCESS_KEY, "secret_key": _SECRET_KEY}
+if _BUCKET["bucket_name"]:
+    STORAGES |= in_bucket(**_BUCKET)
+# Documents are given by this site, which asks who may have them.
+WAGTAILDOCS_SERVE_METHOD = "serve_view"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
@@ -354,7 +386,6 @@ INFERENCE_WORKER_MEMORY_MB = env.int(
     "INFERENCE_WORKER_MEMORY_MB",
     default=max(4096, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4 // 2**20),
 )
-IMAGE_STORE_DIR = Path(env.str("IMAGE_STORE_DIR", default=str(VAR_DIR / "images")))
 # What hidden references are sealed with, and hidden scenes are drawn from. Several, the newest
 # first, as in "2026b:…,2026a:…": the first seals, the others only open (`manage.py benchmarks reseal`).
 REFERENCES_KEY = env.str("REFERENCES_KEY", default="")

@@ -20,6 +20,7 @@ from django.utils.html import strip_tags
 from django.utils.text import Truncator
 from wagtail.models import Page, Site
 
+from inference.errors import Busy
 from leaderboard import selectors as leaderboard
 from research import notebooks as reading
 from research.selectors import searching
@@ -426,8 +427,10 @@ def notebook(page: "NotebookPage") -> NotebookView:
     try:
         with page.file.open("rb") as file:
             cells = reading.rendered(reading.read_notebook(file.read(reading.MAX_BYTES + 1)))
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         cells = []
+    except Busy:
+        raise  # the page is not kept without its cells
     except Exception:  # a file from before it was checked as it is now
         log.exception("The notebook of page %s cannot be shown", page.pk)
         cells = []

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from inference import images
-from inference.errors import DomainError, InvalidInput, TooLarge, Unsupported
+from inference.errors import Busy, DomainError, InvalidInput, TooLarge, Unsupported
 from tests.images import data_url, encode, plain
 
 
@@ -137,8 +137,9 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, settings, monkeypatch
 
     normal = images.normalise(plain())
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(Busy) as caught:
         images.write(normal, "aa/x.png")
+    assert (caught.value.code, caught.value.status) == ("storage_unavailable", 503)
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 

@@ -9,8 +9,9 @@ from django.contrib.auth import get_user_model
 from django.core.files.storage import storages
 from django.utils import timezone
 
+from inference import errors as inference_errors
 from inference import lease, stream
-from inference.errors import Conflict, DomainError, Forbidden, InvalidInput, NotFound
+from inference.errors import Busy, Conflict, DomainError, Forbidden, InvalidInput, NotFound
 from leaderboard import selectors, services, vault
 from leaderboard.models import Entry, LogLine, QuotaLine, Score, Split, Submission
 from leaderboard.scoring import score as real_score
@@ -99,6 +100,65 @@ def test_our_fault_gives_the_quota_back_once(send, split, user, monkeypatch) -> 
     assert services.quota_left(team=made.team, split=split) == {"today": 3, "total": 5}
     quota.quota_refund(made, "again")
     assert QuotaLine.objects.filter(amount=-1).count() == 1
+
+
+def _away(*_: Any) -> None:
+    raise inference_errors.STORAGE_UNAVAILABLE()
+
+
+def test_without_the_storage_nothing_is_counted(send, split, user, monkeypatch) -> None:
+    monkeypatch.setattr(storages["private"], "save", _away)
+    with pytest.raises(Busy):
+        send(1)
+    assert not Submission.objects.exists()
+    assert services.quota_left(team=services.team_of(user), split=split) == {"today": 3, "total": 5}
+
+
+def test_a_submission_waits_for_the_storage(send, split, monkeypatch) -> None:
+    """However often it is tried in vain, it is scored when the storage is back."""
+    made = send(30, score=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(storages["private"], "open", _away)
+        for _ in range(scoring.MAX_ATTEMPTS + 1):
+            services.submission_score(submission_id=made.pk)
+        made.refresh_from_db()
+        assert (made.status, made.error_code) == (Submission.Status.QUEUED, "")
+    Submission.objects.update(created_at=timezone.now() - timedelta(hours=1), started_at=None)
+    sent: list[Any] = []
+    monkeypatch.setattr(scoring, "submission_queue", sent.append)
+    assert services.submissions_rescue() == 1
+    assert [one.pk for one in sent] == [made.pk]
+    services.submission_score(submission_id=made.pk)
+    made.refresh_from_db()
+    assert made.status == Submission.Status.SCORED
+
+
+def test_a_withdrawn_file_goes_when_the_storage_is_back(send, split, monkeypatch) -> None:
+    made = send(30)
+    name = made.file
+    with monkeypatch.context() as patch:
+        patch.setattr(storages["private"], "delete", _away)
+        services.submission_withdraw(submission=made, actor="x")
+        services.submissions_rescue()
+    made.refresh_from_db()
+    assert made.status == Submission.Status.WITHDRAWN
+    assert storages["private"].exists(name)
+    services.submissions_rescue()
+    assert not storages["private"].exists(name)
+
+
+def test_new_references_do_not_wait_for_the_old_file(split, monkeypatch) -> None:
+    monkeypatch.setattr(storages["private"], "delete", _away)
+    items = vault.unseal(split)
+    vault.seal(split, items, hash_key=vault.hash_key(split))
+    assert vault.unseal(split) == items
+
+
+def test_references_out_of_reach_are_not_said_to_be_missing(split, monkeypatch) -> None:
+    monkeypatch.setattr(storages["private"], "open", _away)
+    with pytest.raises(Busy) as caught:
+        vault.unseal(split)
+    assert caught.value.code == "storage_unavailable"
 
 
 def test_a_submitters_fault_costs(send, split, monkeypatch) -> None:
@@ -194,11 +254,13 @@ def test_when_the_best_is_withdrawn_the_next_best_is_shown(send, split) -> None:
     good, fair = send(30), send(20)
     send(10)
     assert [e.submission_id for e in Entry.objects.all()] == [good.pk]
+    name = good.file
+    assert storages["private"].exists(name)
     services.submission_withdraw(submission=good, actor="x")
     assert [e.submission_id for e in Entry.objects.all()] == [fair.pk]
     good.refresh_from_db()
     assert good.scores.exists()  # kept, as the log is
-    assert not storages["private"].exists(good.file)
+    assert not storages["private"].exists(name)
     assert LogLine.objects.filter(action="withdrawn").exists()
 
 
