@@ -1,10 +1,13 @@
-"""Celery's signals: a worker's sign of life."""
+"""Celery's signals: a worker's sign of life. Django's: a changed variant."""
 
 from typing import Any
 
 from celery.signals import heartbeat_sent, worker_process_init, worker_ready, worker_shutdown
+from django.db.models.signals import post_delete, post_save
+from django.dispatch import receiver
 
-from inference import services
+from inference import selectors, services
+from inference.models import Variant
 
 
 @worker_ready.connect
@@ -24,3 +27,8 @@ def _gone(sender: Any, **_: Any) -> None:
 @worker_process_init.connect
 def _fresh_process(**_: Any) -> None:
     services.worker_process_started()
+
+
+@receiver([post_save, post_delete], sender=Variant)
+def _variant_changed(**_: Any) -> None:
+    selectors.variants_forget()

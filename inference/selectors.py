@@ -1,6 +1,8 @@
 """Reads."""
 
+import copy
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +34,7 @@ class Worker:
 
 def variants_available() -> list[Variant]:
     """Enabled variants, the default first."""
-    return list(Variant.objects.filter(enabled=True))
+    return [variant for variant in _variants() if variant.enabled]
 
 
 def variant_get(name: str | None) -> Variant:
@@ -42,17 +44,47 @@ def variant_get(name: str | None) -> Variant:
         NotFound: no such variant, or none at all.
     """
     wanted = (name or "").replace("\x00", "").strip().removeprefix("moondream/")
-    found = (
-        Variant.objects.filter(enabled=True, is_default=True).first()
-        if wanted in ALIASES
-        else Variant.objects.filter(enabled=True, slug=wanted).first()
+    available = variants_available()
+    for variant in available:
+        if variant.is_default if wanted in ALIASES else variant.slug == wanted:
+            return variant
+    known = ", ".join(v.slug for v in available) or "none is installed"
+    raise errors.VARIANT_NOT_FOUND(
+        f"There is no model variant {wanted!r}.", hint=f"Available: {known}."
     )
-    if found is None:
-        known = ", ".join(v.slug for v in variants_available()) or "none is installed"
-        raise errors.VARIANT_NOT_FOUND(
-            f"There is no model variant {wanted!r}.", hint=f"Available: {known}."
-        )
-    return found
+
+
+def variant_by_id(variant_id: int) -> Variant:
+    """A variant, enabled or not.
+
+    Raises:
+        DoesNotExist: no such variant.
+    """
+    found = next((variant for variant in _variants() if variant.pk == variant_id), None)
+    return found or Variant.objects.get(pk=variant_id)
+
+
+_read: tuple[float, list[Variant]] | None = None
+"""All variants, and until when they are believed (`time.monotonic()`)."""
+
+
+def _variants() -> list[Variant]:
+    """All variants, the default first; each caller has copies of its own.
+
+    They are read at most once in `INFERENCE_VARIANTS_KEPT_S`: each question asks for one, in the web
+    process and in the worker, and they change a few times a year.
+    """
+    global _read  # one process's memory of one table
+    if _read is None or time.monotonic() >= _read[0]:
+        until = time.monotonic() + settings.INFERENCE_VARIANTS_KEPT_S
+        _read = until, list(Variant.objects.all())
+    return [copy.copy(variant) for variant in _read[1]]
+
+
+def variants_forget() -> None:
+    """Have variants read anew: one was changed in this process."""
+    global _read
+    _read = None
 
 
 def revisions() -> dict[str, str]:

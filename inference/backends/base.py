@@ -79,9 +79,9 @@ class Backend(Protocol):
 class Batching(Backend, Protocol):
     """A backend for which several questions in one pass cost less than one after the other."""
 
-    def answer_many(self, requests: Sequence[Request]) -> Iterator[tuple[int, BackendEvent]]:
-        """Captions and plain questions in one pass: events with the number of their request; the
-        last of each is `Finished`.
+    def answer_many(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, BackendEvent]]]:
+        """Captions and plain questions in one pass: the events that come at one time, each with the
+        number of its request; the last of each is `Finished`.
 
         Raises:
             ValueError: one of them cannot be taken; the others are for the caller to ask alone.

@@ -14,6 +14,7 @@ from inference.engine.manifest import identity
 if TYPE_CHECKING:
     from inference.engine import Answer, EncodedImage, Moondream
 
+    _Encoded = tuple[EncodedImage, float, bool]
 
 _encoded = EncodedImages(settings.INFERENCE_ENCODE_CACHE_MB * 1024 * 1024)
 _stored = StoredEncodings()
@@ -81,53 +82,76 @@ class EngineBackend:
             result["reasoning"] = answer["reasoning"]
         yield Finished(result, timings, answer.confidence, answer.tokens, answer.finish_reason)
 
-    def answer_many(self, requests: Sequence[Request]) -> Iterator[tuple[int, BackendEvent]]:
+    def answer_many(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, BackendEvent]]]:
         from inference.engine.batching import Ask, stream_many
 
         if self._model is None:
             self.load()
         assert self._model is not None
-        asks, encodings = [], []
-        for number, request in enumerate(requests):
-            yield number, Stage("encoding")
-            encoded, encode_ms, cached = self._encode(request)
-            encodings.append((encode_ms, cached))
-            params = request.params
-            length = params.get("length", "normal") if request.skill == "caption" else ""
-            asks.append(Ask(encoded, params.get("question", ""), length))
-        for number in range(len(requests)):
-            yield number, Stage("prefill", f"answered together with {len(requests) - 1} more")
+        yield [(row, Stage("encoding")) for row in range(len(requests))]
+        encodings = self._encode_all(requests)
+        note = f"answered together with {len(requests) - 1} more"
+        yield [(row, Stage("prefill", note)) for row in range(len(requests))]
+        asks = [
+            Ask(encoded, request.params.get("question", ""), _caption_length(request))
+            for request, (encoded, _, _) in zip(requests, encodings, strict=True)
+        ]
         decoding = set[int]()
-        for number, item in stream_many(self._model, asks, requests[0].params.get("settings")):
-            if isinstance(item, str):
-                if number not in decoding:
-                    decoding.add(number)
-                    yield number, Stage("decoding")
-                yield number, Token(item)
-                continue
-            encode_ms, cached = encodings[number]
-            timings = {**item.timings, "encode_ms": encode_ms, "encode_cached": cached}
-            yield (
-                number,
-                Finished(dict(item), timings, item.confidence, item.tokens, item.finish_reason),
-            )
+        for made in stream_many(self._model, asks, requests[0].params.get("settings")):
+            events: list[tuple[int, BackendEvent]] = []
+            for row, item in made:
+                if isinstance(item, str):
+                    if row not in decoding:
+                        decoding.add(row)
+                        events.append((row, Stage("decoding")))
+                    events.append((row, Token(item)))
+                    continue
+                _, encode_ms, cached = encodings[row]
+                timings = {**item.timings, "encode_ms": encode_ms, "encode_cached": cached}
+                finished = Finished(
+                    dict(item), timings, item.confidence, item.tokens, item.finish_reason
+                )
+                events.append((row, finished))
+            yield events
 
-    def _encode(self, request: Request) -> tuple["EncodedImage", float, bool]:
+    def _encode(self, request: Request) -> "_Encoded":
+        (encoded,) = self._encode_all([request])
+        return encoded
+
+    def _encode_all(self, requests: Sequence[Request]) -> "list[_Encoded]":
+        """The encoding of each request's image, the milliseconds it took, and whether it was there. Those
+        that were not are made in one pass; an image that several ask about is encoded once."""
+        from inference.engine.batching import encode_images
+
         assert self._model is not None
-        assert request.open_image is not None
-        cache_key = (self._key, request.image_key)
-        found = _encoded.get(cache_key)
-        if found is None:
-            found = _stored.get(cache_key, self._model)
-            if found is not None:
-                _encoded.put(cache_key, found)
-        if found is not None:
-            return found, 0.0, True
+        found = {key: self._known(key) for key in {request.image_key for request in requests}}
+        missing = {r.image_key: r.open_image for r in requests if found[r.image_key] is None}
         started = time.perf_counter()
-        encoded = self._model.encode_image(request.open_image())
-        _encoded.put(cache_key, encoded)
-        _stored.put(cache_key, encoded)
-        return encoded, (time.perf_counter() - started) * 1e3, False
+        opened = [read() for read in missing.values() if read is not None]
+        made = encode_images(self._model, opened)
+        each_ms = (time.perf_counter() - started) * 1e3 / max(1, len(made))
+        for key, encoded in zip(missing, made, strict=True):
+            found[key] = encoded
+            _encoded.put((self._key, key), encoded)
+            _stored.put((self._key, key), encoded)
+        rows: list[_Encoded] = []
+        for request in requests:
+            encoded_image = found[request.image_key]
+            assert encoded_image is not None
+            is_new = request.image_key in missing
+            rows.append((encoded_image, each_ms if is_new else 0.0, not is_new))
+        return rows
+
+    def _known(self, image_key: str) -> "EncodedImage | None":
+        """An encoding that was kept in memory or on disk."""
+        assert self._model is not None
+        key = (self._key, image_key)
+        found = _encoded.get(key)
+        if found is None:
+            found = _stored.get(key, self._model)
+            if found is not None:
+                _encoded.put(key, found)
+        return found
 
     def _ask(self, request: Request, encoded: "EncodedImage | None") -> tuple["Answer", str, str]:
         """The answer (streaming), the key its pieces are under, and what they are."""
@@ -155,6 +179,11 @@ class EngineBackend:
                 answer = model.point(encoded, params["object"], stream=True, settings=settings_)
                 return answer, "points", "point"
         raise ValueError(f"Unknown skill {request.skill!r}.")
+
+
+def _caption_length(request: Request) -> str:
+    """The length of the caption that is asked for; empty for a question."""
+    return str(request.params.get("length", "normal")) if request.skill == "caption" else ""
 
 
 def _on_image(piece: dict[str, float], kind: str) -> dict[str, float]:

@@ -61,17 +61,17 @@ def answer_many(
     Raises:
         ValueError: a row with an empty question, or a prompt too long for the model.
     """
-    made = stream_many(model, asks, settings)
-    answers = {row: item for row, item in made if isinstance(item, Answer)}
+    steps = stream_many(model, asks, settings)
+    answers = {row: item for made in steps for row, item in made if isinstance(item, Answer)}
     return [answers[row] for row in range(len(asks))]
 
 
 @torch.inference_mode()
 def stream_many(
     model: Moondream, asks: Sequence[Ask], settings: SettingsLike = None
-) -> Iterator[tuple[int, str | Answer]]:
-    """As `answer_many`, while it is made: (row, piece of text) in whole words, and (row, answer)
-    when a row has ended.
+) -> Iterator[list[tuple[int, str | Answer]]]:
+    """As `answer_many`, while it is made: for each step what came of it, (row, piece of text) in whole
+    words, and (row, answer) when a row has ended.
 
     Raises:
         ValueError: see `answer_many`.
@@ -112,15 +112,18 @@ def stream_many(
         logits = model.model.text.logits(hidden).float()
         # An ended row feeds its end again, unread.
         tokens = [model.sections.tokenizer.eos_id] * len(rows)
+        made: list[tuple[int, str | Answer]] = []
         for number in [n for n, row in enumerate(rows) if not row.ended]:
             row = rows[number]
             tokens[number] = row.take(logits[number], chosen, generator)
             last = row.ended or step == room
             piece = row.piece(last=last)
             if piece:
-                yield number, piece
+                made.append((number, piece))
             if last:
-                yield number, _answer(asks[number], row)
+                made.append((number, _answer(asks[number], row)))
+        if made:
+            yield made
         if step == room or all(row.ended for row in rows):
             return
         embeds = model.model.text.embed(torch.tensor(tokens, device=model.device)[:, None])

@@ -1,10 +1,12 @@
 """Ending a job: once, and with its stream closed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
+from django.db.models import Field
 from django.utils import timezone
 
 from inference import errors, selectors, signals, stream
@@ -15,12 +17,29 @@ from inference.models import Job
 def settle(job: Job, *, from_status: str, **fields: Any) -> bool:
     """Move a job to its end, once: False when it is no longer in `from_status`."""
     fields["finished_at"] = timezone.now()
-    changed = Job.objects.filter(pk=job.pk, status=from_status).update(**fields)
+    changed = _update(job, from_status, fields)
     if changed:
         for name, value in fields.items():
             setattr(job, name, value)
         signals.job_finished.send(Job, job=job)
-    return bool(changed)
+    return changed
+
+
+def _update(job: Job, from_status: str, fields: Mapping[str, Any]) -> bool:
+    """Write fields of a job that is in a status. As the ORM's `update`, which takes three times as long
+    to put the statement together as this takes to run it; every question pays for it."""
+    columns: list[Field[Any, Any]] = [Job._meta.get_field(name) for name in fields]  # type: ignore[misc]
+    values = [
+        column.get_db_prep_save(value, connection)
+        for column, value in zip(columns, fields.values(), strict=True)
+    ]
+    assigned = ", ".join(f"{column.column} = %s" for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE inference_job SET {assigned} WHERE id = %s AND status = %s",  # noqa: S608  # columns' names
+            [*values, job.pk, from_status],
+        )
+        return bool(cursor.rowcount)
 
 
 def settle_cancelled(job: Job, *, from_status: str) -> None:

@@ -377,6 +377,8 @@ INFERENCE_MAX_QUEUE_DEPTH = env.int("INFERENCE_MAX_QUEUE_DEPTH", default=64)
 # Older than this, a waiting job shows that the workers cannot keep up: newcomers are sent away.
 INFERENCE_MAX_QUEUE_AGE_S = env.int("INFERENCE_MAX_QUEUE_AGE_S", default=60)
 INFERENCE_MAX_WAITING_PER_CALLER = env.int("INFERENCE_MAX_WAITING_PER_CALLER", default=24)
+# How long a process believes what it read of the variants; a change elsewhere is seen after it.
+INFERENCE_VARIANTS_KEPT_S = env.float("INFERENCE_VARIANTS_KEPT_S", default=1)
 # Waiting questions of one variant that are answered in one pass.
 INFERENCE_BATCH = env.int("INFERENCE_BATCH", default=8)
 INFERENCE_IMAGE_RETENTION_H = env.int("INFERENCE_IMAGE_RETENTION_H", default=24)

@@ -17,5 +17,6 @@ CACHES["default"]["LOCATION"] = REDIS_URL
 CACHES["default"]["KEY_PREFIX"] = f"{REDIS_PREFIX}test"
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ANON_RATE = "100000/m"
+INFERENCE_VARIANTS_KEPT_S = 0.0
 # A migrated database to copy, where the tests have one (tests/templates.py).
 DATABASES["default"]["TEST"] = {"TEMPLATE": os.environ.get("TEST_DATABASE_TEMPLATE")}

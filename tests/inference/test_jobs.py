@@ -13,7 +13,7 @@ from inference import lease, selectors, services, stream, tasks
 from inference.backends import engine
 from inference.errors import Busy, Conflict, InvalidInput, NotFound
 from inference.models import Job, StoredImage, Variant
-from inference.services import running
+from inference.services import claiming
 from tests.inference.conftest import WORDS
 
 CAPTION = "".join(WORDS)
@@ -152,7 +152,7 @@ def test_cancelled_between_being_read_and_being_claimed(submit, scripted, monkey
             services.job_cancel(job_id=job.id)
             return timezone.now()
 
-    monkeypatch.setattr(running, "timezone", JustThen)
+    monkeypatch.setattr(claiming, "timezone", JustThen)
     services.job_run(job_id=job.id, worker="w")
     job.refresh_from_db()
     assert job.status == Job.Status.CANCELLED

@@ -1,0 +1,72 @@
+"""Taking jobs to answer: one, and with it waiting ones of its kind."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from inference import backends, errors, selectors
+from inference.models import Job, Skill, StoredImage
+from inference.services.settling import fail
+
+MAX_ATTEMPTS = 3
+# Raw, since every question pays for it: through the ORM it is a SELECT with two joins and an UPDATE,
+# whose SQL takes longer to put together than to run. All fields of a job, and what names its image's
+# file, come back with the one statement.
+_CLAIM = """
+UPDATE inference_job AS job
+SET status = 'running', attempt = attempt + 1, worker = %(worker)s, started_at = %(now)s
+WHERE job.id = ANY(%(ids)s::uuid[]) AND job.status IN ('queued', 'running')
+RETURNING job.*, (
+    SELECT image.extension FROM inference_storedimage AS image WHERE image.sha256 = job.image_id
+) AS image_extension
+"""
+
+
+def claim(ids: Sequence[UUID | str], worker: str) -> list[Job]:
+    """Take those of these jobs that are queued, or whose worker was lost, in the order given; one that
+    lost its worker too often is failed instead.
+
+    Expects the jobs' leases to be held: no other worker writes them meanwhile. One that was cancelled
+    or finished is left out.
+    """
+    given = {"ids": list(map(str, ids)), "worker": worker, "now": timezone.now()}
+    found = {job.id: job for job in Job.objects.raw(_CLAIM, given)}
+    taken = []
+    for job in (found[key] for key in map(_uuid, ids) if key in found):
+        if job.attempt > MAX_ATTEMPTS:
+            fail(job, errors.WORKER_LOST())
+            continue
+        job.variant = selectors.variant_by_id(job.variant_id)
+        if job.image_id:
+            named = [job.image_id, job.image_extension]  # type: ignore[attr-defined]
+            job.image = StoredImage.from_db("default", ["sha256", "extension"], named)
+        taken.append(job)
+    return taken
+
+
+def _uuid(given: UUID | str) -> UUID:
+    return given if isinstance(given, UUID) else UUID(given)
+
+
+def alike(job: Job) -> list[UUID]:
+    """Waiting jobs that one pass can answer along with this one, the oldest first."""
+    if settings.INFERENCE_BATCH < 2 or not _in_batch(job):
+        return []
+    if not isinstance(backends.for_variant(job.variant), backends.Batching):
+        return []
+    if not selectors.queue_depth(job.variant.queue):
+        return []
+    waiting = Job.objects.filter(
+        status=Job.Status.QUEUED, variant=job.variant_id, skill__in=(Skill.CAPTION, Skill.QUERY),
+        params__settings=job.params["settings"], image__isnull=False, in_background=False,
+    ).order_by("created_at").only("params", "skill", "image_id", "in_background")  # fmt: skip
+    return [other.pk for other in waiting[: settings.INFERENCE_BATCH - 1] if _in_batch(other)]
+
+
+def _in_batch(job: Job) -> bool:
+    plain = not (job.params.get("spatial_refs") or job.params.get("reasoning"))
+    # One in the background is measured as well, and alone; it holds nobody else up.
+    plain = plain and not job.in_background
+    return plain and job.image_id is not None and job.skill in (Skill.CAPTION, Skill.QUERY)
