@@ -34,7 +34,7 @@ class Worker:
 
 def variants_available() -> list[Variant]:
     """Enabled variants, the default first."""
-    return [variant for variant in _variants() if variant.enabled]
+    return [copy.copy(variant) for variant in _variants() if variant.enabled]
 
 
 def variant_get(name: str | None) -> Variant:
@@ -44,10 +44,10 @@ def variant_get(name: str | None) -> Variant:
         NotFound: no such variant, or none at all.
     """
     wanted = (name or "").replace("\x00", "").strip().removeprefix("moondream/")
-    available = variants_available()
+    available = [variant for variant in _variants() if variant.enabled]
     for variant in available:
         if variant.is_default if wanted in ALIASES else variant.slug == wanted:
-            return variant
+            return copy.copy(variant)
     known = ", ".join(v.slug for v in available) or "none is installed"
     raise errors.VARIANT_NOT_FOUND(
         f"There is no model variant {wanted!r}.", hint=f"Available: {known}."
@@ -61,7 +61,7 @@ def variant_by_id(variant_id: int) -> Variant:
         DoesNotExist: no such variant.
     """
     found = next((variant for variant in _variants() if variant.pk == variant_id), None)
-    return found or Variant.objects.get(pk=variant_id)
+    return copy.copy(found) if found else Variant.objects.get(pk=variant_id)
 
 
 _read: tuple[float, list[Variant]] | None = None
@@ -69,7 +69,7 @@ _read: tuple[float, list[Variant]] | None = None
 
 
 def _variants() -> list[Variant]:
-    """All variants, the default first; each caller has copies of its own.
+    """All variants, the default first; only copies of them may be handed on.
 
     They are read at most once in `INFERENCE_VARIANTS_KEPT_S`: each question asks for one, in the web
     process and in the worker, and they change a few times a year.
@@ -78,7 +78,7 @@ def _variants() -> list[Variant]:
     if _read is None or time.monotonic() >= _read[0]:
         until = time.monotonic() + settings.INFERENCE_VARIANTS_KEPT_S
         _read = until, list(Variant.objects.all())
-    return [copy.copy(variant) for variant in _read[1]]
+    return _read[1]
 
 
 def variants_forget() -> None:

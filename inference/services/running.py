@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import time
+from collections import deque
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,8 @@ from inference.services.settling import fail, job_timed_out, settle, settle_canc
 from inference.services.variants import variant_loaded
 
 logger = logging.getLogger(__name__)
+_answered_in_passes: deque[str] = deque(maxlen=256)
+"""Jobs that this process answered along with others."""
 
 
 def job_run(*, job_id: UUID | str, worker: str) -> None:
@@ -27,6 +30,8 @@ def job_run(*, job_id: UUID | str, worker: str) -> None:
     A lease in Redis, renewed while the answer is made, tells a job that is being answered from
     one whose worker was lost; the latter is taken over and its stream goes on where it stopped.
     """
+    if str(job_id) in _answered_in_passes:  # its own message, which comes after the pass
+        return
     with contextlib.ExitStack() as held:
         # After a lost worker its lease runs out within seconds: worth waiting for.
         taken = lease.leased(held, job_id, wait_s=lease.SECONDS + 1)
@@ -43,6 +48,9 @@ def job_run(*, job_id: UUID | str, worker: str) -> None:
                 _answer(jobs[0])
             else:
                 _answer_together(jobs)
+
+
+_AT_ONCE_S = 0.025
 
 
 class _Cancelled(Exception):
@@ -65,11 +73,14 @@ class _Publisher:
         self.seen = 0
         self.found = 0
         self._held: list[stream.New] = []
+        self._published_at = 0.0
 
     def __call__(self, kind: str, data: dict[str, Any]) -> None:
         if self.in_rounds:
             self.hold(kind, data)
-        elif stream.publish(self.job.id, kind, data, after=self.held()):
+            return
+        self._published_at = time.monotonic()
+        if stream.publish(self.job.id, kind, data, after=self.held()):
             raise _Cancelled
 
     def hold(self, kind: str, data: dict[str, Any]) -> None:
@@ -82,8 +93,10 @@ class _Publisher:
             case backends.Stage(name=name, note=note):
                 if note:
                     self.log(note)
-                # Decoding is published with its first token, which is there.
-                publish = self.hold if name == "decoding" else self
+                # Decoding is published with its first token, which is there; one stage that follows
+                # on the last at once, with what comes next.
+                follows = time.monotonic() - self._published_at < _AT_ONCE_S
+                publish = self.hold if name == "decoding" or follows else self
                 publish("stage", {"stage": name, "variant": self.job.variant.slug})
             case backends.Token(text=text):
                 self.token(text)
@@ -168,6 +181,7 @@ def _answer_together(jobs: list[Job]) -> None:
         logger.warning("A pass of %d jobs was given up", len(jobs), exc_info=True)
     for publish in open_.values():
         _answer(publish.job, again=True)
+    _answered_in_passes.extend(str(job.id) for job in jobs[1:])
 
 
 def _take(
