@@ -1,9 +1,12 @@
 """The model's side of the admin: variants, what they measured, and jobs."""
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from redis.exceptions import RedisError
 from wagtail import hooks
 from wagtail.admin.forms import WagtailAdminModelForm
@@ -11,9 +14,10 @@ from wagtail.admin.panels import FieldPanel, MultiFieldPanel, ObjectList
 from wagtail.snippets.models import register_snippet
 from wagtail.snippets.views.snippets import SnippetViewSetGroup
 
-from inference import errors, services
+from inference import errors, services, waiting
 from inference.listings import NoDeletion, RoomViewSet, RowAction, register_actions
 from inference.models import Job, Variant, VariantMeasurement
+from inference.waiting import Waiting, listed
 
 # After Wagtail's own, which it takes the place of.
 hooks.register("register_bulk_action", NoDeletion, order=1)
@@ -146,6 +150,22 @@ class ModelGroup(SnippetViewSetGroup):
     menu_icon = "cogs"
     menu_order = 370
     items = (VariantViewSet, MeasurementViewSet, JobViewSet)
+
+
+@hooks.register(waiting.HOOK)
+def waits(user: Any) -> list[Waiting]:
+    """Jobs that failed today, and those nobody has begun for too long."""
+    may = user.has_perm("inference.change_job")
+    day = timezone.now() - timedelta(days=1)
+    old = timezone.now() - timedelta(seconds=settings.INFERENCE_MAX_QUEUE_AGE_S)
+    failed = Job.objects.filter(status=Job.Status.FAILED, created_at__gte=day)
+    late = Job.objects.filter(status=Job.Status.QUEUED, created_at__lt=old)
+    since = f"{day:%Y-%m-%d}"
+    return [
+        Waiting("jobs that failed since yesterday", failed.count,
+                listed(Job, status="failed", created_at__date__gte=since), may),
+        Waiting("jobs that wait too long", late.count, listed(Job, status="queued"), may),
+    ]  # fmt: skip
 
 
 register_snippet(ModelGroup)

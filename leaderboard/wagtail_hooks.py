@@ -1,5 +1,6 @@
 """The editors' side: prompts that people propose; challenges are in a file of their own."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -7,6 +8,7 @@ from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 from wagtail import hooks
 from wagtail.admin.panels import FieldPanel, MultiFieldPanel
@@ -14,10 +16,12 @@ from wagtail.admin.widgets.button import BaseButton, ListingButton
 from wagtail.snippets.models import register_snippet
 from wagtail.snippets.views.snippets import SnippetViewSetGroup
 
+from inference import waiting
 from inference.errors import DomainError
 from inference.listings import RoomViewSet, register_actions
+from inference.waiting import Waiting, listed
 from leaderboard import services, snippets_boards, snippets_challenges, snippets_teams
-from leaderboard.models import BenchmarkPrompt
+from leaderboard.models import BenchmarkPrompt, Challenge, Participation, Submission
 
 
 class PromptViewSet(RoomViewSet):
@@ -63,6 +67,29 @@ register_actions(
     snippets_teams.Accept, snippets_teams.Decline, snippets_teams.Disqualify, snippets_teams.Reinstate,
     snippets_teams.Freeze, snippets_teams.PublishRanking,
 )  # fmt: skip
+
+
+@hooks.register(waiting.HOOK)
+def waits(user: Any) -> list[Waiting]:
+    """Prompts and teams to decide on, challenges that are over, submissions nobody scores."""
+    now = timezone.now()
+    prompts = BenchmarkPrompt.objects.filter(state=BenchmarkPrompt.State.PROPOSED)
+    teams = Participation.objects.filter(state=Participation.State.PENDING)
+    over = Challenge.objects.filter(closes_at__lt=now, published_at=None, is_sample=False)
+    late = Submission.objects.filter(
+        status__in=Submission.UNFINISHED, created_at__lt=now - timedelta(minutes=10)
+    )
+    may = user.has_perm
+    return [
+        Waiting("prompts to decide on", prompts.count, listed(BenchmarkPrompt, state="proposed"),
+                may("leaderboard.change_benchmarkprompt")),
+        Waiting("teams that wait to take part", teams.count, listed(Participation, state="pending"),
+                may("leaderboard.change_participation")),
+        Waiting("challenges that are over and have no final ranking", over.count, listed(Challenge),
+                may("leaderboard.change_standing")),
+        Waiting("submissions that wait for a score for ten minutes", late.count,
+                listed(Submission, status="queued"), may("leaderboard.change_submission")),
+    ]  # fmt: skip
 
 
 @hooks.register("register_snippet_listing_buttons")

@@ -61,10 +61,12 @@ class Contents:
 
     kind: str
     pages: list[Any]
+    site: str
+    """What the site is called."""
 
     @property
     def title(self) -> str:
-        return f"Moondream hub: {KINDS[self.kind][0].lower()}"
+        return f"{self.site}: {KINDS[self.kind][0].lower()}"
 
 
 class AtomFeed(Atom1Feed):
@@ -88,7 +90,7 @@ class PagesFeed(Feed[Any, Contents]):
         return obj.title
 
     def description(self, obj: Contents) -> str:
-        return f"{KINDS[obj.kind][0]} on the Moondream hub."
+        return f"{KINDS[obj.kind][0]} of {obj.site}."
 
     subtitle = description
 
@@ -100,7 +102,7 @@ class PagesFeed(Feed[Any, Contents]):
         return f"{settings.WAGTAILADMIN_BASE_URL.rstrip('/')}/feeds/{obj.kind}.atom"
 
     def author_name(self, obj: Contents) -> str:
-        return "Moondream hub"
+        return obj.site
 
     def items(self, obj: Contents) -> list[Any]:
         return obj.pages
@@ -138,13 +140,14 @@ def feed(request: HttpRequest, kind: str, form: str) -> HttpResponse:
         raise Http404
     pages = selectors.appeared(KINDS[kind][1], COUNT)
     # By what is in it, not by its newest day: a page that is taken out is gone at once.
-    stamp = [form, f"{request.scheme}://{request.get_host()}"]
+    name = xml_text(selectors.site_name(request))
+    stamp = [form, name, f"{request.scheme}://{request.get_host()}"]
     stamp += [f"{p.pk} {p.url} {changed_at(p)} {p.title} {p.summary}" for p in pages]
     etag = quote_etag(sha256("\n".join(stamp).encode()).hexdigest()[:32])
     known = get_conditional_response(request, etag=etag)
     if known is not None:
         return known
-    contents = Contents(kind, pages)
+    contents = Contents(kind, pages, name)
     answer = (
         _json(request, contents) if form == "json" else _FEEDS[form](request, contents=contents)
     )
@@ -161,7 +164,7 @@ def _json(request: HttpRequest, contents: Contents) -> JsonResponse:
         "home_page_url": full("/research/"),
         "feed_url": full(f"/feeds/{contents.kind}.json"),
         "language": "en",
-        "authors": [{"name": "Moondream hub", "url": full("/")}],
+        "authors": [{"name": contents.site, "url": full("/")}],
         "items": [
             {
                 "id": f"urn:uuid:{p.translation_key}",

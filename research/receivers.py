@@ -11,7 +11,7 @@ from leaderboard import services as leaderboard
 from leaderboard.models import Benchmark, Challenge, Phase, ReportedFigure
 from leaderboard.signals import entries_changed, standings_changed
 from research import page_cache
-from research.models import ChallengePage, Navigation, NotebookRun
+from research.models import ChallengePage, Navigation, NotebookRun, SiteTexts
 
 
 def connect() -> None:
@@ -24,6 +24,7 @@ def connect() -> None:
     post_save.connect(_challenge, sender=Challenge, dispatch_uid="research-challenge-dates")
     for model in (
         Navigation,
+        SiteTexts,
         Site,
         Variant,
         VariantMeasurement,

@@ -3,9 +3,13 @@
 import hashlib
 from dataclasses import dataclass
 
+from django.db import transaction
 from django.utils import timezone
+from wagtail.models import Page
 
-from research.models import NotebookPage, NotebookRun
+from research import links
+from research.models import BrokenLink, NotebookPage, NotebookRun
+from research.selectors import readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +37,17 @@ def notebook_run_record(execution: Execution) -> list[NotebookRun]:
         )
         for page in NotebookPage.objects.filter(source_path=execution.source_path)
     ]
+
+
+def links_check() -> int:
+    """Look where the links of every published page lead; returns how many lead nowhere."""
+    now = timezone.now()
+    found = [
+        BrokenLink(page=page, address=link.address, text=link.text, found_at=now)
+        for page in readable(Page.objects.filter(depth__gt=1)).specific().iterator(chunk_size=50)
+        for link in links.broken(page)
+    ]
+    with transaction.atomic():
+        BrokenLink.objects.all().delete()
+        BrokenLink.objects.bulk_create(found)
+    return len(found)

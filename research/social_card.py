@@ -31,7 +31,7 @@ def _set(title: str) -> tuple[int, list[str]]:
     return 48, lines[:5]
 
 
-def draw(title: str, eyebrow: str, accent: str) -> bytes:
+def draw(title: str, eyebrow: str, accent: str, site: str) -> bytes:
     """PNG bytes."""
     colour = _ACCENTS.get(accent, _ACCENTS["blue"])
     canvas = Image.new("RGB", SIZE, _GROUND)
@@ -44,7 +44,7 @@ def draw(title: str, eyebrow: str, accent: str) -> bytes:
     size, lines = _set(title)
     for number, line in enumerate(lines):
         pen.text((80, 180 + number * size * 1.18), line, font=_font(size), fill=_INK)
-    pen.text((80, 550), "Moondream hub", font=_font(28), fill=_QUIET)
+    pen.text((80, 550), site, font=_font(28), fill=_QUIET)
     out = io.BytesIO()
     canvas.save(out, "PNG", optimize=True)
     return out.getvalue()

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
 
+from research.selectors.library import site_name
+
 if TYPE_CHECKING:
     from research.models import BasePage, DatasetPage, NotebookPage, PaperPage
-
-SITE = "Moondream hub"
 
 
 def _full(request: HttpRequest, address: str) -> str:
@@ -29,7 +29,7 @@ def web_page(page: "BasePage", request: HttpRequest) -> dict[str, Any]:
     if page.depth == 2:
         target = _full(request, "/search/") + "?q={search_term_string}"
         return {
-            "@context": "https://schema.org", "@type": "WebSite", "name": SITE, "url": here,
+            "@context": "https://schema.org", "@type": "WebSite", "name": site_name(request), "url": here,
             "potentialAction": {
                 "@type": "SearchAction", "target": target,
                 "query-input": "required name=search_term_string",

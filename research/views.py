@@ -69,11 +69,12 @@ def card(request: HttpRequest, page_id: int) -> HttpResponse:
     """The picture that a shared link shows: the page's title on the site's own ground."""
     page = get_object_or_404(selectors.readable(Page.objects.all()), pk=page_id).specific
     accent = getattr(page, "accent", "blue")
+    site = selectors.site_name(request)
     eyebrow = str(page.specific_class._meta.verbose_name).removesuffix(" page")
-    key = hashlib.sha256(f"{page.title}|{accent}|{eyebrow}".encode()).hexdigest()
+    key = hashlib.sha256(f"{page.title}|{accent}|{eyebrow}|{site}".encode()).hexdigest()
     picture = cache.get(f"og:{key}")
     if picture is None:
-        picture = social_card.draw(page.title, eyebrow, accent)
+        picture = social_card.draw(page.title, eyebrow, accent, site)
         cache.set(f"og:{key}", picture, 86400)
     return HttpResponse(picture, content_type="image/png")
 

@@ -1,18 +1,28 @@
-"""The editors' side: a report of unused media, and a way from the site's own rooms."""
+"""The editors' side: reports of media and pages, and what waits on the admin's front."""
 
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import CharField, Exists, OuterRef, QuerySet
 from django.db.models.functions import Cast
+from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from wagtail import hooks
 from wagtail.admin.menu import AdminOnlyMenuItem, MenuItem
 from wagtail.admin.ui.tables import Column, TitleColumn
-from wagtail.admin.views.reports import ReportView
+from wagtail.admin.views.reports import PageReportView, ReportView
 from wagtail.documents import get_document_model
 from wagtail.images import get_image_model
-from wagtail.models import ReferenceIndex
+from wagtail.models import Page, ReferenceIndex
+from wagtail.permissions import policy_registry
+from wagtail.snippets.models import register_snippet
+
+from inference import waiting
+from inference.listings import RoomViewSet
+from inference.waiting import Waiting, WaitingPanel, listed
+from research.models import BrokenLink
+from research.selectors import unfinished
 
 
 def unused(model: Any) -> QuerySet[Any]:
@@ -66,3 +76,114 @@ def unused_media_urls() -> list[URLPattern]:
             name="unused_media_results",
         ),
     ]
+
+
+class BrokenLinkViewSet(RoomViewSet):
+    """Links of pages that lead nowhere, as the last check found them."""
+
+    model = BrokenLink
+    icon = "link"
+    menu_label = "Broken links"
+    menu_hook = "register_reports_menu_item"
+    menu_order = 710
+    joined = ("page",)
+    list_display = (
+        TitleColumn("page", label="Page", get_url=lambda link: _page_edit(link.page)),
+        "text", "address", "found_at",
+    )  # fmt: skip
+    search_fields = ("page__title", "text", "address")
+    list_export = ("page.title", "text", "address", "found_at")
+
+
+register_snippet(BrokenLinkViewSet)
+
+
+class PagesReport(PageReportView):
+    """Pages that are not as they should be, for whoever may change some."""
+
+    any_permission_required: ClassVar[list[str]] = ["add", "change", "publish"]
+    found: ClassVar[Any]
+    """Their query."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.permission_policy = policy_registry.get_by_type(Page)
+
+    def get_queryset(self) -> QuerySet[Any]:
+        self.queryset = type(self).found()
+        queryset: QuerySet[Any] = super().get_queryset()
+        return queryset
+
+
+class UndescribedPages(PagesReport):
+    page_title = "Pages without a description"
+    header_icon = "doc-empty"
+    index_url_name = "undescribed_pages"
+    index_results_url_name = "undescribed_pages_results"
+    found = staticmethod(unfinished.undescribed)
+
+
+class FailingNotebooks(PagesReport):
+    page_title = "Notebooks whose last run failed"
+    header_icon = "warning"
+    index_url_name = "failing_notebooks"
+    index_results_url_name = "failing_notebooks_results"
+    found = staticmethod(unfinished.failing_notebooks)
+
+
+REPORTS = (("undescribed", UndescribedPages), ("failing-notebooks", FailingNotebooks))
+
+
+class PagesReportItem(MenuItem):
+    """Shown to whoever may change pages."""
+
+    def is_shown(self, request: HttpRequest) -> bool:
+        policy = policy_registry.get_by_type(Page)
+        return bool(
+            policy.user_has_any_permission(request.user, PagesReport.any_permission_required)
+        )
+
+
+def _menu_item(report: type[PagesReport]) -> MenuItem:
+    address = reverse(report.index_url_name)
+    return PagesReportItem(report.page_title, address, icon_name=report.header_icon, order=720)
+
+
+for _, report in REPORTS:
+    hooks.register("register_reports_menu_item", partial(_menu_item, report))
+
+
+@hooks.register("register_admin_urls")
+def pages_report_urls() -> list[URLPattern]:
+    return [
+        path(
+            f"reports/{place}/{end}", report.as_view(results_only=bool(end)),
+            name=report.index_results_url_name if end else report.index_url_name,
+        )
+        for place, report in REPORTS
+        for end in ("", "results/")
+    ]  # fmt: skip
+
+
+def _page_edit(page: Page) -> str:
+    return reverse("wagtailadmin_pages:edit", args=[page.pk])
+
+
+@hooks.register(waiting.HOOK)
+def waits(user: Any) -> list[Waiting]:
+    """What is to be reviewed, and what of the pages is not as it should be."""
+    pages = policy_registry.get_by_type(Page)
+    may = pages.user_has_any_permission(user, ["change", "publish"])
+    notebooks, undescribed = unfinished.failing_notebooks(), unfinished.undescribed()
+    return [
+        Waiting("to review", unfinished.to_review(user).count,
+                f"{reverse('wagtailadmin_reports:workflow_tasks')}?status=in_progress&reviewable=true", may),
+        Waiting("links that lead nowhere", BrokenLink.objects.count, listed(BrokenLink), may),
+        Waiting("pages without a description", undescribed.count, reverse("undescribed_pages"), may),
+        Waiting("notebooks whose last run failed", notebooks.count, reverse("failing_notebooks"), may),
+    ]  # fmt: skip
+
+
+@hooks.register("construct_homepage_panels")
+def waiting_panel(request: HttpRequest, panels: list[Any]) -> None:
+    panels.append(WaitingPanel())

@@ -436,6 +436,7 @@ CELERY_BEAT_SCHEDULE = {
     "inference-rescue": {"task": "inference.tasks.rescue", "schedule": 15.0},
     "leaderboard-refresh": {"task": "leaderboard.tasks.refresh", "schedule": 6 * 3600.0},
     "leaderboard-rescue": {"task": "leaderboard.tasks.rescue", "schedule": 15.0},
+    "research-links": {"task": "research.tasks.check_links", "schedule": 6 * 3600.0},
     "research-publish": {"task": "research.tasks.publish_scheduled", "schedule": 60.0},
     "status-checks": {"task": "status.tasks.run_checks", "schedule": 60.0},
 }

@@ -21,6 +21,7 @@ from research.models.library import (
     ResearchPage,
     ShelfPage,
 )
+from research.models.links import BrokenLink
 from research.models.news import (
     ChallengePage,
     ChallengesPage,
@@ -35,13 +36,14 @@ from research.models.pages import HomePage, LegalPage, StandardPage
 from research.models.runs import NotebookRun
 from research.models.site import Navigation, NavigationLink
 from research.models.starter import StarterLoad
+from research.models.texts import SiteTexts
 
 __all__ = [
-    "Accent", "Author", "BasePage", "ChallengePage", "ChallengeTag", "ChallengesPage",
+    "Accent", "Author", "BasePage", "BrokenLink", "ChallengePage", "ChallengeTag", "ChallengesPage",
     "DatasetPage", "DatasetTag", "DatasetsPage", "DocsArticlePage", "DocsPage", "DocsSectionPage",
     "HomePage", "LegalPage", "Navigation", "NavigationLink", "NotebookPage", "NotebookRun",
     "NotebookTag",
     "NotebooksPage", "PaperBoard", "PaperPage", "PaperSection", "PaperTag", "PaperVersion", "PapersPage",
     "ReleasePage", "ReleaseTag", "ReleasesPage", "ResearchPage", "RoadmapItemPage", "RoadmapPage",
-    "ShelfPage", "StandardPage", "StarterLoad",
+    "ShelfPage", "SiteTexts", "StandardPage", "StarterLoad",
 ]  # fmt: skip

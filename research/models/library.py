@@ -64,6 +64,13 @@ class ShelfPage(ClaimPage):
     card: ClassVar[str]
     """Template of one item."""
 
+    empty_text = models.CharField(
+        max_length=200, blank=True,
+        help_text="What is said where no item fits. Without it, what this kind of list says.",
+    )  # fmt: skip
+
+    content_panels: ClassVar[list[Any]] = [*ClaimPage.content_panels, FieldPanel("empty_text")]
+
     class Meta:
         abstract = True
 
@@ -75,7 +82,7 @@ class ShelfPage(ClaimPage):
         model = apps.get_model("research", self.item_model)
         context["shelf"] = selectors.shelf(model, self, request.GET, request)
         context["card"] = self.card
-        context["empty"] = self.empty
+        context["empty"] = self.empty_text or self.empty
         return context
 
     def serve(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -15,6 +15,8 @@ from research.selectors.library import (
     research_hub,
     roadmap,
     shelf,
+    site_name,
+    site_texts,
     teaser,
     words,
 )
@@ -26,6 +28,6 @@ from research.selectors.stages import StageLinks, stage_links
 __all__ = [
     "AnswerFigure", "Chrome", "Found", "StageLinks", "answer_figure", "api_reference", "appeared", "chrome",
     "docs_neighbours", "docs_tree", "latest", "notebook", "paper", "papers_of", "plain",
-    "readable", "register_schema", "research_hub", "roadmap", "search_pages", "shelf", "stage_links", "teaser",
+    "readable", "register_schema", "research_hub", "roadmap", "search_pages", "shelf", "site_name", "site_texts", "stage_links", "teaser",
     "words",
 ]  # fmt: skip

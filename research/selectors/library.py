@@ -140,6 +140,10 @@ def _count(name: str) -> Any:
     return Coalesce(Subquery(one), 0)
 
 
+SITE_NAME = "Moondream hub"
+"""What a site without a name of its own is called."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chrome:
     """The header's and footer's content."""
@@ -157,6 +161,9 @@ class Chrome:
     github_stars_on: date | None = None
     source_repository: str = ""
     source_ref: str = ""
+    site_name: str = SITE_NAME
+    texts: Any = field(default_factory=lambda: _model("SiteTexts")())
+    """Words that editors may change (`SiteTexts`)."""
 
     def colab_of(self, path: str) -> str:
         """Where a notebook of the site's repository opens in Colab; empty while that is not named."""
@@ -182,21 +189,35 @@ def chrome(site: Site) -> Chrome:
     rows = list(
         _model("NavigationLink")
         .objects.filter(navigation__site=site)
-        .select_related("navigation")
+        .select_related("navigation__site__sitetexts")
         .annotate(**{key: _count(name) for key, name in _COUNTED.items()})
         .annotate(leaderboards=leaderboard.board_count())
     )
+    name = site.site_name or SITE_NAME
     if not rows:
-        return Chrome()
+        return Chrome(site_name=name, texts=site_texts(site))
     of = rows[0].navigation
+    texts = getattr(of.site, "sitetexts", None) or _model("SiteTexts")()
     return Chrome(
         [r for r in rows if r.place == "header"],
         [r for r in rows if r.place == "footer"],
         of.announcement, of.announcement_link, of.footer_text,
         {key: getattr(rows[0], key) for key in (*_COUNTED, "leaderboards")},
         of.github_url, of.github_stars, of.github_stars_on, of.source_repository,
-        of.source_ref,
+        of.source_ref, name, texts,
     )  # fmt: skip
+
+
+def site_texts(site: Site) -> Any:
+    """The words an editor chose for a site, or those it begins with; one query."""
+    model = _model("SiteTexts")
+    return model.objects.filter(site=site).first() or model(site=site)
+
+
+def site_name(request: HttpRequest) -> str:
+    """What the site of a request is called; no query where a page is made."""
+    site = Site.find_for_request(request)
+    return (site.site_name if site else "") or SITE_NAME
 
 
 def _with_details(items: QuerySet[Any]) -> QuerySet[Any]:

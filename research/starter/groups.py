@@ -11,6 +11,8 @@ from wagtail.models import Collection, GroupCollectionPermission, GroupPagePermi
 FULL = ("add", "change", "delete", "view")
 EDITORS: dict[str, tuple[str, ...]] = {
     "research.navigation": ("change",),
+    "research.sitetexts": ("change",),
+    "research.brokenlink": ("view",),
     "leaderboard.benchmarkprompt": FULL,
     "leaderboard.reportedfigure": FULL,
     "leaderboard.challenge": ("add", "change", "view"),
@@ -31,6 +33,7 @@ ADMINS: dict[str, tuple[str, ...]] = EDITORS | {
     "inference.variantmeasurement": ("view",),
     "inference.job": ("change", "view"),
     "pricing.apikey": ("change", "view"),
+    "wagtailcore.site": ("change",),
     "wagtailredirects.redirect": FULL,
     "wagtailcore.workflow": ("add", "change", "delete"),
     "wagtailcore.task": ("add", "change", "delete"),

@@ -34,7 +34,7 @@ def is_library(address: str) -> bool:
     if not is_admin(address):
         return False
     words = set(re.split(r"[^a-z_-]+", address))
-    return not words & {*OURS, "unused-media", "prompts"}
+    return not words & {*OURS, "unused-media", "prompts", "undescribed", "failing-notebooks"}
 
 
 def is_api(address: str) -> bool:

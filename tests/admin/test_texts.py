@@ -1,0 +1,104 @@
+"""Words around the pages, which editors change; what a page costs stays what it was."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from wagtail.models import Site
+
+from research.models import NavigationLink, PapersPage, SiteTexts
+
+pytestmark = pytest.mark.django_db
+SENT = {
+    "description": "A description of our own.", "call_label": "Begin", "call_url": "/docs/",
+    "not_found_title": "Gone fishing.", "not_found_text": "Come back later.",
+    "leaderboards_title": "Scores & ranks.", "leaderboards_lead": "A lead of our own.",
+    "playground_title": "Show it a picture.", "playground_lead": "A sentence before.",
+    "no_leaderboards": "None as yet.", "no_entries": "No row.", "no_results": "Another word?",
+    "no_prompts": "Nothing like it.",
+}  # fmt: skip
+
+
+def settings_page() -> str:
+    site = Site.objects.get(is_default_site=True)
+    return reverse("wagtailsettings:edit", args=["research", "sitetexts", site.pk])
+
+
+def test_without_a_change_pages_say_what_they_begin_with(starter, client: Client) -> None:
+    assert not SiteTexts.objects.exists()
+    home = client.get("/no-such-page/").content.decode()
+    assert '<meta name="description" content="Try, measure and tune' in home
+    assert "data-open-playground>Try in Browser</a>" in home
+    assert "Numbers anyone can reproduce." in client.get("/leaderboards/").content.decode()
+    assert "Nothing at this address." in client.get("/no-such-page/").content.decode()
+    assert not SiteTexts.objects.exists()  # reading writes nothing
+
+
+def test_an_editor_changes_them_and_kept_pages_follow(
+    starter, client: Client, member: Callable[[str], Client]
+) -> None:
+    before = client.get("/docs/").content.decode()  # kept from now on
+    assert "Try in Browser" in before
+    answer = member("Editors").post(settings_page(), SENT)
+    assert answer.status_code == 302
+    page = client.get("/docs/").content.decode()
+    assert '<a class="button button--primary button--small" href="/docs/">Begin</a>' in page
+    boards = client.get("/leaderboards/").content.decode()
+    assert "Scores &amp; ranks." in boards
+    assert "A lead of our own." in boards
+    assert "Show it a picture." in client.get("/playground/").content.decode()
+    assert "A sentence before." in client.get("/playground/").content.decode()
+    missing = client.get("/no-such-page/")
+    assert missing.status_code == 404
+    assert "A description of our own." in missing.content.decode()
+    assert "Gone fishing." in missing.content.decode()
+    assert "Another word?" in client.get("/search/?q=qqqqzzzz").content.decode()
+    assert "Nothing like it." in client.get("/playground/prompts/?q=qqqqzzzz").content.decode()
+    NavigationLink.objects.all().delete()  # a header without links has its call still
+    assert "Begin</a>" in client.get("/status/").content.decode()
+
+
+def test_they_cost_no_query(starter, client: Client, member: Callable[[str], Client]) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as caught:
+            client.get("/status/")
+        return len(caught)
+
+    client.get("/status/")
+    before = queries()
+    member("Editors").post(settings_page(), SENT)
+    assert queries() == before
+
+
+def test_what_is_no_link_is_refused(starter, member: Callable[[str], Client]) -> None:
+    answer = member("Editors").post(settings_page(), SENT | {"call_url": "javascript:alert(1)"})
+    assert "Begin with / for a page" in answer.content.decode()
+    assert not SiteTexts.objects.filter(call_url__startswith="java").exists()
+
+
+def test_the_site_has_one_name_everywhere(starter, client: Client) -> None:
+    site = Site.objects.get(is_default_site=True)
+    assert "<title>Everything new" not in client.get("/").content.decode()
+    client.get("/")
+    site.site_name = "Our <lab>"
+    site.save()
+    home = client.get("/").content.decode()
+    assert "· Our &lt;lab&gt;</title>" in home
+    assert '"name": "Our \\u003clab>"' in home
+    for form in ("rss", "atom"):
+        assert (
+            "Our &lt;lab&gt;: everything new" in client.get(f"/feeds/all.{form}").content.decode()
+        )
+    assert client.get("/feeds/all.json").json()["title"] == "Our <lab>: everything new"
+
+
+def test_a_shelf_says_what_its_editor_wrote(starter, client: Client) -> None:
+    shelf = PapersPage.objects.first()
+    nothing = f"{shelf.url}?q=qqqqzzzz"
+    assert PapersPage.empty in client.get(nothing).content.decode()
+    shelf.empty_text = "Ask us to add it."
+    shelf.save_revision().publish()
+    assert "Ask us to add it." in client.get(nothing).content.decode()
