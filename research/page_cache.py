@@ -199,6 +199,8 @@ def _host(request: HttpRequest) -> str | None:
     on, the scheme's own, or the site's; None for any other, whose pages are not kept."""
     domain, port = split_domain_port(request.get_host())
     site = urlsplit(settings.WAGTAILADMIN_BASE_URL)
+    if settings.STATUS_HOST and domain == split_domain_port(settings.STATUS_HOST)[0]:
+        return None  # the same paths are something else there
     if domain not in {host.lower() for host in settings.ALLOWED_HOSTS} | {site.hostname}:
         return None
     usual = "443" if request.is_secure() else "80"

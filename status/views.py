@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -14,11 +15,16 @@ from status import readiness, selectors
 @require_safe
 @vary_on_headers("HX-Request")
 def index(request: HttpRequest) -> HttpResponse:
-    """How it is going; htmx fetches the part that changes."""
+    """How it is going; htmx fetches the part that changes. On a host of its own it has no navigation."""
     template = "status/index.html"
+    base = "status/own_base.html" if hasattr(request, "urlconf") else "base.html"
     if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
         template += "#components"
-    return render(request, template, {"summary": selectors.summary()})
+    return render(
+        request,
+        template,
+        {"summary": selectors.summary(), "base": base, "site_url": settings.WAGTAILADMIN_BASE_URL},
+    )
 
 
 @require_safe

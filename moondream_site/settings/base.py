@@ -15,6 +15,10 @@ env = environ.Env()
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+# A host of the status page alone, as in status.example.org: its root is that page.
+STATUS_HOST = env.str("STATUS_HOST", default="").lower()
+if STATUS_HOST:
+    ALLOWED_HOSTS.append(STATUS_HOST.partition(":")[0])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
 
@@ -64,6 +68,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "moondream_site.handler.ReleaseConnections",
     "moondream_site.proxies.TrustedProxies",
+    # Before all that looks at paths: on that host they mean something else.
+    "moondream_site.status_host.StatusHost",
     "moondream_site.api.PlainSlashes",
     # Before all that may refuse: a page elsewhere is to read why.
     "corsheaders.middleware.CorsMiddleware",
@@ -431,6 +437,8 @@ CELERY_DB_REUSE_MAX = 10_000
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = INFERENCE_WORKER_MEMORY_MB * 1024
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+# When each task was last sent is written at once: health checks read it.
+CELERY_BEAT_SYNC_EVERY = 1
 CELERY_BEAT_SCHEDULE = {
     "inference-purge": {"task": "inference.tasks.purge", "schedule": 900.0},
     "inference-rescue": {"task": "inference.tasks.rescue", "schedule": 15.0},

@@ -1,9 +1,18 @@
 """For a public site: refuses to start half configured."""
 
+from urllib.parse import urlsplit
+
 from django.core.exceptions import ImproperlyConfigured
 
 from moondream_site.settings.base import *  # noqa: F403
-from moondream_site.settings.base import REFERENCES_KEY, REFERENCES_KEYS, SECRET_KEY, env
+from moondream_site.settings.base import (
+    REFERENCES_KEY,
+    REFERENCES_KEYS,
+    SECRET_KEY,
+    STATUS_HOST,
+    WAGTAILADMIN_BASE_URL,
+    env,
+)
 
 if len(SECRET_KEY) < 50:
     raise ImproperlyConfigured("Set SECRET_KEY to a random string of at least 50 characters.")
@@ -14,6 +23,9 @@ if any(len(key) < 40 or key == SECRET_KEY for key in _keys):
         "references are sealed with it. What SECRET_KEY sealed before still opens; run "
         "`manage.py benchmarks reseal` then."
     )
+
+if STATUS_HOST and urlsplit(WAGTAILADMIN_BASE_URL).hostname == STATUS_HOST.partition(":")[0]:
+    raise ImproperlyConfigured("STATUS_HOST is a host of its own: SITE_URL names another.")
 
 DEBUG = False
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)

@@ -22,7 +22,9 @@ GIVEN = {
     "SECRET_KEY": "s" * 60, "REFERENCES_KEY": "r" * 60, "POSTGRES_PASSWORD": "p", "VALKEY_PASSWORD": "v",
     "SITE_URL": "https://hub.example.org", "ALLOWED_HOSTS": "hub.example.org",
 }  # fmt: skip
-_VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
+ONCE = ("migrate", "restore")
+"""Services that end by themselves."""
+_VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?::([-?])([^}]*))?\}")
 
 
 def compose(given: dict[str, str]) -> dict[str, Any]:
@@ -62,10 +64,12 @@ def test_no_secret_has_a_default(name: str) -> None:
 def test_every_service_is_bounded_and_comes_back() -> None:
     services = compose(GIVEN)["services"]
     for name, service in services.items():
-        if name in ("migrate", "backup"):
+        if name in ONCE:
             continue
         assert service["mem_limit"], name
         assert service["restart"] == "unless-stopped", name
+        is_image = service.get("build") == "."  # whose own check asks the web server
+        assert "test" in service.get("healthcheck", {}) or (is_image and name == "web"), name
     for name in ("redis", "cache"):
         command = services[name]["command"]
         assert command[command.index("--requirepass") + 1] == "v"
@@ -75,6 +79,17 @@ def test_every_service_is_bounded_and_comes_back() -> None:
     assert environment(services["web"])["TRUSTED_PROXIES"] == "1"
     # Whatever the settings read is known to every process that reads them.
     assert services["worker-cpu"]["environment"].items() >= services["web"]["environment"].items()
+
+
+def test_every_setting_can_be_made_in_env() -> None:
+    """What .env.example lists reaches web, worker, beat and migrate, but for what the images decide."""
+    listed = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    fixed = {
+        "DEBUG", "VAR_DIR", "STATIC_ROOT", "PRIVATE_DIR", "IMAGE_STORE_DIR", "MODELS_DIR", "INFERENCE_MODEL_DIR",
+        "REDIS_PREFIX",
+    }  # fmt: skip
+    for name in ("web", "worker-cpu", "worker-gpu", "beat", "migrate"):
+        assert listed - fixed == set(compose(GIVEN)["services"][name]["environment"]) & listed, name
 
 
 def test_static_files_are_no_data_and_secrets_no_part_of_the_image() -> None:

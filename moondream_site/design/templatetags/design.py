@@ -5,6 +5,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from inference.measurement import Measurement
+from moondream_site import status_host
 
 register = template.Library()
 
@@ -34,6 +35,12 @@ _CHIPS = {
     "reported": ("↗", "As published by its source; not measured here."),
     "sample": ("◌", "An illustration, not a result."),
 }
+
+
+@register.filter
+def linked(address: str) -> str:
+    """An address of this site as pages link to it."""
+    return status_host.linked(address)
 
 
 @register.simple_tag
