@@ -6,4 +6,8 @@ class InferenceConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from inference import receivers  # noqa: F401
+        from inference import page_cache, receivers  # noqa: F401
+        from inference.models import Variant, VariantMeasurement
+
+        page_cache.connect()
+        page_cache.watch(Variant, VariantMeasurement)

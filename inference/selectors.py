@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from inference import errors, stream
+from inference import errors, page_cache, stream
 from inference.models import Job, Variant, VariantMeasurement
 
 ALIASES = frozenset(
@@ -94,12 +94,13 @@ def revisions() -> dict[str, str]:
 
 def latest_measurements() -> list[VariantMeasurement]:
     """The newest measurement of every enabled variant; one query."""
-    return list(
+    newest = (
         VariantMeasurement.objects.filter(variant__enabled=True)
         .select_related("variant")
         .order_by("variant_id", "-measured_at")
         .distinct("variant_id")
     )
+    return page_cache.remember("measurements", lambda: list(newest))
 
 
 def answer_text(result: Mapping[str, Any]) -> str | None:

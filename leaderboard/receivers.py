@@ -6,6 +6,7 @@ from typing import Any
 from allauth.account.signals import user_signed_up
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
+from inference import page_cache
 from inference.models import Job, Variant
 from inference.signals import job_finished
 from leaderboard import services
@@ -13,10 +14,15 @@ from leaderboard.models import (
     Benchmark,
     Challenge,
     Entry,
+    LogLine,
+    Participation,
+    Phase,
     ReportedFigure,
+    Score,
     Split,
     Standing,
     Submission,
+    TableState,
     Team,
 )
 
@@ -38,6 +44,23 @@ def connect() -> None:
     post_save.connect(_team_saved, sender=Team, dispatch_uid="leaderboard-teams")
     post_delete.connect(_submission_deleted, sender=Submission, dispatch_uid="leaderboard-deleted")
     post_delete.connect(_challenge_deleted, sender=Challenge, dispatch_uid="leaderboard-challenges")
+    _watch()
+
+
+def _watch() -> None:
+    """What pages that are kept show."""
+    page_cache.watch(
+        Benchmark, Split, Entry, ReportedFigure, Challenge, Phase, Standing, Participation, Score,
+        LogLine,
+    )  # fmt: skip
+    # Before it has scores, only its own team sees a submission.
+    unshown = ("attempt", "started_at", "error_code", "error_message", "idempotency_key", "contact")
+    page_cache.watch(Submission, unshown=unshown, inserts=False)
+    people = ("members", "founder", "invite_code", "invite_until", "invited_by", "look")
+    page_cache.watch(Team, unshown=people, inserts=False)
+    page_cache.watch(TableState, unshown=("generation", "failures", "tried_at"))
+    page_cache.changes_at(Challenge, "opens_at", "closes_at", "freeze_at")
+    page_cache.changes_at(Phase, "starts_at", "ends_at")
 
 
 def _members_changed(sender: Any, instance: Any, action: str, **sent: Any) -> None:

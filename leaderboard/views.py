@@ -1,16 +1,19 @@
 """Pages of the leaderboards."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Page
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from inference import page_cache
 from inference.errors import DomainError
 from leaderboard import selectors, services
 from leaderboard.forms import SubmitForm
@@ -31,7 +34,9 @@ def index(request: HttpRequest) -> HttpResponse:
         "charts": selectors.side_by_side(charts),
         "releases": selectors.by_release(charts),
     }
-    return render(request, "leaderboard/index.html", context)
+    response = render(request, "leaderboard/index.html", context)
+    page_cache.keep(response)
+    return response
 
 
 @require_safe
@@ -41,7 +46,7 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
     asked = selectors.Asked.read(request.GET.dict(), benchmark)
     table = selectors.table(benchmark, asked)
     name = "leaderboard/board.html"
-    if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
+    if page_cache.wants_part(request):
         response = render(request, f"{name}#table", {"table": table, "benchmark": benchmark})
     else:
         splits, sealed = selectors.splits_now(benchmark)
@@ -54,7 +59,13 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         }  # fmt: skip
         response = render(request, name, context)
     response["Vary"] = "HX-Request"
+    page_cache.keep(response, fields=_page_field(table.page))
     return response
+
+
+def _page_field(page: Page) -> dict[str, str]:
+    """The query field of a page of a list; none of the first."""
+    return {"page": str(page.number)} if page.number > 1 else {}
 
 
 @require_safe
@@ -66,7 +77,9 @@ def entry(request: HttpRequest, submission_id: UUID) -> HttpResponse:
         "detail": detail, "s": detail.submission, "benchmark": benchmark,
         "others": selectors.comparable(detail.submission),
     }  # fmt: skip
-    return render(request, "leaderboard/entry.html", context)
+    response = render(request, "leaderboard/entry.html", context)
+    page_cache.keep(response)
+    return response
 
 
 @require_safe
@@ -85,7 +98,9 @@ def public(request: HttpRequest, slug: str) -> HttpResponse:
     benchmark = selectors.benchmark_get(slug)
     page, rows = selectors.public_page(benchmark, request.GET.get("page", 1))
     context = {"benchmark": benchmark, "page": page, "rows": rows}
-    return render(request, "leaderboard/public.html", context)
+    response = render(request, "leaderboard/public.html", context)
+    page_cache.keep(response, fields=_page_field(page))
+    return response
 
 
 @require_safe
@@ -135,11 +150,10 @@ def for_team(code: str, teams: list[Team]) -> str:
 def log(request: HttpRequest, slug: str) -> HttpResponse:
     """What happened on a leaderboard."""
     benchmark = selectors.benchmark_get(slug)
-    context = {
-        "benchmark": benchmark,
-        "page": selectors.log_lines(benchmark, request.GET.get("page", 1)),
-    }
-    return render(request, "leaderboard/log.html", context)
+    page = selectors.log_lines(benchmark, request.GET.get("page", 1))
+    response = render(request, "leaderboard/log.html", {"benchmark": benchmark, "page": page})
+    page_cache.keep(response, fields=_page_field(page))
+    return response
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -158,11 +172,9 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
     )
     if request.user.is_authenticated:
         mine: list[Team | None] = [*teams]
+        left = partial(services.quotas_left, splits=splits, user=request.user)
         context["quotas"] = [
-            (
-                team,
-                [(s, services.quota_left(team=team, split=s, user=request.user)) for s in splits],
-            )
+            (team, list(zip(splits, left(team=team), strict=True)))
             for team in mine or [None]  # the first submission makes one
         ]
     if request.method != "POST":

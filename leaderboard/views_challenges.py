@@ -10,9 +10,11 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.cache import add_never_cache_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from inference import page_cache
 from inference.errors import DomainError
 from leaderboard import selectors, services
 from leaderboard.forms import ChallengeSubmitForm, JoinForm
@@ -42,12 +44,11 @@ def _page(request: HttpRequest, challenge: Challenge, form: forms.Form | None = 
     return render(request, "leaderboard/challenge.html", context, status=status)
 
 
-@never_cache
 @require_safe
 def challenge(request: HttpRequest, slug: str) -> HttpResponse:
     """A challenge with its standings; with HTMX those alone."""
     found = selectors.challenge_get(slug)
-    if request.headers.get("HX-Request") and not request.headers.get("HX-Boosted"):
+    if page_cache.wants_part(request):
         top = "top" in request.GET
         rows = selectors.standings(
             found, request.GET.get("phase", "")[:40], request.GET.get("page", "1"),
@@ -58,6 +59,10 @@ def challenge(request: HttpRequest, slug: str) -> HttpResponse:
     else:
         response = _page(request, found)
     response["Vary"] = "HX-Request"
+    if request.user.is_authenticated:
+        add_never_cache_headers(response)
+    else:
+        page_cache.keep(response)
     return response
 
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from moondream_site import proxies
 from moondream_site.bodies import BoundedBodies, Message, Receive, Send
 from moondream_site.handler import get_handler
-from research.kept_pages import KeptPages
+from moondream_site.kept_pages import KeptPages
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "moondream_site.settings.development")
 proxies.take_over()

@@ -8,7 +8,6 @@ who takes the cache down must not be rid of them, so they are counted in this pr
 import logging
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 
 from inference import redis_client
+from inference.circuit_breaker import CircuitBreaker
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -42,13 +42,13 @@ class Server:
             f"limits:{','.join(servers)}", {"OPTIONS": {"MAX_ENTRIES": _MOST_LOCAL}}
         )
         self._lock = threading.Lock()
-        self._ask_again_at = 0.0
+        self.breaker = CircuitBreaker(_AGAIN_S)
         self._owed: set[str] = set()
         """Keys that were written or deleted while it was away: what it holds of them is old."""
 
     @property
     def is_away(self) -> bool:
-        return self._ask_again_at > 0
+        return self.breaker.is_open
 
     def ask(self, call: Callable[[], T], default: T, changes: Iterable[str] = ()) -> T:
         """What a call of the server gives; the default while it is away.
@@ -56,7 +56,7 @@ class Server:
         Args:
             changes: keys that the call writes or deletes.
         """
-        if not self._may_ask():
+        if not self.breaker.may_ask():
             self._owe(changes)
             return default
         try:
@@ -64,32 +64,18 @@ class Server:
                 self._pay()
             answer = call()
         except redis.exceptions.ResponseError as error:  # as when it is full
+            self.breaker.answered()
             logger.warning("The cache refused a command: %s", error)
             self._owe(changes)
             return default
         except redis.exceptions.RedisError as error:
-            self._failed(error)
+            if self.breaker.failed():
+                logger.warning("The cache is away (%s): pages are made anew", type(error).__name__)
             self._owe(changes)
             return default
-        if self.is_away:
-            self._ask_again_at = 0.0
+        if self.breaker.answered():
             logger.warning("The cache is back")
         return answer
-
-    def _may_ask(self) -> bool:
-        if not self.is_away:
-            return True
-        with self._lock:  # one tries; the others do not wait for a silent server with it
-            now = time.monotonic()
-            if now < self._ask_again_at:
-                return False
-            self._ask_again_at = now + _AGAIN_S
-            return True
-
-    def _failed(self, error: Exception) -> None:
-        if not self.is_away:
-            logger.warning("The cache is away (%s): pages are made anew", type(error).__name__)
-        self._ask_again_at = time.monotonic() + _AGAIN_S
 
     def _owe(self, keys: Iterable[str]) -> None:
         with self._lock:

@@ -12,6 +12,8 @@ from allauth.core.internal import ratelimit
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import Permission
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -25,6 +27,18 @@ from moondream_site import errors, problems
 SETUP_S = 300
 """How long before a second step was set up the session that did so gave its password again: allauth
 asks for it after as long."""
+
+
+class Backend(ModelBackend):
+    """Django's, which reads all that a user may do in one query: each page asks whether the user edits."""
+
+    def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
+        plain = user_obj.is_active and not user_obj.is_anonymous and not user_obj.is_superuser
+        if plain and obj is None and not hasattr(user_obj, "_perm_cache"):
+            own = Permission.objects.filter(Q(user=user_obj) | Q(group__user=user_obj)).order_by()
+            named = own.values_list("content_type__app_label", "codename").distinct()
+            user_obj._perm_cache = {f"{app}.{name}" for app, name in named}
+        return super().get_all_permissions(user_obj, obj)
 
 
 class Adapter(DefaultAccountAdapter):

@@ -6,7 +6,6 @@ Which address of the site uses which allowance is in `moondream_site.limits`.
 import functools
 import logging
 import math
-import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 
+from inference.circuit_breaker import CircuitBreaker
 from inference.errors import DomainError
 from inference.redis_client import options
 from pricing import errors
@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NETWORK_FACTOR = 8
 """How many accounts' allowances the accounts behind one address have together."""
-_AWAY_S = 5
-"""How long this process counts by itself after the shared counters could not be reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,8 @@ def _own() -> SlidingWindowCounterRateLimiter:
     return SlidingWindowCounterRateLimiter(MemoryStorage())
 
 
-_shared_again_at = 0.0
+_breaker = CircuitBreaker()
+"""While it is open, this process counts by itself."""
 
 
 def hit(item: RateLimitItem, *names: str, cost: int = 1) -> float:
@@ -131,14 +130,16 @@ def hit(item: RateLimitItem, *names: str, cost: int = 1) -> float:
     Returns:
         0, or the seconds to wait.
     """
-    global _shared_again_at
     cost = min(cost, item.amount)
-    if time.monotonic() >= _shared_again_at:
+    if _breaker.may_ask():
         try:
-            return _hit(_shared(), item, names, cost)
+            wait = _hit(_shared(), item, names, cost)
         except RedisError:
+            _breaker.failed()
             log.warning("The counters of the rate limits cannot be reached.")
-            _shared_again_at = time.monotonic() + _AWAY_S
+        else:
+            _breaker.answered()
+            return wait
     return _hit(_own(), item, names, cost)
 
 

@@ -2,44 +2,45 @@
 
 from typing import Any
 
-from django.db.models.signals import post_delete, post_save
-from wagtail.models import CollectionViewRestriction, PageViewRestriction, Site
+from django.apps import apps
+from django.db.models.signals import post_save
+from taggit.models import Tag
+from wagtail.documents import get_document_model
+from wagtail.images import get_image_model
+from wagtail.models import (
+    Collection,
+    CollectionViewRestriction,
+    Locale,
+    Page,
+    PageViewRestriction,
+    Site,
+)
 from wagtail.signals import page_published, page_unpublished, post_page_move
 
-from inference.models import Variant, VariantMeasurement
+from inference import page_cache
 from leaderboard import services as leaderboard
-from leaderboard.models import Benchmark, Challenge, Phase, ReportedFigure
-from leaderboard.signals import entries_changed, standings_changed
-from research import page_cache
-from research.models import ChallengePage, Navigation, NotebookRun, SiteTexts
+from leaderboard.models import Challenge
+from research.models import BrokenLink, ChallengePage, StarterLoad
 
 
 def connect() -> None:
-    """Empty the page cache when something shown changes."""
+    """Tell challenges of their pages and these of their challenges; name what kept pages show."""
     for signal in (page_published, page_unpublished, post_page_move):
         signal.connect(_challenge_page, dispatch_uid="research-challenge-pages")
-        signal.connect(page_cache.forget_all, dispatch_uid="research-pages")
-    entries_changed.connect(page_cache.forget_all, dispatch_uid="research-entries")
-    standings_changed.connect(page_cache.forget_all, dispatch_uid="research-standings")
     post_save.connect(_challenge, sender=Challenge, dispatch_uid="research-challenge-dates")
-    for model in (
-        Navigation,
-        SiteTexts,
-        Site,
-        Variant,
-        VariantMeasurement,
-        ReportedFigure,
-        NotebookRun,
-        Benchmark,
-        Challenge,
-        Phase,
-        PageViewRestriction,
-        CollectionViewRestriction,
-    ):
-        for saved in (post_save, post_delete):
-            saved.connect(
-                page_cache.forget_all, sender=model, dispatch_uid=f"research-{model.__name__}"
-            )
+    # Noting a draft changes no page.
+    drafts = ("latest_revision", "latest_revision_created_at", "has_unpublished_changes", "draft_title",
+              "locked", "locked_at", "locked_by", "owner")  # fmt: skip
+    page_cache.watch(Page, unshown=drafts)
+    unshown = (StarterLoad, BrokenLink)
+    page_cache.watch(*(m for m in apps.get_app_config("research").get_models() if m not in unshown))
+    page_cache.watch(
+        Site, Locale, Collection, PageViewRestriction, CollectionViewRestriction, Tag,
+        get_image_model(), get_document_model(),
+    )  # fmt: skip
+    # The page that first wants a picture in a size makes it; what was there is shown as it was.
+    page_cache.watch(get_image_model().get_rendition_model(), inserts=False)
+    page_cache.changes_at(Page, "expire_at")
 
 
 def _challenge_page(sender: Any, instance: Any, **_: Any) -> None:

@@ -10,6 +10,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page, require_safe
 from wagtail.models import Page, Site
 
+from inference import page_cache
 from research import markdown, selectors, snippets, social_card
 
 
@@ -31,13 +32,17 @@ def api_reference(request: HttpRequest) -> HttpResponse:
         "base_url": f"{snippets.address_of(request)}/v1",
         "errors_url": "/docs/guides/errors/",
     }
-    return render(request, "research/api_reference.html", context)
+    response = render(request, "research/api_reference.html", context)
+    page_cache.keep(response)
+    return response
 
 
 @require_safe
 def api_sandbox(request: HttpRequest) -> HttpResponse:
     """Every operation, to be called from the page; the reading view is beside it."""
-    return render(request, "research/api_sandbox.html")
+    response = render(request, "research/api_sandbox.html")
+    page_cache.keep(response)
+    return response
 
 
 def _page_at(request: HttpRequest, path: str) -> Page:

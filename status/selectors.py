@@ -1,5 +1,6 @@
 """Reads: the state of the system as last checked."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -44,6 +45,14 @@ class Summary:
             return ""
         recent = timezone.now() - self.checked_at < timedelta(minutes=1)
         return "less than a minute" if recent else timesince(self.checked_at)
+
+    @property
+    def holds_for(self) -> float:
+        """Seconds until the latest check is too old to rely on; endless where it is, or there is none."""
+        if self.checked_at is None:
+            return math.inf
+        left = (self.checked_at + FRESH - timezone.now()).total_seconds()
+        return left if left > 0 else math.inf
 
 
 def summary() -> Summary:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from inference import page_cache
 from leaderboard.models import ReportedFigure, Submission, entries_shown
 
 
@@ -40,7 +41,9 @@ class Chart:
 def mini_benchmark() -> list[Chart]:
     """Charts of the front page: published figures of several makers' models with their sources, then
     what the leaderboards hold now; two queries."""
-    return [*side_by_side(reported())[:MOST_REPORTED], *scored()][:MOST_CHARTS]
+    return page_cache.remember(
+        "charts", lambda: [*side_by_side(reported())[:MOST_REPORTED], *scored()][:MOST_CHARTS]
+    )
 
 
 MOST_REPORTED = 4

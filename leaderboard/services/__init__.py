@@ -39,7 +39,7 @@ from leaderboard.services.entries import (
     variant_changed,
 )
 from leaderboard.services.prompts import prompt_decide, prompt_propose, prompts_load
-from leaderboard.services.quota import quota_left
+from leaderboard.services.quota import quota_left, quotas_left
 from leaderboard.services.rebuilding import table_rebuild, tables_make, tables_rescue
 from leaderboard.services.reported import reported_load
 from leaderboard.services.runs import (
@@ -97,7 +97,7 @@ __all__ = [
     "entries_check", "entries_make", "entries_seal", "entry_choose", "final_publish", "invite_end", "invite_link",
     "invites_end", "job_ended",
     "member_remove", "members_check", "our_team", "participation_decide", "phase_for", "predictions_check",
-    "prompt_decide", "prompt_propose", "prompts_load", "publish_refusal", "quota_left",
+    "prompt_decide", "prompt_propose", "prompts_load", "publish_refusal", "quota_left", "quotas_left",
     "references_reseal", "refuse_problems",
     "reported_changed", "reported_load", "rescore", "run_advance", "run_start", "runs_advance", "runs_start",
     "split_fill", "split_import", "split_open", "split_publish", "split_saved", "standings_make", "submission_make",

@@ -78,7 +78,7 @@ MIDDLEWARE = [
     "moondream_site.limits.RateLimits",
     "moondream_site.readable.Readable",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "research.page_cache.PageCache",
+    "inference.page_cache.PageCache",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -170,7 +170,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
+    "moondream_site.signin.Backend",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
 

@@ -18,10 +18,10 @@ from wagtail.fields import RichTextField
 from wagtail.models import Orderable
 from wagtail.search import index
 
+from inference import page_cache
 from leaderboard import selectors as leaderboard
-from research import citation, page_cache, selectors, structured
+from research import citation, selectors, structured
 from research.models.base import (
-    PAGE_SECONDS,
     PROSE,
     BasePage,
     ClaimPage,
@@ -90,7 +90,7 @@ class ShelfPage(ClaimPage):
         shelf = (getattr(response, "context_data", None) or {}).get("shelf")
         if shelf is not None:
             found = shelf.total or not shelf.filtered
-            page_cache.keep(response, PAGE_SECONDS if found else 0, shelf.fields)
+            page_cache.keep(response, page_cache.SECONDS if found else 0, shelf.fields)
         return response
 
 
@@ -215,10 +215,19 @@ class PaperPage(RoutablePageMixin, SampleMixin, BasePage):  # type: ignore[djang
         """Address of the DOI, encoded as the DOI Handbook asks (3.4.2); empty without one."""
         return f"https://doi.org/{quote(self.doi, safe=DOI_SAFE)}" if self.doi else ""
 
+    def read_whole(self) -> None:
+        whole: tuple[Any, ...] = (
+            self.authors, self.sections, self.versions, self.boards, self.notebooks, self.datasets,
+            self.tagged_items,
+        )  # fmt: skip
+        for relation in whole:
+            relation.get_object_list()
+        models.prefetch_related_objects(whole[-1].get_object_list(), "tag")
+
     def serve(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         # Routable pages answer by themselves, without the serve of BasePage.
         response: HttpResponseBase = super().serve(request, *args, **kwargs)
-        page_cache.keep(response, PAGE_SECONDS)
+        page_cache.keep(response)
         return response
 
     @property

@@ -20,14 +20,14 @@ from research.selectors.library import (
     teaser,
     words,
 )
-from research.selectors.readable import readable
+from research.selectors.readable import in_time, readable
 from research.selectors.reference import api_reference, register_schema
 from research.selectors.searching import Found, search_pages
 from research.selectors.stages import StageLinks, stage_links
 
 __all__ = [
     "AnswerFigure", "Chrome", "Found", "StageLinks", "answer_figure", "api_reference", "appeared", "chrome",
-    "docs_neighbours", "docs_tree", "latest", "notebook", "paper", "papers_of", "plain",
+    "docs_neighbours", "docs_tree", "in_time", "latest", "notebook", "paper", "papers_of", "plain",
     "readable", "register_schema", "research_hub", "roadmap", "search_pages", "shelf", "site_name", "site_texts", "stage_links", "teaser",
     "words",
 ]  # fmt: skip

@@ -13,18 +13,19 @@ from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.core.paginator import Page as PaginatorPage
 from django.core.paginator import Paginator
-from django.db.models import Count, Q, QuerySet, Subquery, Value
+from django.db.models import Count, Prefetch, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, ExtractYear
 from django.http import HttpRequest
 from django.utils.html import strip_tags
 from django.utils.text import Truncator
 from wagtail.models import Page, Site
 
+from inference import page_cache
 from inference.errors import Busy
 from leaderboard import selectors as leaderboard
 from research import notebooks as reading
 from research.selectors import searching
-from research.selectors.readable import readable
+from research.selectors.readable import barred, readable
 
 if TYPE_CHECKING:
     from research.models import NotebookPage, PaperPage, ShelfPage
@@ -92,6 +93,18 @@ def shelf(
     model: Any, page: "ShelfPage", asked: Mapping[str, str], request: HttpRequest | None = None
 ) -> Shelf:
     """The items under a shelf, newest first; `q` searches, `tag` and `year` filter."""
+    if asked.get("q"):
+        return _shelf(model, page, asked, request)
+    fields = tuple(asked.get(name, "") for name in ("tag", "year", "page"))
+    return page_cache.remember(
+        ("shelf", page.pk, barred(request), *fields), lambda: _shelf(model, page, asked, request),
+        worth=lambda found: found.fields == {n: v for n, v in asked.items() if v and n != "q"},
+    )  # fmt: skip
+
+
+def _shelf(
+    model: Any, page: "ShelfPage", asked: Mapping[str, str], request: HttpRequest | None
+) -> Shelf:
     date_field = model.date_field
     everything: Any = readable(model.objects.child_of(page), request)
     years = list(
@@ -186,6 +199,10 @@ class Chrome:
 
 def chrome(site: Site) -> Chrome:
     """What surrounds every page of a site; one query."""
+    return page_cache.remember(("chrome", site.pk), lambda: _chrome(site))
+
+
+def _chrome(site: Site) -> Chrome:
     rows = list(
         _model("NavigationLink")
         .objects.filter(navigation__site=site)
@@ -223,13 +240,14 @@ def site_name(request: HttpRequest) -> str:
 def _with_details(items: QuerySet[Any]) -> QuerySet[Any]:
     """The items with what their cards show, in few queries."""
     if hasattr(items.model, "tags"):
-        items = items.prefetch_related("tagged_items__tag")
+        through = items.model.tags.through.objects.select_related("tag")
+        items = items.prefetch_related(Prefetch("tagged_items", through))
     if hasattr(items.model, "authors"):
         items = items.prefetch_related("authors")
     if hasattr(items.model, "pdf"):
         items = items.select_related("pdf")
     if hasattr(items.model, "thumbnail"):
-        items = items.prefetch_related("thumbnail__renditions")
+        items = items.select_related("thumbnail").prefetch_related("thumbnail__renditions")
     return items
 
 
@@ -267,6 +285,11 @@ def appeared(models: Iterable[str], count: int) -> list[Any]:
 
 def teaser(papers: int = 3, notebooks: int = 3, challenges: int = 2) -> dict[str, list[Any]]:
     """The newest of three shelves for the front page, challenges with who leads them; two queries."""
+    counts = (papers, notebooks, challenges)
+    return page_cache.remember(("teaser", *counts), lambda: _teaser(*counts))
+
+
+def _teaser(papers: int, notebooks: int, challenges: int) -> dict[str, list[Any]]:
     wanted = {"PaperPage": papers, "NotebookPage": notebooks, "ChallengePage": challenges}
     newest = Q()
     for name, count in wanted.items():
@@ -296,6 +319,10 @@ def _newest(model: str) -> QuerySet[Any]:
 
 def research_hub() -> dict[str, Any]:
     """What the hub shows: the newest of each shelf."""
+    return page_cache.remember("hub", _research_hub)
+
+
+def _research_hub() -> dict[str, Any]:
     return {
         "papers": latest("PaperPage", 4, details=True),
         "notebooks": latest("NotebookPage", 3, details=True),
@@ -307,6 +334,10 @@ def research_hub() -> dict[str, Any]:
 
 def roadmap() -> list[dict[str, Any]]:
     """The three columns, each with its cards: what reached the stage last comes first."""
+    return page_cache.remember("roadmap", _roadmap)
+
+
+def _roadmap() -> list[dict[str, Any]]:
     model = _model("RoadmapItemPage")
     items = list(readable(model.objects.all()))
     return [
@@ -341,6 +372,11 @@ class RelatedBoard:
 
 def _related_boards(rows: list[Any]) -> list[RelatedBoard]:
     """A paper's leaderboards in the editors' order; no query where there is none, else three."""
+    named = tuple((row.benchmark_id, row.reported, row.note) for row in rows)
+    return page_cache.remember(("boards", named), lambda: _boards_of(rows)) if rows else []
+
+
+def _boards_of(rows: list[Any]) -> list[RelatedBoard]:
     own = [row.benchmark_id for row in rows if row.benchmark_id]
     names = [row.reported for row in rows if row.reported]
     boards = {b.benchmark.pk: b for b in leaderboard.boards(own)} if own else {}
@@ -375,6 +411,10 @@ def _reported_board(chart: leaderboard.Chart, note: str) -> RelatedBoard:
 
 def papers_of(benchmark: Any) -> list[Any]:
     """The published papers that a leaderboard belongs to; one query."""
+    return page_cache.remember(("papers", benchmark.pk), lambda: _papers_of(benchmark))
+
+
+def _papers_of(benchmark: Any) -> list[Any]:
     papers = readable(_model("PaperPage").objects.filter(boards__benchmark=benchmark))
     return list(papers.order_by("-published_on", "title").distinct())
 
@@ -428,10 +468,11 @@ def paper(page: "PaperPage") -> PaperView:
 
 def _readable_of(pages: list[Any]) -> list[Any]:
     """Those of some pages that every reader may see; no query where there is none."""
-    ids = [page.pk for page in pages]
-    kept = (
-        set(readable(Page.objects.filter(pk__in=ids)).values_list("pk", flat=True)) if ids else ()
-    )
+    ids = frozenset(page.pk for page in pages)
+    if not ids:
+        return []
+    told = readable(Page.objects.filter(pk__in=ids)).values_list("pk", flat=True)
+    kept = page_cache.remember(("readable", ids), lambda: frozenset(told))
     return [page for page in pages if page.pk in kept]
 
 
@@ -463,6 +504,12 @@ Tree = list[dict[str, Any]]
 
 def docs_tree(root: Page | None = None, request: HttpRequest | None = None) -> Tree:
     """The documentation's chapters and articles, in the editors' order."""
+    return page_cache.remember(
+        ("docs", root.pk if root else None, barred(request)), lambda: _docs_tree(root, request)
+    )
+
+
+def _docs_tree(root: Page | None, request: HttpRequest | None) -> Tree:
     root = root or readable(_model("DocsPage").objects.all(), request).first()
     if root is None:
         return []

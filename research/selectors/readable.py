@@ -4,8 +4,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import CharField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from wagtail.models import PageViewRestriction
+
+from inference import page_cache
 
 
 def readable(pages: Any, request: HttpRequest | None = None) -> Any:
@@ -19,10 +22,26 @@ def readable(pages: Any, request: HttpRequest | None = None) -> Any:
         request: whose reader it is. Without one, or without a session, nobody in particular reads.
     """
     bars = _restrictions_of_outer_page()
-    if request is not None and settings.SESSION_COOKIE_NAME in request.COOKIES:
-        every = PageViewRestriction.objects.prefetch_related("groups")
-        bars = bars.filter(pk__in=[r.pk for r in every if not r.accept_request(request)])
-    return pages.filter(~Exists(bars), live=True)
+    barring = barred(request)
+    if barring is not None:
+        bars = bars.filter(pk__in=barring)
+    return pages.filter(~Exists(bars), in_time(), live=True)
+
+
+def barred(request: HttpRequest | None) -> frozenset[int] | None:
+    """The restrictions that bar a request's reader; None for all there are, for nobody in particular.
+    Readers with the same ones may be told of the same pages."""
+    if request is None or settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        return None
+    every = page_cache.remember(
+        "restrictions", lambda: list(PageViewRestriction.objects.prefetch_related("groups"))
+    )
+    return frozenset(r.pk for r in every if not r.accept_request(request))
+
+
+def in_time() -> Q:
+    """Pages whose time is not over: they are unpublished by a task, which comes once a minute."""
+    return Q(expire_at=None) | Q(expire_at__gt=Now())
 
 
 def _restrictions_of_outer_page() -> QuerySet[PageViewRestriction]:

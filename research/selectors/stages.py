@@ -10,6 +10,7 @@ from django.db.models import OuterRef
 from django.db.models.functions import JSONArray
 from wagtail.models import Page
 
+from inference import page_cache
 from research.selectors.readable import readable
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def stage_links(stages: Iterable[Any]) -> list[StageLinks]:
     """Of each stage of a pipeline, in order; one query."""
     stages = list(stages)
     ids = {page.pk for stage in stages for page in stage.get("sources") or () if page is not None}
-    pages = _live(ids) if ids else {}
+    known = ("stages", frozenset(ids))
+    pages = page_cache.remember(known, lambda: _live(ids)) if ids else {}
 
     def links(stage: Any) -> StageLinks:
         found = StageLinks([], [])

@@ -72,7 +72,7 @@ def test_it_holds_to_its_bytes_and_drops_the_oldest(cache: Cache) -> None:
 def test_without_its_server_reads_find_nothing_and_nothing_is_raised(
     cache: Cache, server: Valkey, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_AGAIN_S", 60.0)
+    monkeypatch.setattr(cache.server.breaker, "again_s", 60.0)
     cache.set("a", 1)
     assert server.process is not None
     if how == "killed":
@@ -130,7 +130,9 @@ def test_what_was_written_while_it_was_away_is_not_read_in_its_old_form(
 def test_limits_are_counted_here_while_it_is_away(
     cache: Cache, server: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_AGAIN_S", 600)  # counting here is the point, not asking again
+    monkeypatch.setattr(
+        cache.server.breaker, "again_s", 600
+    )  # counting here is the point, not asking again
     server.stop()
     cache.set("throttle:10.0.0.1", [1.0], 60)
     assert cache.get("throttle:10.0.0.1") == [1.0]

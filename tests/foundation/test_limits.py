@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from limits import RateLimitItemPerSecond
 
+from inference.circuit_breaker import CircuitBreaker
 from inference.models import Job
 from moondream_site import limits
 from pricing import services, throttling
@@ -197,7 +198,7 @@ def test_while_the_counters_are_away_each_process_counts(monkeypatch) -> None:
         raise redis.exceptions.ConnectionError("refused")
 
     tries: list[int] = []
-    monkeypatch.setattr(throttling, "_shared_again_at", 0.0)
+    monkeypatch.setattr(throttling, "_breaker", CircuitBreaker())
     monkeypatch.setattr(throttling._shared(), "hit", away)
     item = RateLimitItemPerSecond(3, 60)
     waits = [throttling.hit(item, "away", str(id(tries))) for _ in range(5)]

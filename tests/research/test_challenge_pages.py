@@ -6,8 +6,8 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
+from inference import page_cache
 from leaderboard.models import Challenge, Standing, Submission, Team
-from research import page_cache
 from research.models import ChallengePage
 from research.starter import starter_load
 from tests.research.test_library import soup
@@ -77,7 +77,7 @@ def test_cards_name_who_leads_a_challenge(client, starter, django_user_model) ->
         team_name="Counters", figures={"count_accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}},
         score=0.5, rank=1, scored_at=sent.created_at,
     )  # fmt: skip
-    page_cache.forget_all()
+    page_cache.forget()
     for path in ("/", "/research/", "/research/challenges/"):
         leaders = soup(client, path).find(attrs={"aria-label": "Leading in Count the shelf"})
         assert "Counters Abacus" in " ".join(leaders.get_text(" ").split()), path

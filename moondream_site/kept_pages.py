@@ -1,8 +1,8 @@
 """Kept pages from this process's memory, before Django begins: an ASGI middleware.
 
-It remembers what Django finally answered with a page that `research.page_cache` keeps, with all
-headers that other middleware set. A request with the same key is answered with it while the cache's
-generation is the one from before the page was made, as read after the request came: what was
+It remembers what Django finally answered with a page that `inference.page_cache` keeps, with all
+headers that other middleware set. A request with the same key is answered with it while the versions
+of what it is about are those from before the page was made, as read after the request came: what was
 published or restricted meanwhile is never sent. Requests that come together share one such read.
 
 Kept pages are not counted against anybody's limit: sending one costs less than counting it.
@@ -11,7 +11,6 @@ Kept pages are not counted against anybody's limit: sending one costs less than 
 import asyncio
 import contextvars
 import io
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -19,14 +18,16 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
+from django.core.cache.backends.redis import RedisSerializer
 from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.utils.cache import get_conditional_response
 from redis.exceptions import RedisError
 
 from inference import redis_client
+from inference.circuit_breaker import CircuitBreaker
 from inference.loops import PerLoop
-from research.page_cache import GENERATION, KEPT, address_of
+from inference.page_cache import KEPT, TOPICS, Address, Kept, address_of, version_key
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -36,8 +37,8 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 MEMORY = 32 * 2**20
 """Bytes of all remembered pages; the least recently sent make room."""
 _ANSWER_S = 0.5
-_AGAIN_S = 5.0
-"""Between attempts to reach a cache that is away. Meanwhile Django answers."""
+_SERIALIZER: Any = RedisSerializer()
+"""How Django's cache writes a value."""
 _OF_BODIES = (b"content-length", b"content-type")
 
 
@@ -45,47 +46,52 @@ _OF_BODIES = (b"content-length", b"content-type")
 class Page:
     """An answer as it was sent."""
 
-    generation: bytes
-    until: float
+    kept: Kept
     headers: list[tuple[bytes, bytes]]
     body: bytes
 
 
-class Generation:
-    """The page cache's generation, for one event loop."""
+Versions = dict[str, str | None]
+
+
+class TopicVersions:
+    """The versions of what kept pages are about, for one event loop. While the cache is away Django
+    answers."""
 
     def __init__(self) -> None:
         location = settings.CACHES["default"]["LOCATION"]
         url = location if isinstance(location, str) else location[0]
         self._client = redis_client.async_client(url, connections=2, answer_s=_ANSWER_S)
-        self._key = cache.make_key(GENERATION)
-        self._running: asyncio.Task[bytes | None] | None = None
-        self._next: asyncio.Task[bytes | None] | None = None
-        self._again_at = 0.0
+        self._keys = [cache.make_key(version_key(topic)) for topic in TOPICS]
+        self._running: asyncio.Task[Versions | None] | None = None
+        self._next: asyncio.Task[Versions | None] | None = None
+        self._breaker = CircuitBreaker()
 
-    async def read(self) -> bytes | None:
-        """As it is after this was called; None where there is none, or the cache is away."""
-        if time.monotonic() < self._again_at:
-            return None
+    async def read(self) -> Versions | None:
+        """As they are after this was called; None while the cache is away."""
         if self._next is None:
+            if not self._breaker.may_ask():
+                return None
             reading = self._read_after(self._running)
             # It serves all requests: it must not keep the context of the one that was first.
             self._next = asyncio.create_task(reading, context=contextvars.Context())
         return await asyncio.shield(self._next)
 
-    async def _read_after(self, earlier: "asyncio.Task[bytes | None] | None") -> bytes | None:
+    async def _read_after(self, earlier: "asyncio.Task[Versions | None] | None") -> Versions | None:
         if earlier is not None:
             await asyncio.wait([earlier])
         self._running, self._next = self._next, None
         try:
-            found = await self._client.get(self._key)
-            return found if isinstance(found, bytes) else None
+            found = await self._client.mget(self._keys)
         except RedisError:
-            self._again_at = time.monotonic() + _AGAIN_S
+            self._breaker.failed()
             return None
+        self._breaker.answered()
+        read = [None if value is None else _SERIALIZER.loads(value) for value in found]
+        return dict(zip(TOPICS, read, strict=True))
 
 
-_generation = PerLoop(Generation)
+_versions = PerLoop(TopicVersions)
 
 
 class KeptPages:
@@ -98,26 +104,32 @@ class KeptPages:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Send the page, or have it made and remember it."""
-        request, key = _kept_request(scope)
-        generation = await _generation().read() if request else None
-        if request is None or generation is None:
+        request, address = _kept_request(scope)
+        versions = await _versions().read() if address else None
+        if request is None or address is None or versions is None:
             await self._application(scope, receive, send)
             return
-        page = self._pages.get(key)
-        if page is not None and page.generation == generation and page.until > time.time():
-            self._pages.move_to_end(key)
-            if await _send(page, request, send):
-                return
+        page = self._found(address, versions)
+        if page is not None and await _send(page, request, send):
+            return
         answer = _Answer(send)
         await self._application(scope, receive, answer)
-        kept, until = scope.get(KEPT, ("", 0.0))
-        if kept == key and scope["method"] == "GET" and answer.is_whole:
-            self._remember(key, Page(generation, until, answer.headers, b"".join(answer.parts)))
+        kept = scope.get(KEPT)
+        if kept is not None and scope["method"] == "GET" and answer.is_whole:
+            self._remember(Page(kept, answer.headers, b"".join(answer.parts)))
 
-    def _remember(self, key: str, page: Page) -> None:
-        old = self._pages.pop(key, None)
+    def _found(self, address: Address, versions: Versions) -> Page | None:
+        for key in address.keys:
+            page = self._pages.get(key)
+            if page is not None and page.kept.answers(address, versions):
+                self._pages.move_to_end(key)
+                return page
+        return None
+
+    def _remember(self, page: Page) -> None:
+        old = self._pages.pop(page.kept.key, None)
         self._bytes += len(page.body) - (len(old.body) if old else 0)
-        self._pages[key] = page
+        self._pages[page.kept.key] = page
         while self._bytes > MEMORY:
             _, dropped = self._pages.popitem(last=False)
             self._bytes -= len(dropped.body)
@@ -143,16 +155,15 @@ class _Answer:
         await self._send(message)
 
 
-def _kept_request(scope: Message) -> tuple[ASGIRequest | None, str]:
-    """The request and the key of the page that it is for, if that may be a kept one."""
+def _kept_request(scope: Message) -> tuple[ASGIRequest | None, Address | None]:
+    """The request and the address of the page that it is for, if that may be a kept one."""
     if scope.get("method") not in ("GET", "HEAD"):
-        return None, ""
+        return None, None
     try:
         request = ASGIRequest(scope, io.BytesIO())
-        address = address_of(request)
+        return request, address_of(request)
     except (SuspiciousOperation, ValueError):  # Django says what is wrong with it
-        return None, ""
-    return (request, address.key) if address else (None, "")
+        return None, None
 
 
 async def _send(page: Page, request: ASGIRequest, send: Send) -> bool:

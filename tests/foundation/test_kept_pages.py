@@ -8,9 +8,9 @@ from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from wagtail.models import PageViewRestriction
 
-from moondream_site import asgi
+from inference import page_cache
+from moondream_site import asgi, kept_pages
 from moondream_site.handler import Handler
-from research import kept_pages, page_cache
 from research.models import StandardPage
 
 pytestmark = pytest.mark.django_db
@@ -61,7 +61,7 @@ class Site:
 
 @pytest.fixture
 def site(starter: Any) -> Site:
-    page_cache.forget_all()
+    page_cache.forget()
     return Site()
 
 
@@ -134,7 +134,7 @@ def test_what_was_made_before_a_change_is_not_remembered_after_it(site: Site) ->
 
     async def meanwhile(scope: Any, receive: Any, send: Any) -> None:
         await real(scope, receive, send)
-        await sync_to_async(page_cache.forget_all)()
+        await sync_to_async(page_cache.forget)()
 
     site._handler = meanwhile  # type: ignore[assignment]
     site(PAPERS)
@@ -145,14 +145,14 @@ def test_what_was_made_before_a_change_is_not_remembered_after_it(site: Site) ->
 def test_one_that_is_too_old_is_made_anew(site: Site, monkeypatch: Any) -> None:
     site(PAPERS)
     (page,) = site.kept._pages.values()
-    monkeypatch.setattr(kept_pages.time, "time", lambda: page.until + 1)
+    monkeypatch.setattr(page_cache.time, "time", lambda: page.kept.until + 1)
     site(PAPERS)
     assert site.asked == 2
 
 
 def test_without_the_cache_django_answers(site: Site, monkeypatch: Any) -> None:
     site(PAPERS)
-    monkeypatch.setattr(kept_pages.Generation, "read", lambda self: asyncio.sleep(0, None))
+    monkeypatch.setattr(kept_pages.TopicVersions, "read", lambda self: asyncio.sleep(0, None))
     assert (site(PAPERS))[0] == 200
     assert site.asked == 2
 
@@ -162,15 +162,15 @@ def test_requests_that_come_together_ask_the_cache_once_more_at_most(site: Site)
     reads = 0
 
     async def together() -> list[Sent]:
-        generation = kept_pages._generation()
-        real = generation._client.get
+        versions = kept_pages._versions()
+        real = versions._client.mget
 
-        async def get(key: str) -> Any:
+        async def mget(keys: list[str]) -> Any:
             nonlocal reads
             reads += 1
-            return await real(key)
+            return await real(keys)
 
-        generation._client.get = get  # type: ignore[method-assign, assignment]
+        versions._client.mget = mget  # type: ignore[method-assign, assignment]
         return await asyncio.gather(*(site.ask(PAPERS) for _ in range(40)))
 
     assert async_to_sync(together)() == [first] * 40
@@ -181,8 +181,13 @@ def test_requests_that_come_together_ask_the_cache_once_more_at_most(site: Site)
 def test_memory_is_bounded(monkeypatch: Any) -> None:
     monkeypatch.setattr(kept_pages, "MEMORY", 25)
     kept = kept_pages.KeptPages(asgi._answer)
+
+    def remember(key: str, body: bytes) -> None:
+        here = page_cache.Kept(key, {}, 0, varies=False)
+        kept._remember(kept_pages.Page(here, [], body))
+
     for number in range(5):
-        kept._remember(str(number), kept_pages.Page(b"g", 0, [], b"x" * 10))
-    kept._remember("4", kept_pages.Page(b"g", 0, [], b"y" * 12))
+        remember(str(number), b"x" * 10)
+    remember("4", b"y" * 12)
     assert list(kept._pages) == ["3", "4"]
     assert kept._bytes == 22

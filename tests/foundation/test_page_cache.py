@@ -3,23 +3,23 @@
 from typing import Any
 
 import pytest
+from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template import Template
 from django.test import Client, RequestFactory, override_settings
 
-from inference import stream
-from research import page_cache
-from research.page_cache import PageCache
+from inference import page_cache, stream
+from inference.page_cache import PageCache
 
 SHELF = "/research/papers/"
 
 
 def entries() -> set[bytes]:
-    """The pages that Valkey holds, beside their generation."""
+    """The pages that Valkey holds, beside the versions of their topics."""
     keys = stream.client().scan_iter(f"{settings.CACHES['default']['KEY_PREFIX']}*pages:*")
-    return {key for key in keys if not key.endswith(b"generation")}
+    return {key for key in keys if b"pages:generation:" not in key}
 
 
 STRANGE: list[tuple[str, dict[str, str]]] = [
@@ -60,7 +60,7 @@ def test_each_strange_address_alone_makes_at_most_the_page_s_own(
     own = entries()
     assert len(own) == 1
     for path, headers in STRANGE:
-        page_cache.forget_all()
+        page_cache.forget()
         client.head(path, headers=headers)
         client.get(path, headers=headers)
         assert entries() <= own, (path, headers)
@@ -114,7 +114,7 @@ def test_what_is_for_one_reader_is_not_kept(db) -> None:
     cookie = HttpResponse("mine")
     cookie.set_cookie("csrftoken", "x")
     answer_once(cookie)
-    for name, value in (("Vary", "HX-Request"), ("Vary", "Cookie, Accept-Language"), ("Vary", "*"),
+    for name, value in (("Vary", "X-Partial"), ("Vary", "Cookie, Accept-Language"), ("Vary", "*"),
                         ("Cache-Control", "private"), ("Cache-Control", "max-age=0, no-store")):  # fmt: skip
         answer_once(HttpResponse("mine", headers={name: value}))
     answer_once(HttpResponse("mine", status=404))
@@ -138,7 +138,7 @@ def test_a_page_made_while_something_is_published_is_not_kept() -> None:
 
     serve: Any = PageCache(view)
     with transaction.atomic():
-        page_cache.forget_all()
+        page_cache.forget()
         serve(RequestFactory().get("/"))  # another's request, between the change and its commit
     serve(RequestFactory().get("/"))
     assert len(calls) == 2
@@ -151,3 +151,16 @@ def test_a_wildcard_among_the_hosts_keeps_nothing_under_its_names(client: Client
         assert entries() == set()
         client.get("/docs/")
         assert len(entries()) == 1
+
+
+def test_a_page_with_a_nonce_is_not_kept(db) -> None:
+    """The next reader's page would have the same one."""
+    response = HttpResponse("<script nonce=…>")
+    page_cache.keep(response, 60)
+
+    def view(request: HttpRequest) -> HttpResponse:
+        str(request.csp_nonce)
+        return response
+
+    PageCache(CSPMiddleware(view))(RequestFactory().get("/somewhere/"))
+    assert entries() == set()
