@@ -24,11 +24,11 @@ class CircuitBreaker:
 
     def may_ask(self) -> bool:
         """Whether this caller should ask; whoever may has to call `failed` or `answered` then."""
-        if self._again_at is None:
+        if not self.is_open:
             return True
         with self._lock:
-            now, again_at = time.monotonic(), self._again_at
-            if again_at is not None and now < again_at:
+            now = time.monotonic()
+            if self._again_at is not None and now < self._again_at:
                 return False
             self._again_at = now + self.again_s
             return True

@@ -185,14 +185,13 @@ def watch(
     for model in shown:
         fields = [f for f in model._meta.get_fields() if isinstance(f, models.Field)]
         columns = frozenset(f.column for f in fields if f.name in set(unshown) and f.column)
-        for table in {model._meta.db_table, *(p._meta.db_table for p in model._meta.parents)}:
+        for table in {m._meta.db_table for m in (model, *model._meta.get_parent_list())}:
             _watch(table, _Watched(topic, columns, inserts))
         for many in model._meta.many_to_many:
             if many.name in set(unshown):
                 continue
-            _watch(
-                many.remote_field.through._meta.db_table, _Watched(topic, frozenset(), inserts=True)
-            )
+            through: Any = many.remote_field.through
+            _watch(through._meta.db_table, _Watched(topic, frozenset(), inserts=True))
 
 
 def _watch(table: str, watched: _Watched) -> None:

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import CharField, Exists, OuterRef, QuerySet
 from django.db.models.functions import Cast
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from wagtail import hooks
 from wagtail.admin.menu import AdminOnlyMenuItem, MenuItem
 from wagtail.admin.ui.tables import Column, TitleColumn
@@ -187,3 +188,10 @@ def waits(user: Any) -> list[Waiting]:
 @hooks.register("construct_homepage_panels")
 def waiting_panel(request: HttpRequest, panels: list[Any]) -> None:
     panels.append(WaitingPanel())
+
+
+@hooks.register("before_serve_page", order=-1)
+def in_time(page: Page, request: HttpRequest, args: Any, kwargs: Any) -> None:
+    """A page whose time is over is not there, whether or not the task that unpublishes it has come."""
+    if page.expire_at is not None and page.expire_at <= timezone.now():
+        raise Http404

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.contrib.auth.models import Group
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
+from django.utils import timezone
 from PIL import Image as Picture
 from wagtail.documents import get_document_model
 from wagtail.images import get_image_model
@@ -30,6 +32,7 @@ from research.models import (
     PapersPage,
     ReleasePage,
     RoadmapItemPage,
+    RoadmapPage,
 )
 
 pytestmark = pytest.mark.django_db
@@ -144,6 +147,93 @@ def test_feeds_change_their_tag_when_a_page_leaves(client, starter) -> None:
     after = client.get("/feeds/all.json", headers={"If-None-Match": before["ETag"]})
     assert after.status_code == 200
     assert "max-age=0" in after["Cache-Control"]
+
+
+# Drafts, and pages whose time is over
+
+
+def words_in(client: Client, word: str, *more: str) -> list[str]:
+    """Where an anonymous reader meets a word: in lists, on pages, in search, in answers of the API."""
+    asked = f"q={word.lower()}"  # what is asked for comes back on the page, as it was written
+    found = (f"/search/?{asked}", f"/research/papers/?{asked}", "/api/openapi.json")
+    return [path for path, text in everywhere(client, *more, *found) if word in text]
+
+
+def test_words_of_a_draft_are_told_nowhere(client, starter) -> None:
+    """Neither of one that was never published, nor of changes to a page that is."""
+    page = PaperPage.objects.get(slug="qlora")
+    own = (page.url, f"{page.url.rstrip('/')}.md", f"{page.url}cite/bib/", f"{page.url}cite/json/")
+    page.title = page.abstract = page.search_description = "Xylophone"
+    page.authors.first().name = "Xylophone Quartz"
+    page.save_revision(log_action=False)
+    assert words_in(client, "Xylophone", *own) == []
+    new = ReleasePage(
+        title="Xylophone", slug="xylophone", version="Xylophone", body="<p>Xylophone</p>", live=False,
+        published_on=timezone.now().date(),
+    )  # fmt: skip
+    ReleasePage.objects.first().get_parent().add_child(instance=new)
+    new.save_revision()
+    here = f"{ReleasePage.objects.first().get_parent().url}xylophone/"
+    assert (
+        words_in(client, "Xylophone", *own, here, "/research/releases/", "/feeds/releases.rss")
+        == []
+    )
+    assert client.get(here).status_code == 404
+    assert client.get(f"{here.rstrip('/')}.md").status_code == 404
+    assert client.get(f"/og/{new.pk}.png").status_code == 404
+    page.get_latest_revision().publish()
+    assert page.url in words_in(client, "Xylophone", *own)
+
+
+def leave(page: Page, how: str) -> None:
+    """Take a page away in one of the ways there are."""
+    if how == "unpublished":
+        page.unpublish()
+    elif how == "expired":  # the task that unpublishes it has not come
+        Page.objects.filter(pk=page.pk).update(expire_at=timezone.now() - timedelta(seconds=1))
+    elif how == "deleted":
+        page.delete()
+    elif how == "restricted":
+        restrict(page)
+    elif how == "under a restricted page":
+        restrict(page.get_parent())
+    else:
+        hidden = RoadmapPage.objects.get()
+        restrict(hidden)
+        page.move(hidden, pos="last-child")
+
+
+@pytest.mark.parametrize(
+    "how", ["unpublished", "expired", "deleted", "restricted", "under a restricted page", "moved under one"]
+)  # fmt: skip
+def test_a_page_that_leaves_is_gone_everywhere_at_once(client, starter, how: str) -> None:
+    page = PaperPage.objects.get(slug="embedded-model")
+    page.title = "Xylophone"
+    page.save_revision().publish()
+    url = page.url
+    own = (
+        url,
+        f"{url.rstrip('/')}.md",
+        f"{url}cite/bib/",
+        "/leaderboards/world-captions/",
+        "/research/releases/",
+    )
+    before = words_in(client, "Xylophone", *own)
+    assert {
+        url,
+        "/",
+        "/research/papers/",
+        "/feeds/all.rss",
+        "/leaderboards/world-captions/",
+    } <= set(before)
+    leave(PaperPage.objects.get(pk=page.pk), how)
+    assert words_in(client, "Xylophone", *own) == []
+    assert client.get(url).status_code in ((301,) if "moved" in how else (302, 404))
+    assert client.get(f"/og/{page.pk}.png").status_code == 404
+    reader = Client()
+    reader.force_login(get_user_model().objects.create_user("ada", "ada@example.org", "pw"))
+    if "restricted" not in how and how != "moved under one":
+        assert reader.get(url).status_code == 404
 
 
 # Documents, pictures, notebooks
