@@ -18,13 +18,51 @@ from inference.world.samples import SAMPLES, Sample
 from leaderboard import errors as leaderboard_errors
 from leaderboard import selectors as leaderboard
 
+SHAPES = ("night", "moon", "number", "greens", "crosses", "triangles")
+"""Samples of drawn shapes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A prompt to try, and the samples that it fits: where the embedded model answers it rightly. The
+    first is brought along when another sample is shown."""
+
+    text: str
+    samples: tuple[str, ...]
+
+    @property
+    def fits(self) -> str:
+        """The samples, for an attribute."""
+        return " ".join(self.samples)
+
+
 SUGGESTIONS = {
-    "query": ["How many shapes are there?", "What color is the star?", "What does the sign say?",
-              "Is there a red circle?", "Where is the blue square?", "How many gaps are there?",
-              "Does the part pass inspection?", "Is there a nodule?"],
-    "detect": ["red circle", "stars", "blue shapes", "sign", "gaps", "scratch", "nodules"],
-    "point": ["green square", "hearts", "shapes", "missing screw"],
-}  # fmt: skip
+    "query": [
+        Suggestion("How many shapes are there?", SHAPES[:5]),
+        Suggestion("What color is the star?", ("crosses", "greens", "triangles")),
+        Suggestion("What does the sign say?", ("moon", "number")),
+        Suggestion("Is there a red circle?", SHAPES),
+        Suggestion("Where is the blue square?", ("triangles",)),
+        Suggestion("How many gaps are there?", ("shelf",)),
+        Suggestion("Does the part pass inspection?", ("plate",)),
+        Suggestion("Is there a nodule?", ("phantom",)),
+    ],
+    "detect": [
+        Suggestion("stars", ("night", "triangles", "greens", "crosses")),
+        Suggestion("blue shapes", ("night", "triangles", "number", "crosses")),
+        Suggestion("crosses", ("crosses",)),
+        Suggestion("sign", ("moon", "number")),
+        Suggestion("gaps", ("shelf",)),
+        Suggestion("scratch", ("plate",)),
+        Suggestion("nodules", ("phantom",)),
+    ],
+    "point": [
+        Suggestion("green square", ("greens", "number")),
+        Suggestion("hearts", ("number", "night", "moon", "crosses")),
+        Suggestion("shapes", ("triangles", "moon", "number", "crosses")),
+        Suggestion("missing screw", ("plate",)),
+    ],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +73,7 @@ class SkillTab:
     label: str
     field: str
     prompt_label: str
-    suggestions: list[str]
+    suggestions: list[Suggestion]
 
 
 SKILLS = (

@@ -3,7 +3,7 @@ const dialog = document.querySelector("[data-playground-dialog]");
 let opener = null;
 let loaded = false;
 
-async function mountPlayground(body) {
+async function mountPlayground(body, options = {}) {
   const response = await fetch("/playground/panel/", { headers: { Accept: "text/html" } });
   if (!response.ok) throw new Error(`status ${response.status}`);
   const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -19,13 +19,13 @@ async function mountPlayground(body) {
   // The script first: a form that is there before it would post itself and leave the page.
   const { mount } = await import(panel.dataset.module);
   body.replaceChildren(document.importNode(panel, true));
-  mount(body.querySelector("[data-playground]"), { embedded: true });
+  mount(body.querySelector("[data-playground]"), { embedded: true, ...options });
 }
 
 // False where the panel could not be loaded; the reader is told how to go on.
-async function loadPlayground(body) {
+async function loadPlayground(body, options) {
   try {
-    await mountPlayground(body);
+    await mountPlayground(body, options);
     return true;
   } catch {
     body.innerHTML = '<p role="alert">The playground could not be loaded. <a href="/playground/">Open it as a page</a> instead.</p>';
@@ -47,7 +47,8 @@ async function openPlayground(event) {
   }
   opener = event.currentTarget;
   dialog.showModal();
-  loaded ||= await loadPlayground(dialog.querySelector("[data-body]"));
+  // What opens it says "in Browser", and that is where the model runs unless another is chosen.
+  loaded ||= await loadPlayground(dialog.querySelector("[data-body]"), { here: true });
 }
 
 if (dialog) {

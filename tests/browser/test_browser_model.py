@@ -1,6 +1,7 @@
 """The model in the visitor's own browser answers as the server does, and tells nobody."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -157,12 +158,44 @@ def test_timings_confidence_and_log_are_there(playground: Page) -> None:
     assert axe(playground) == []
 
 
-def test_what_it_cannot_do_is_said(playground: Page) -> None:
-    playground.select_option("[data-variant]", "browser")
+def test_what_it_cannot_do_the_server_is_asked(playground: Page) -> None:
+    variant = playground.locator("[data-variant]")
+    variant.select_option("browser")
     playground.click("#tab-detect")
+    expect(variant).not_to_have_value("browser")
+    expect(playground.locator("[data-variant-help]")).to_contain_text("captions and answers only")
+    playground.click("#tab-query")
+    expect(variant).to_have_value("browser")
+    # Chosen for boxes all the same, it says what it cannot do.
+    playground.click("#tab-detect")
+    variant.select_option("browser")
     playground.fill("[name=object]", "stars")
     playground.click("[data-run]")
     expect(playground.locator("[data-error]")).to_contain_text("captions and answers only")
+
+
+def test_loading_shows_its_bytes_and_is_cancelled_at_once(playground: Page) -> None:
+    held: list[Route] = []
+    playground.route("**/decoder*.onnx", lambda route: held.append(route))
+    playground.select_option("[data-variant]", "browser")
+    playground.click("[data-run]")
+    label = playground.locator("[data-moon-label]")
+    expect(label).to_have_text(re.compile(r"Loading the model · [1-9]\d*\.\d of 30 MB"))
+    playground.keyboard.press("Escape")
+    expect(label).to_have_text("Cancelled", timeout=1000)
+    expect(playground.locator("[data-run]")).to_be_enabled()
+    playground.unroute("**/decoder*.onnx")
+    assert "star" in _ask(playground)
+
+
+def test_try_in_browser_runs_in_the_browser(page: Page) -> None:
+    page.goto("/")
+    page.click("header [data-open-playground]")
+    expect(page.locator("dialog [data-variant]")).to_have_value("browser")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    assert "star" in _ask(page)
+    assert not [url for url in sent if "/v1/" in url]
 
 
 @pytest.mark.parametrize(

@@ -104,8 +104,8 @@ def _hand_over(page: Page, kind: str) -> None:
             const file = new File([new Uint8Array(bytes)], 'dropped.webp', {type: 'image/webp'});
             const transfer = new DataTransfer();
             transfer.items.add(file);
-            const target = kind === 'drop' ? document.querySelector('[data-drop]') : document;
-            const event = kind === 'drop'
+            const target = kind === 'beside' ? document.querySelector('footer') : document.querySelector('[data-drop]');
+            const event = kind !== 'paste'
                 ? new DragEvent('drop', {bubbles: true, cancelable: true, dataTransfer: transfer})
                 : new ClipboardEvent('paste', {bubbles: true, cancelable: true, clipboardData: transfer});
             target.dispatchEvent(event);
@@ -114,7 +114,7 @@ def _hand_over(page: Page, kind: str) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["drop", "paste"])
+@pytest.mark.parametrize("kind", ["drop", "beside", "paste"])
 def test_drop_and_paste(playground: Page, run: Run, kind: str) -> None:
     playground.click("[data-remove]")
     expect(playground.locator("[data-empty]")).to_be_visible()
@@ -123,6 +123,66 @@ def test_drop_and_paste(playground: Page, run: Run, kind: str) -> None:
         "alt", re.compile("dropped.webp")
     )
     assert "star" in run()
+
+
+def test_a_picture_of_the_page_itself_is_not_dropped(playground: Page) -> None:
+    playground.locator(".pg-sample img").nth(3).drag_to(playground.locator("[data-drop]"))
+    expect(playground.locator("[name=sample]:checked")).to_have_value("night")
+
+
+def test_a_reload_keeps_the_upload_and_a_long_prompt(playground: Page, run: Run) -> None:
+    question = "What color is the background? " * 30
+    playground.set_input_files("[data-file]", NIGHT)
+    playground.click("#tab-query")
+    playground.fill("[name=question]", question)
+    expect(playground).to_have_url(re.compile("skill=query"))
+    playground.wait_for_function("sessionStorage.getItem('playground-upload')")
+    playground.reload()
+    expect(playground.locator("[data-preview]")).to_have_attribute("alt", re.compile("night.webp"))
+    expect(playground.locator("[name=question]")).to_have_value(question)
+    expect(playground.locator("[name=sample]:checked")).to_have_count(0)
+    playground.fill("[name=question]", "What color is the background?")
+    assert run() == "black"
+    # What was removed is not brought back.
+    playground.click("[data-remove]")
+    playground.wait_for_function("!sessionStorage.getItem('playground-upload')")
+    playground.reload()
+    expect(playground.locator("[name=sample]:checked")).to_have_value("night")
+    assert playground.evaluate("caches.open('playground-uploads').then((c) => c.keys()).then((k) => k.length)") == 0  # fmt: skip
+
+
+def test_on_a_phone_the_answer_comes_into_view(playground: Page, run: Run) -> None:
+    playground.set_viewport_size({"width": 390, "height": 844})
+    run()
+    expect(playground.locator("[data-output]")).to_be_in_viewport()
+    playground.click("#tab-detect")
+    playground.fill("[name=object]", "stars")
+    run()
+    expect(playground.locator("[data-overlay]")).to_be_in_viewport(ratio=0.9)
+    expect(playground.locator("[data-legend-list]")).to_be_in_viewport()
+
+
+def test_a_prompt_to_try_brings_a_scene_it_fits(playground: Page, run: Run) -> None:
+    playground.click("#tab-query")
+    playground.get_by_role("button", name="What does the sign say?", exact=True).click()
+    expect(playground.locator("[name=sample]:checked")).to_have_value("moon")
+    assert run() == "MOON"
+    # It fits the scene that is there, or is asked about the visitor's own.
+    playground.check("[name=sample][value=number]", force=True)
+    playground.get_by_role("button", name="What does the sign say?", exact=True).click()
+    expect(playground.locator("[name=sample]:checked")).to_have_value("number")
+    playground.set_input_files("[data-file]", NIGHT)
+    playground.get_by_role("button", name="How many gaps are there?", exact=True).click()
+    expect(playground.locator("[name=sample]:checked")).to_have_count(0)
+    expect(playground.locator("[name=question]")).to_have_value("How many gaps are there?")
+
+
+def test_the_log_has_one_clock(playground: Page, run: Run) -> None:
+    run()
+    playground.click("summary:has-text('Log')")
+    times = [int(text.split()[0]) for text in playground.locator("[data-log] time").all_inner_texts()]  # fmt: skip
+    assert len(times) > 3
+    assert times == sorted(times)
 
 
 @pytest.mark.parametrize("kind", ["heic", "tiff"])
@@ -447,6 +507,34 @@ def test_the_dialog_keeps_focus_and_gives_it_back(page: Page, run: Run) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("dialog[open]")).to_have_count(0)
     expect(opener).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_text_of_twice_the_size_fits(playground: Page, run: Run, width: int) -> None:
+    playground.set_viewport_size({"width": width, "height": 844})
+    playground.evaluate("document.documentElement.style.setProperty('font-size', '200%')")
+    run()
+    assert playground.evaluate("document.documentElement.scrollWidth") <= width
+    shoot(playground, f"large text {width}")
+
+
+def test_in_forced_colours_everything_is_seen(playground: Page, run: Run) -> None:
+    playground.emulate_media(forced_colors="active")
+    playground.click("#tab-detect")
+    playground.fill("[name=object]", "stars")
+    run()
+    colours = playground.evaluate("""() => {
+        const of = (query, name) => getComputedStyle(document.querySelector(query))[name];
+        return [
+            [of("[data-skill=detect]", "borderBottomColor"), of("[data-skill=point]", "borderBottomColor")],
+            [of(".pg-sample:has(:checked)", "borderTopColor"), of(".pg-sample:not(:has(:checked))", "borderTopColor")],
+            ["part-encode", "part-first"].map((part) => of(`[data-timing-bar] .${part}`, "fill")),
+            [of(".pg-mark", "stroke"), of("[data-stage]", "backgroundColor")],
+        ];
+    }""")
+    for one, other in colours:
+        assert one != other
+    shoot(playground, "forced colours")
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1440])

@@ -2,15 +2,19 @@
 
 from html import unescape
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from PIL import Image
 
 from inference import services
+from inference.engine import Moondream
 from inference.models import Job
-from inference.world.samples import SAMPLES
+from inference.world.samples import SAMPLES, sample_bytes
+from playground.selectors import SHAPES, SUGGESTIONS
 from pricing import throttling
 from tests.images import plain
 
@@ -29,6 +33,49 @@ def test_the_page_shows_samples_variants_and_the_models_limits(client: Client, s
         assert sample.file_name in text
     assert "moondream-embedded-nf4" in text
     assert starter[0].world.split(".")[0] in unescape(text)
+
+
+SUGGESTED: dict[str, dict[str, Any]] = {
+    "How many shapes are there?": {"night": "5", "moon": "3", "number": "3", "greens": "4", "crosses": "4"},
+    "What color is the star?": {"crosses": "purple", "greens": "red", "triangles": "blue"},
+    "What does the sign say?": {"moon": "MOON", "number": "72"},
+    "Is there a red circle?": dict.fromkeys(SHAPES, "no"),
+    "Where is the blue square?": {"triangles": "bottom"},
+    "How many gaps are there?": {"shelf": "2"},
+    "Does the part pass inspection?": {"plate": "no"},
+    "Is there a nodule?": {"phantom": "yes"},
+    "stars": {"night": 2, "triangles": 1, "greens": 1, "crosses": 1},
+    "blue shapes": {"night": 2, "triangles": 2, "number": 1, "crosses": 1},
+    "crosses": {"crosses": 2},
+    "sign": {"moon": 1, "number": 1},
+    "gaps": {"shelf": 2},
+    "scratch": {"plate": 1},
+    "nodules": {"phantom": 2},
+    "green square": {"greens": 1, "number": 1},
+    "hearts": {"number": 2, "night": 1, "moon": 1, "crosses": 1},
+    "shapes": {"triangles": 5, "moon": 3, "number": 3, "crosses": 4},
+    "missing screw": {"plate": 1},
+}  # fmt: skip
+"""What is on the samples, as one sees it: the answer, or how many."""
+
+
+def test_prompts_to_try_are_answered_rightly() -> None:
+    model = Moondream.from_pretrained(Path("inference/weights/embedded"))
+    encoded = {
+        sample.slug: model.encode_image(Image.open(BytesIO(sample_bytes(sample.slug))))
+        for sample in SAMPLES
+    }
+    answers = {
+        "query": lambda image, text: model.query(image, text)["answer"],
+        "detect": lambda image, text: len(model.detect(image, text)["objects"]),
+        "point": lambda image, text: len(model.point(image, text)["points"]),
+    }
+    for skill, suggestions in SUGGESTIONS.items():
+        for suggestion in suggestions:
+            found = {
+                slug: answers[skill](encoded[slug], suggestion.text) for slug in suggestion.samples
+            }
+            assert found == SUGGESTED[suggestion.text], suggestion.text
 
 
 def test_the_page_is_cheap(client: Client, starter, django_assert_max_num_queries) -> None:

@@ -9,19 +9,44 @@ export class BackendError extends Error {
   }
 }
 
-async function fetchBytes(url, name) {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${name} could not be loaded (${response.status}).`);
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  postMessage({ type: "log", message: `${name}: ${(bytes.length / 1e6).toFixed(1)} MB` });
-  return bytes;
+const PROGRESS_MS = 100;
+
+// Loads files one beside the other, and tells how many bytes there are by now.
+class Loader {
+  constructor() {
+    this.bytes = 0;
+    this.toldAt = 0;
+  }
+
+  async load(url, name) {
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`${name} could not be loaded (${response.status}).`);
+    const chunks = [];
+    for (const reader = response.body.getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      chunks.push(value);
+      this.add(value.length);
+    }
+    const bytes = new Uint8Array(await new Blob(chunks).arrayBuffer());
+    postMessage({ type: "log", message: `${name}: ${(bytes.length / 1e6).toFixed(1)} MB` });
+    return bytes;
+  }
+
+  add(bytes) {
+    this.bytes += bytes;
+    if (performance.now() - this.toldAt < PROGRESS_MS) return;
+    this.toldAt = performance.now();
+    postMessage({ type: "progress", bytes: this.bytes });
+  }
 }
 
-async function runtime(urls, backend) {
-  const [module, loader, wasm] = backend === "WebGPU" ? [urls.ortGpu, urls.ortGpuLoader, urls.ortGpuWasm] : [urls.ort, urls.ortLoader, urls.ortWasm];
-  const ort = await import(module);
+async function runtime(urls, backend, loader) {
+  const [module, glue, wasm] = backend === "WebGPU" ? [urls.ortGpu, urls.ortGpuLoader, urls.ortGpuWasm] : [urls.ort, urls.ortLoader, urls.ortWasm];
+  const [ort, binary] = await Promise.all([import(module), loader.load(wasm, "runtime")]);
   ort.env.wasm.numThreads = 1; // more needs a cross-origin isolated page
-  ort.env.wasm.wasmPaths = { mjs: loader, wasm };
+  ort.env.wasm.wasmPaths = { mjs: glue };
+  ort.env.wasm.wasmBinary = binary.buffer;
   ort.env.logLevel = "fatal";
   return ort;
 }
@@ -30,13 +55,14 @@ export async function load(urls, backend) {
   const started = performance.now();
   const gpu = backend === "WebGPU";
   const blame = (cause) => { throw new BackendError(backend, cause); };
-  const [facts, tokenizer, encoder, decoder] = await Promise.all([
+  const loader = new Loader();
+  const [facts, tokenizer, encoder, decoder, ort] = await Promise.all([
     fetch(urls.facts).then((r) => r.json()),
     fetch(urls.tokenizer).then((r) => r.json()),
-    fetchBytes(urls.encoder, "encoder"),
-    fetchBytes(urls.decoder, "decoder"),
+    loader.load(urls.encoder, "encoder"),
+    loader.load(urls.decoder, "decoder"),
+    runtime(urls, backend, loader).catch(blame),
   ]);
-  const ort = await runtime(urls, backend).catch(blame);
   const silent = { logSeverityLevel: 4 }; // what fails is thrown as well
   const options = {
     executionProviders: [gpu ? "webgpu" : "wasm"],

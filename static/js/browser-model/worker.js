@@ -80,6 +80,7 @@ async function answer({ skill, text, blob, key }, loadMs) {
   const started = performance.now();
   postMessage({ type: "stage", stage: "encoding" });
   const image = await encode(blob, key);
+  if (stop) return postMessage({ type: "cancelled" });
   postMessage({ type: "stage", stage: "decoding" });
   const { facts, tokenizer } = model;
   const ids = prompt(skill, text);
@@ -133,7 +134,8 @@ async function serve(data, started = performance.now()) {
       postMessage({ type: "stage", stage: "loading" });
       model = await load(data.urls, gpuFailed ? "WebAssembly" : await chooseBackend());
     }
-    await answer(data, performance.now() - started);
+    if (stop) postMessage({ type: "cancelled" });
+    else await answer(data, performance.now() - started);
   } catch (error) {
     if (!(error instanceof BackendError) || error.backend !== "WebGPU") throw error;
     gpuFailed = true;

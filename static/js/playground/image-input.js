@@ -32,34 +32,47 @@ export class ImageInput {
     this.bindPaste();
   }
 
+  // Anywhere on the page: a file that misses the box would replace the page.
   bindDrop() {
     let depth = 0;
-    const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-    this.root.addEventListener("dragenter", (event) => {
-      if (!hasFiles(event)) return;
+    let isOwn = false; // a picture of the page itself, dragged
+    const takes = (event) => !isOwn && this.isShown && [...(event.dataTransfer?.types ?? [])].includes("Files");
+    const settle = () => {
+      depth = 0;
+      this.root.removeAttribute("data-dragging");
+    };
+    const on = (name, action) => document.addEventListener(name, action);
+    on("dragstart", () => { isOwn = true; });
+    on("dragend", () => { isOwn = false; });
+    on("dragenter", (event) => {
+      if (!takes(event)) return;
       event.preventDefault();
       depth += 1;
       this.root.setAttribute("data-dragging", "");
     });
-    this.root.addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
-    this.root.addEventListener("dragleave", () => {
+    on("dragover", (event) => takes(event) && event.preventDefault());
+    on("dragleave", (event) => {
+      if (!takes(event)) return;
       depth = Math.max(0, depth - 1);
-      if (depth === 0) this.root.removeAttribute("data-dragging");
+      if (depth === 0) settle();
     });
-    this.root.addEventListener("drop", (event) => {
-      if (!hasFiles(event)) return;
+    on("drop", (event) => {
+      if (!takes(event)) return;
       event.preventDefault();
-      depth = 0;
-      this.root.removeAttribute("data-dragging");
+      settle();
       const [file] = event.dataTransfer.files;
       if (file) this.take(file);
     });
   }
 
+  // In a closed dialog, what is pasted or dropped is meant for the page.
+  get isShown() {
+    return this.root.isConnected && this.root.closest("dialog")?.open !== false;
+  }
+
   bindPaste() {
     document.addEventListener("paste", (event) => {
-      // In a closed dialog, a paste is meant for the page.
-      if (!this.root.isConnected || this.root.closest("dialog")?.open === false) return;
+      if (!this.isShown) return;
       const file = [...(event.clipboardData?.files ?? [])].find((f) => f.type.startsWith("image/"));
       if (file) {
         event.preventDefault();

@@ -3,6 +3,7 @@ import { answerText } from "./answer.js";
 import { BrowserModel } from "../browser-model/client.js";
 import { copyText } from "../shell.js";
 import { ImageInput } from "./image-input.js";
+import { forgetUpload, hasUpload, isReturn, keepFields, keepUpload, keptFields, keptUpload } from "./kept.js";
 import { JobError, cancel, follow, submit } from "./job-client.js";
 import { Overlay } from "./overlay.js";
 import { Moon, showTimings } from "./progress.js";
@@ -11,11 +12,15 @@ import { snippets } from "./snippets.js";
 import { markTab, tabAfter } from "../tabs.js";
 
 const PROMPT_FIELD = { caption: "length", query: "question", detect: "object", point: "object" };
+const FINDS = new Set(["detect", "point"]); // skills whose answer is on the image
+const ADDRESS_CHARACTERS = 500; // of a prompt
 
 class Playground {
-  constructor(root, { embedded }) {
+  // `embedded`: in another page, whose address stays. `here`: the model runs in the browser at first.
+  constructor(root, { embedded, here = false }) {
     this.root = root;
     this.embedded = embedded;
+    this.here = here;
     this.$ = (name) => root.querySelector(`[data-${name}]`);
     this.form = this.$("form");
     this.moon = new Moon(root);
@@ -40,8 +45,7 @@ class Playground {
     }
     for (const item of this.root.querySelectorAll(".pg-suggest__item")) {
       item.addEventListener("click", () => {
-        this.prompt = item.textContent;
-        this.field(this.skill).focus();
+        this.suggest(item);
       });
     }
     this.form.addEventListener("submit", (event) => {
@@ -60,7 +64,10 @@ class Playground {
     });
     this.$("cancel").addEventListener("click", () => this.stop());
     this.$("retry").addEventListener("click", () => this.run());
-    this.$("variant").addEventListener("change", () => this.explainVariant());
+    this.$("variant").addEventListener("change", () => {
+      this.isAway = false;
+      this.explainVariant();
+    });
     this.form.addEventListener("input", () => this.remember());
     this.form.addEventListener("change", () => this.remember());
     this.$("copy-log").addEventListener("click", (event) => copyText(this.$("log").innerText, event.currentTarget));
@@ -91,6 +98,7 @@ class Playground {
     this.$("ask").setAttribute("aria-labelledby", `tab-${skill}`);
     for (const field of this.root.querySelectorAll("[data-for]")) field.hidden = field.dataset.for !== PROMPT_FIELD[skill];
     for (const group of this.root.querySelectorAll("[data-suggest]")) group.hidden = group.dataset.suggest !== skill;
+    this.runWhereItCan();
     this.promptError("");
     this.suggestFromSample();
     this.remember();
@@ -101,10 +109,36 @@ class Playground {
     if (next) this.choose(next.dataset.skill, { focus: true });
   }
 
+  // The model in the browser finds nothing: for that the server is asked, and for the rest not any more.
+  runWhereItCan() {
+    const variant = this.$("variant");
+    if (FINDS.has(this.skill) && variant.value === "browser" && variant.options.length > 1) {
+      variant.selectedIndex = 0;
+      this.isAway = true;
+    } else if (!FINDS.has(this.skill) && this.isAway) {
+      variant.value = "browser";
+      this.isAway = false;
+    } else return;
+    this.explainVariant();
+  }
+
+  // A prompt to try brings a scene that it fits, unless the image is the visitor's own.
+  suggest(item) {
+    const fits = item.dataset.fits.split(" ");
+    const { sample } = this.image.current ?? { sample: "" };
+    if (sample !== undefined && !fits.includes(sample)) this.image.takeSample(fits[0]);
+    this.prompt = item.textContent;
+    this.field(this.skill).focus();
+  }
+
   imageChanged(image) {
     this.overlay.clear();
     this.hideError();
     if (image?.prompts) this.suggestFromSample(true);
+    if (!this.embedded && this.ready) {
+      if (image?.file && !image.item) keepUpload(image.file); // an item's comes back with its prompt
+      else forgetUpload();
+    }
     this.remember();
   }
 
@@ -127,7 +161,7 @@ class Playground {
       const { backend, megabytes } = await this.local.cost();
       if (here()) help.textContent = `Runs on this device by ${backend}: up to ${megabytes} MB are loaded once, and neither the image nor the question is sent anywhere.`;
     } else {
-      help.textContent = this.serverHelp;
+      help.textContent = this.isAway ? "On the server: the model in the browser captions and answers only." : this.serverHelp;
       this.image.askPreview(); // not while the image is to stay here
     }
   }
@@ -189,7 +223,7 @@ class Playground {
     } finally {
       this.job = null;
       this.$("run").disabled = false;
-      if (document.activeElement === this.$("cancel")) this.$("run").focus();
+      if (document.activeElement === this.$("cancel")) this.$("run").focus({ preventScroll: true });
       this.$("cancel").hidden = true;
       this.$("output").removeAttribute("data-streaming");
     }
@@ -238,10 +272,20 @@ class Playground {
     this.$("log").replaceChildren();
     this.$("cancel").hidden = false;
     // A disabled button drops the focus, and with it Escape.
-    if (document.activeElement === this.$("run")) this.$("cancel").focus();
+    if (document.activeElement === this.$("run")) this.$("cancel").focus({ preventScroll: true });
     this.$("run").disabled = true;
     this.started = performance.now();
     this.say(this.moon.set("sending"));
+    this.reveal(this.$("answer"));
+  }
+
+  // Where the panes are below each other, a press on Run would change nothing that is seen.
+  reveal(part) {
+    if (!matchMedia("(max-width: 939px)").matches) return;
+    const { top, bottom } = part.getBoundingClientRect();
+    if (top >= 0 && bottom <= innerHeight) return;
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    part.scrollIntoView({ block: "start", behavior });
   }
 
   busy(notice) {
@@ -251,7 +295,8 @@ class Playground {
   }
 
   event(type, data, run) {
-    if (type === "status") this.moon.set(data.status === "running" ? "running" : "queued");
+    if (type === "progress") this.moon.set("loading", `${data.megabytes.toFixed(1)} of ${data.of} MB`);
+    else if (type === "status") this.moon.set(data.status === "running" ? "running" : "queued");
     else if (type === "stage") {
       this.moon.set(data.stage);
       this.log(data.stage);
@@ -260,7 +305,7 @@ class Playground {
       this.text = "";
       this.$("output").textContent = "";
       this.explainVariant();
-    } else if (type === "log") this.log(data.message, data.at_ms);
+    } else if (type === "log") this.log(data.message);
     else if (type === "token") {
       this.text += data.text;
       this.$("output").textContent = this.text;
@@ -280,6 +325,7 @@ class Playground {
     const answer = answerText(data.result) ?? this.counted(run);
     this.$("output").textContent = answer;
     this.moon.set("done");
+    if (FINDS.has(run.skill)) this.reveal(this.$("drop"));
     this.showFigures(data);
     this.showCode(run);
     this.say(`Answer: ${answer.replace(/\.$/, "")}. ${Math.round(data.timings.total_ms)} milliseconds.`);
@@ -421,7 +467,9 @@ class Playground {
     this.$("error").hidden = true;
   }
 
-  log(message, at = performance.now() - (this.started ?? performance.now())) {
+  // By this page's clock alone: a server's would begin at another moment.
+  log(message) {
+    const at = performance.now() - (this.started ?? performance.now());
     const item = document.createElement("li");
     const time = document.createElement("time");
     time.textContent = `${Math.round(at)} ms`;
@@ -440,9 +488,10 @@ class Playground {
   remember() {
     this.prompts.check();
     if (this.embedded || !this.ready) return;
+    keepFields(Object.fromEntries(this.entered.fields));
     const query = new URLSearchParams();
     query.set("skill", this.skill);
-    if (this.prompt) query.set("prompt", this.prompt.slice(0, 500));
+    if (this.prompt) query.set("prompt", this.prompt.slice(0, ADDRESS_CHARACTERS));
     if (this.image.current?.sample) query.set("sample", this.image.current.sample);
     query.set("variant", this.$("variant").value);
     if (this.prompts.ref) query.set("from", this.prompts.ref);
@@ -454,16 +503,30 @@ class Playground {
     const asked = query.get("skill");
     this.choose(PROMPT_FIELD[asked] ? asked : "caption");
     const line = this.prompts.given;
-    const itsImage = line?.hasAttribute("data-has-image") && !query.has("sample");
-    if (!itsImage) this.image.takeSample(query.get("sample") ?? this.image.samples[0]?.value);
+    const isReturning = !this.embedded && isReturn();
+    const isKept = isReturning && !query.has("sample") && hasUpload();
+    const itsImage = line?.hasAttribute("data-has-image") && !query.has("sample") && !isKept;
+    if (isKept) this.takeKept();
+    else if (!itsImage) this.image.takeSample(query.get("sample") ?? this.image.samples[0]?.value);
+    const kept = isReturning ? keptFields() : {};
+    for (const [name, value] of Object.entries(kept)) if (value) this.form.elements.namedItem(name).value = value;
     const prompt = query.get("prompt");
     const field = this.field(this.skill);
-    if (prompt && (field.tagName !== "SELECT" || [...field.options].some((o) => o.value === prompt))) field.value = prompt;
+    const isCut = prompt?.length === ADDRESS_CHARACTERS && field.value.startsWith(prompt);
+    if (prompt && !isCut && (field.tagName !== "SELECT" || [...field.options].some((o) => o.value === prompt))) field.value = prompt;
     const variant = this.$("variant");
     if ([...variant.options].some((o) => o.value === query.get("variant"))) variant.value = query.get("variant");
+    if (this.here && BrowserModel.isSupported && !navigator.connection?.saveData) variant.value = "browser";
+    this.runWhereItCan();
     this.explainVariant();
     this.ready = true;
     if (line) this.prompts.use(line, { fill: !query.has("skill"), image: itsImage });
+  }
+
+  async takeKept() {
+    const file = await keptUpload();
+    if (file) this.image.take(file);
+    else this.image.takeSample(this.image.samples[0]?.value);
   }
 
   // What is entered, to come back to.

@@ -11,8 +11,10 @@ export class Moon {
     this.label = this.moon.querySelector("[data-moon-label]");
   }
 
-  set(stage) {
-    const [phase, text] = STAGES[stage] ?? STAGES.running;
+  // `detail` follows the stage's name: how far it is.
+  set(stage, detail = "") {
+    const [phase, name] = STAGES[stage] ?? STAGES.running;
+    const text = detail ? `${name} · ${detail}` : name;
     this.box.hidden = false;
     this.lit.setAttribute("d", PHASES[phase]);
     this.label.textContent = text;
