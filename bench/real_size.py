@@ -10,7 +10,8 @@ compiled. Made weights are kept in `--folder` if it is given (4 GB for 2B).
 
 Times are processor time of the whole process (`--clock wall` for the clock's): it does not count what
 others do on the machine meanwhile. The first token is that after an image that was encoded before;
-a token is the difference of a long and a short answer.
+a token is the difference of a long and a short answer. A precision is loaded from the full weights, and
+from a folder that was saved in it (`manage.py models save`), which is what a worker should be given.
 """
 
 import argparse
@@ -30,6 +31,8 @@ QUESTION = "What is on it?"
 TOKENS = 16
 STEPS = ("encode", "first token", "token")
 UPSTREAM = "upstream bf16"
+QUANTISED = ("int8", "nf4")
+EMBEDDED = Path("inference/weights/embedded")
 
 
 def main() -> None:
@@ -72,6 +75,10 @@ def compare(size: str, folder: Path, options: argparse.Namespace) -> dict[str, d
             for way in ways
         }
         figures = {way: ask("load") for way, ask in asked.items()}
+        for way in ways:
+            figures[way]["load saved"] = figures[way]["load"]
+            if way in QUANTISED:
+                figures[way]["load saved"] = _saved_load(folder, way, options.clock)
         seen: dict[str, dict[str, list[float]]] = {way: {s: [] for s in STEPS} for way in ways}
         for _ in range(options.rounds):
             for way, ask in asked.items():
@@ -90,7 +97,7 @@ def show(size: str, figures: dict[str, dict[str, float]], options: argparse.Name
     how = f"{options.threads} thread(s), {options.clock} time, median of {options.rounds}"
     print(f"\n{size}, image {options.image}, {how}")
     for step, unit, scale in (
-        ("load", "s", 1), ("memory", "MiB", 2**-20), ("peak", "MiB", 2**-20),
+        ("load", "s", 1), ("load saved", "s", 1), ("memory", "MiB", 2**-20), ("peak", "MiB", 2**-20),
         ("encode", "s", 1), ("first token", "ms", 1e3), ("token", "ms", 1e3),
     ):  # fmt: skip
         cells = [
@@ -126,6 +133,21 @@ def served(way: str, folder: str, upstream: str, clock: str, image: str) -> Iter
         process.kill()
 
 
+def _saved_load(folder: Path, precision: str, clock: str) -> float:
+    """Seconds that loading a folder takes which was saved in a precision."""
+    saved = folder.with_name(f"{folder.name}-{precision}")
+    if not (saved / "SHA256SUMS").is_file():
+        _alone(_save, str(folder), str(saved), precision)
+    with served(precision, str(saved), "", clock, "64x64") as ask:
+        return ask("load")["load"]
+
+
+def _save(folder: str, saved: str, precision: Any) -> None:
+    from inference.engine.checkpoint import save_quantised
+
+    save_quantised(folder, saved, precision)
+
+
 def _alone(do: Callable[..., None], *args: Any) -> None:
     """Run in a process of its own, whose memory goes with it."""
     process = multiprocessing.get_context("spawn").Process(target=do, args=args)
@@ -154,6 +176,14 @@ def _serve(pipe: Any, way: str, folder: str, upstream: str, clock: str, image: s
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     model: Any = None
     number = 0
+    precision: Any = way if way in QUANTISED else None
+    # What is imported with the first model is not part of loading one.
+    if way == UPSTREAM:
+        from bench.upstream import Upstream
+
+        code = Upstream(Path(upstream))
+    else:
+        Moondream.from_pretrained(EMBEDDED, precision, "cpu", "bfloat16")
     while True:
         try:
             what = pipe.recv()
@@ -162,9 +192,8 @@ def _serve(pipe: Any, way: str, folder: str, upstream: str, clock: str, image: s
         if what == "load":
             started = now()
             if way == UPSTREAM:
-                model = _upstream(folder, upstream)
+                model = _upstream(folder, code)
             else:
-                precision: Any = None if way == "bf16" else way
                 model = Moondream.from_pretrained(folder, precision, "cpu", "bfloat16")
             spent = {"load": now() - started}
             _answer(model, model.encode_image(_image(0, image)), 2)
@@ -205,16 +234,15 @@ def _image(number: int, size: str) -> Any:
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def _upstream(folder: str, path: str) -> Any:
+def _upstream(folder: str, code: Any) -> Any:
     import torch
     from tokenizers import Tokenizer
 
-    from bench.upstream import Upstream
     from inference.engine import MoondreamConfig
 
     tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")
     config = MoondreamConfig.from_pretrained(folder)
-    return Upstream(Path(path)).build(Path(folder), config, tokenizer, torch.bfloat16)
+    return code.build(Path(folder), config, tokenizer, torch.bfloat16)
 
 
 def _memory() -> dict[str, float]:
