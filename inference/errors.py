@@ -247,7 +247,7 @@ TOO_MANY_PIXELS = _kind(
     "too_many_pixels",
     413,
     "The image has too many pixels.",
-    "Send at most 65 million, or 260 million as JPEG: scale it down.",
+    "Scale it down. A JPEG may have four times as many as other files.",
 )
 UNKNOWN_SAMPLE = _kind(
     "unknown_sample", 400, "There is no such sample image.", "Send an image of yours."

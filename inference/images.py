@@ -30,7 +30,7 @@ PREVIEW_SIDE = 1280
 ENCODED = "encoded"
 _CPU_S = 6
 """Processor seconds that decoding one image may take."""
-_REDUCED = 4
+REDUCED = 4
 """How many times more pixels a JPEG may have than is made room for: it is reduced while it is decoded,
 to a quarter of its pixels or less."""
 _SCANS = 16
@@ -311,7 +311,7 @@ def _thin() -> DomainError:
 
 def _most_pixels(kind: str) -> int:
     limit: int = settings.INFERENCE_MAX_IMAGE_PIXELS
-    return limit * _REDUCED if kind == "JPEG" else limit
+    return limit * REDUCED if kind == "JPEG" else limit
 
 
 def _too_many_pixels(kind: str = "") -> DomainError:

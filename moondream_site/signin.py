@@ -7,7 +7,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
 from allauth.account.stages import EmailVerificationStage
-from allauth.account.views import LoginView
+from allauth.account.views import LoginView, PasswordResetView
 from allauth.core.internal import ratelimit
 from allauth.mfa.models import Authenticator
 from django.conf import settings
@@ -44,6 +44,12 @@ class Backend(ModelBackend):
 class Adapter(DefaultAccountAdapter):
     """Failures of signing in are counted by account, whichever of its names is given at whichever host,
     and by address; what an account's failures from one address cost does not lock out another's."""
+
+    def add_message(self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kwargs: Any) -> None:  # fmt: skip
+        """Not that a letter was sent, where none is."""
+        is_of_mail = message_template == "account/messages/email_confirmation_sent.txt"
+        if settings.SENDS_MAIL or not is_of_mail:
+            super().add_message(request, level, message_template, *args, **kwargs)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         return f"{account_of(**credentials)}:{ratelimit.get_ip(request)}"
@@ -87,6 +93,13 @@ class VerifyEmail(EmailVerificationStage):
             return None, True
         found: tuple[Any, bool] = super().handle()
         return found
+
+
+def password_reset(request: HttpRequest) -> HttpResponseBase:
+    """A link by mail; where no mail is sent, whom to ask."""
+    if settings.SENDS_MAIL:
+        return PasswordResetView.as_view()(request)
+    return render(request, "account/no_mail.html")
 
 
 def account_of(**credentials: Any) -> str:

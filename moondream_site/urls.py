@@ -34,6 +34,7 @@ urlpatterns = [
     path("account/", account, name="account"),
     path("account/", include("pricing.urls")),
     path("account/teams/", include(team_patterns)),
+    path("account/password/reset/", signin.password_reset, name="account_reset_password"),
     path("account/", include("allauth.urls")),
     path("status/", include("status.urls")),
     path("styleguide/", styleguide, name="styleguide"),

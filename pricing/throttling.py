@@ -71,12 +71,20 @@ def rate_read(text: str) -> Rate:
     return rate
 
 
+def key_rate() -> Rate:
+    """An account's, by its keys together."""
+    rate = rate_read(settings.ANON_RATE)
+    return (
+        rate_read(settings.KEY_RATE) if settings.KEY_RATE else Rate(2 * rate.amount, rate.seconds)
+    )
+
+
 def _counted(caller: Caller) -> list[tuple[str, Rate]]:
     """Every name the caller's requests are counted under, with its rate."""
     rate = rate_read(settings.ANON_RATE)
     if caller.key is None:
         return [(caller.name, rate)]
-    own = rate_read(settings.KEY_RATE) if settings.KEY_RATE else Rate(2 * rate.amount, rate.seconds)
+    own = key_rate()
     # Accounts cost nothing: those behind one address have a bound together.
     together = Rate(own.amount * _NETWORK_FACTOR, own.seconds)
     return [(caller.name, own), (f"accounts:{caller.network}", together)]

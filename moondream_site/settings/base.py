@@ -176,8 +176,12 @@ AUTHENTICATION_BACKENDS = [
 
 # Accounts: e-mail and password; ORCID and GitHub where their keys are set.
 EMAIL_URL = env.str("EMAIL_URL", default="")
-if EMAIL_URL:
+# Without a mail server no page may promise a letter (the tag `sends_mail`).
+SENDS_MAIL = bool(EMAIL_URL)
+if SENDS_MAIL:
     vars().update(env.email_url("EMAIL_URL"))
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Moondream hub <hub@localhost>")
 ACCOUNT_ADAPTER = "moondream_site.signin.Adapter"
 ACCOUNT_LOGIN_METHODS = {"email", "username"}  # an admin made at the console may have no address
@@ -198,7 +202,6 @@ WAGTAIL_PASSWORD_MANAGEMENT_ENABLED = False
 WAGTAIL_PASSWORD_RESET_ENABLED = False
 WAGTAIL_EMAIL_MANAGEMENT_ENABLED = False
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
-# Without a mail server no link can reach anybody: then none is promised.
 ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_URL else "none"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Moondream hub] "
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True

@@ -15,6 +15,7 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
 CACHES["default"]["LOCATION"] = REDIS_URL
 CACHES["default"]["KEY_PREFIX"] = f"{REDIS_PREFIX}test"
+SENDS_MAIL = True
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ANON_RATE = "100000/m"
 INFERENCE_VARIANTS_KEPT_S = 0.0

@@ -66,9 +66,9 @@ CHAPTERS: list[dict[str, Any]] = [
                 _p("<h2>What you need</h2><p>Python 3.11 or newer, 4 GB of memory and 4 GB of disk. PostgreSQL and "
                    "Valkey come as Python packages.</p>"),
                 _code("Two commands", ("shell", "bin/demo   # installs, migrates, starts, prints the address\nbin/test   # runs every test")),
-                _p("<h2>In production</h2><p>Only environment variables differ: <code>DATABASE_URL</code>, "
-                   "<code>REDIS_URL</code>, and those that begin with <code>INFERENCE_</code>. "
-                   "<code>docker-compose.yml</code> starts web, workers, beat and both servers.</p>"
+                _p("<h2>In production</h2><p>Only environment variables differ: <code>.env.example</code> lists them. "
+                   "<code>docker-compose.yml</code> starts web, worker, scheduler and the servers; "
+                   "<code>docs/operations.md</code> has the proxy, files in a bucket, backups and how one is brought back.</p>"
                    "<h2>An official checkpoint</h2><p>The embedded model is small. To run Moondream2 itself, register its files:</p>"),
                 _code("", ("shell", "python manage.py models add /path/to/moondream2\npython manage.py models list\npython manage.py models report")),
                 _p("<p>Any published form is read: today's, older ones, sharded, or the vendor's 4-bit files. Names and "
@@ -116,7 +116,7 @@ CHAPTERS: list[dict[str, Any]] = [
                 _p("<p>Handle <code>code</code>, show <code>message</code>, which ends with the hint. <code>param</code> "
                    "names the field that is wrong. A 429 or a 503 carries "
                    "<code>Retry-After</code> in seconds. Under <code>/api</code> errors follow RFC 9457.</p>"
-                   "<h2>How often you may ask</h2><p>An address may ask 60 times a minute; an account with an API key 120 times, "
+                   "<h2>How often you may ask</h2><p>An address may ask {address_rate}; an account with an API key {key_rate}, by "
                    "all its keys together. IPv6 addresses of one /64 count as one. A made-up token changes nothing. "
                    "Searches and downloads, streams, and pages are counted apart. "
                    "Over the limit the answer is 429: wait for the seconds it names, then send the same again:</p>"),
@@ -141,7 +141,7 @@ CHAPTERS: list[dict[str, Any]] = [
                    "references that no address serves. Make an account and an API key (<a href=\"/account/keys/\">Account, "
                    "API keys</a>), download <a href=\"/leaderboards/moondream_hub.py\">moondream_hub.py</a> and run:</p>"),
                 _code("", ("python", 'import moondream_hub as hub\n\n'
-                                     'board = hub.Board("http://localhost:8000", "world-vqa", key="mdh_…")\n'
+                                     'board = hub.Board("{site}", "world-vqa", key="mdh_…")\n'
                                      'items = board.items("dev")  # with references; "test" comes without\n'
                                      'predictions = [{"id": item["id"], "answer": ask(board.image(item), item["prompt"])}\n'
                                      '               for item in items]\n'
@@ -155,7 +155,7 @@ CHAPTERS: list[dict[str, Any]] = [
                 _p("<ul><li>A file is read before it is counted: bad lines come back by line and id, and cost nothing.</li>"
                    "<li>Checking warns of a file that can be read and must score nothing: no labels, no scores, counts that are no "
                    "numbers, answers that are all the same.</li>"
-                   "<li>JSON lines or one JSON array, in UTF-8, plain or packed with gzip: up to 50 MB, and 200 MB unpacked.</li>"
+                   "<li>JSON lines or one JSON array, in UTF-8, plain or packed with gzip: up to {predictions_mb} MB, and {predictions_unpacked_mb} MB unpacked.</li>"
                    "<li>What fails on our side gives the quota back.</li>"
                    "<li>A submission counts for your team and for you, in whichever team, on the day (UTC) your request came in.</li>"
                    "<li>In several teams, name one: <code>hub.Board(…, team=\"Our team\")</code>. Otherwise it is the one you have been in longest.</li>"
@@ -165,7 +165,7 @@ CHAPTERS: list[dict[str, Any]] = [
                 _p("<h2>Challenges</h2><p>A <a href=\"/research/challenges/\">challenge</a> is a leaderboard with dates. Join with your "
                    "team on its page and accept the rules, then submit as above with <code>challenge</code>; the phase of the moment "
                    "says for which split, and how often:</p>"),
-                _code("", ("python", 'board = hub.Board("http://localhost:8000", "world-counting", key="mdh_…")\n'
+                _code("", ("python", 'board = hub.Board("{site}", "world-counting", key="mdh_…")\n'
                                      'board.submit(predictions, model_name="My model", challenge="count-the-shelf")\n'
                                      'print(board.standings("count-the-shelf")["rows"])')),
                 _p("<ul><li>A deadline is judged by when your request reached the server.</li>"
@@ -207,9 +207,8 @@ CHAPTERS: list[dict[str, Any]] = [
              "body": [
                 _p("<p>8-bit follows <a href=\"/research/papers/llm-int8/\">LLM.int8()</a>, 4-bit is "
                    "<a href=\"/research/papers/qlora/#sec-nf4\">NF4</a> with double quantisation. Embeddings and the heads for coordinates stay "
-                   "in high precision. On a model as small as the embedded one, fewer bits save memory and cost time; "
-                   "on a large one they save both.</p>"
-                   "<p>What each variant cost and scored on this server is on the <a href=\"/product/#variants\">product page</a>.</p>"),
+                   "in high precision. What fewer bits save depends on the machine and on the model's size.</p>"
+                   "<p>What each variant takes in memory and time and how it scores, once it was measured on this server, is on the <a href=\"/product/#variants\">product page</a>.</p>"),
              ]},
             {"slug": "provenance", "title": "Where figures come from", "lede": "Every number says whether it was measured here.",
              "body": [

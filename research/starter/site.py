@@ -42,21 +42,21 @@ HOME_BODY: list[tuple[str, Any]] = [
         "text": "The papers behind each part, with sections to link to; notebooks that run; challenges.",
     }),
     ("pipeline", {
-        "eyebrow": "Training", "title": "How a model of five million weights learns to see.",
+        "eyebrow": "Training", "title": "How a model of 5.7 million weights learns to see.",
         "text": "<p>The embedded model is trained in this project, in stages. Each rests on published work. The last "
                 "is open: say what a good answer is, and see which real answers that would prefer.</p>",
         "stages": [], "call_label": "Configure reward", "call_url": "/playground/rewards/",
     }),
     ("variants", {
         "eyebrow": "Variants", "title": "One set of weights, three precisions.",
-        "text": "What each costs in memory and time, and what it changes in the answers, as this server measured it.",
+        "text": "What each costs in memory and time, and what it changes in the answers.",
         "node_price": "0.08925",
         "node_source": "AWS on-demand price of a c7i.large, us-east-1, as last checked by the editors",
         "node_url": "https://aws.amazon.com/ec2/pricing/on-demand/",
     }),
     ("sdk", {
         "eyebrow": "SDK", "title": "The official clients, pointed here.",
-        "text": "The code is what is run: our tests execute each tab as it stands.",
+        "text": "Our tests run the code of each tab as it stands.",
     }),
     ("domains", {
         "eyebrow": "Fields of use", "title": "Three jobs, drawn small.",
@@ -132,8 +132,7 @@ PAGES: list[dict[str, Any]] = [
             }),
             ("variants", {
                 "eyebrow": "Precision", "title": "What a precision costs, and what it changes.",
-                "text": "The same weights at half precision, in 8 bits and in 4 bits. On a model "
-                        "this small fewer bits save memory, not time.",
+                "text": "The same weights at half precision, in 8 bits and in 4 bits, as this server measures them.",
             }),
             ("rows", {"eyebrow": "What runs here", "title": "Honest about its size", "rows": [
                 {"term": "Architecture", "text": "<p>Moondream2's: a vision transformer whose image "
@@ -147,21 +146,23 @@ PAGES: list[dict[str, Any]] = [
                 {"term": "Official checkpoint", "text": "<p>Any published one, in any of its forms, "
                  "runs on the same code once an admin has registered its files. None is shipped "
                  "with this site.</p>"},
-                {"term": "Still to come", "text": "<p>Leaderboards, and fine-tuning with your "
-                 "own rewards. Each appears here when it works.</p>"},
+                {"term": "Measured", "text": "<p>Predictions of any model are scored on the "
+                 '<a href="/leaderboards/">leaderboards</a>; our workers run the models installed here on them too.</p>'},
             ]}),
+            ("roadmap", {"eyebrow": "Roadmap", "title": "What works, and what is being looked into.", "text": ""}),
         ],
     },
     {
         "type": StandardPage, "slug": "infrastructure", "title": "Infrastructure", "accent": "slate",
         "eyebrow": "Infrastructure", "headline": "One stack, from a laptop to a GPU cluster.",
-        "lede": "What runs where, what happens when a part of it stops, and what you need to host it.",
+        "lede": "What runs where, and what happens when a part of it stops.",
         "body": [
             ("rows", {"eyebrow": "Parts", "title": "What it is made of", "rows": [
                 {"term": "Web", "text": "<p>Stateless processes that never load a model; as many as you need.</p>"},
-                {"term": "Workers", "text": "<p>Celery processes by queue (CPU, GPU, cloud), each with its variants warm.</p>"},
+                {"term": "Workers", "text": "<p>Celery processes by queue (CPU or GPU), each with its variants loaded.</p>"},
                 {"term": "PostgreSQL", "text": "<p>Pages, jobs, measurements and search.</p>"},
                 {"term": "Redis or Valkey", "text": "<p>The broker, the streams of running answers, and the caches.</p>"},
+                {"term": "Files", "text": "<p>On a disk, or in a bucket of any server that speaks S3: then web and workers share no disk.</p>"},
             ]}),
             ("rows", {"eyebrow": "Failure", "title": "What happens when something breaks", "rows": [
                 {"term": "A worker is killed", "text": "<p>Another takes its question over and goes on where the stream stopped; nothing is said twice. Our tests kill one.</p>"},
@@ -173,31 +174,31 @@ PAGES: list[dict[str, Any]] = [
                 {"term": "In the browser", "text": "<p>With the model in the page, an image never leaves the machine it is on.</p>"},
             ]}),
             ("call", {"title": "Start it on this machine.", "accent": "slate", "label": "Run it yourself",
-                      "text": "Two commands, no root, no Docker.", "url": "/docs/start/environment/"}),
+                      "text": "One command, no root, no Docker.", "url": "/docs/start/environment/"}),
         ],
     },
     {
         "type": StandardPage, "slug": "pricing", "title": "Pricing", "accent": "teal",
         "eyebrow": "Pricing", "headline": "Nothing is sold here yet.",
-        "lede": "Trying the model is free and needs no account. A limit on requests a minute keeps it "
-                "usable for everyone.",
+        "lede": "Trying the model is free and needs no account. A limit on requests keeps it usable for "
+                "everyone.",
         "body": [
-            ("rows", {"eyebrow": "Purpose", "title": "How prices will be made", "rows": [
-                {"term": "From measured cost", "text": "<p>A price an image will follow from what an "
-                 "image costs on these workers, and will say so.</p>"},
-                {"term": "Research", "text": "<p>A free tier for benchmark work is planned.</p>"},
+            ("rows", {"eyebrow": "Limits", "title": "How often you may ask", "rows": [
+                {"term": "Without an account", "text": "<p>{address_rate} from one address.</p>"},
+                {"term": "With an API key", "text": "<p>{key_rate}, by all keys of an account together. "
+                 '<a href="/account/keys/">Make a key</a>.</p>'},
             ]}),
         ],
     },
     {
         "type": DocsPage, "slug": "docs", "title": "Docs", "accent": "amber",
-        "eyebrow": "Docs", "headline": "Ask from code in three lines.",
+        "eyebrow": "Docs", "headline": "Ask from code.",
         "lede": "This server speaks the wire format of the official Moondream clients. Point one at "
                 "it; no key is needed.",
         "body": [
             ("rows", {"eyebrow": "Good to know", "title": "Before you build on it", "rows": [
-                {"term": "Images", "text": "<p>Sent as base64 data URLs, up to 20 MB and 65 million "
-                 "pixels (JPEG: 260 million). JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are read; "
+                {"term": "Images", "text": "<p>Sent as base64 data URLs, up to {image_mb} MB and {image_megapixels} million "
+                 "pixels (JPEG: {jpeg_megapixels} million). JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are read; "
                  "remote addresses are not fetched. Colour profiles are applied. Pictures of more than "
                  "8 bits are scaled by the bits they use: 12 bits in 16 are read as 12.</p>"},
                 {"term": "Coordinates", "text": "<p>0 to 1 of width and height, from the top left.</p>"},
@@ -212,16 +213,16 @@ PAGES: list[dict[str, Any]] = [
 ]  # fmt: skip
 LICENCES = (
     "<p>What this site runs, shows and hands out, and under which terms.</p>"
-    "<h2>Model</h2><ul><li>The embedded model and its weights are this project's own, under its licence.</li>"
+    "<h2>Model</h2><ul><li>The embedded model and its weights are this project's own.</li>"
     "<li>Moondream2's weights and code: Apache-2.0, by their makers. None is shipped here.</li>"
     "<li>Moondream 3's weights: Business Source License 1.1 with an additional grant; offering them as a "
     "hosted service to others needs a licence of their makers.</li></ul>"
     "<h2>Pictures and fonts</h2><ul><li>Product pictures of the drawn shelves: Noto Emoji, SIL Open Font License 1.1.</li>"
     "<li>Inter, IBM Plex Mono and Zilla Slab: SIL Open Font License 1.1.</li></ul>"
-    "<h2>Software in the page</h2><ul><li>htmx: 0BSD. ONNX Runtime Web: MIT.</li></ul>"
+    "<h2>Software in the page</h2><ul><li>htmx: 0BSD. ONNX Runtime Web: MIT. ECharts and Swagger UI: Apache-2.0.</li></ul>"
 )
 PRIVACY = (
-    "<h2>Images you send</h2><p>An image you ask about is stored on this server for 24 hours, so that a second question "
+    "<h2>Images you send</h2><p>An image you ask about is stored on this server for {image_kept}, so that a second question "
     "need not send it again, and is then deleted. It is not shown to others and not used for training. With the model in "
     "your browser, it does not leave your machine at all.</p>"
     "<h2>Accounts and submissions</h2><p>An account holds your e-mail address and a password's hash; a submission holds what "

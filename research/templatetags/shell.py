@@ -12,10 +12,22 @@ from django.utils.text import slugify
 from wagtail.models import Page, Site
 
 from leaderboard.models import Benchmark
-from research import citation, selectors
+from research import citation, facts, selectors
 from research.models import BasePage, NotebookPage, PaperPage
 
 register = template.Library()
+
+
+@register.simple_tag
+def fact(name: str) -> str:
+    """A figure of this server."""
+    return facts.FACTS[name]()
+
+
+@register.filter
+def with_facts(html: Any) -> SafeString:
+    """Rich text with this server's figures in the place of their names."""
+    return mark_safe(facts.filled(str(html)))  # noqa: S308  # the figures are digits and words of ours
 
 
 @register.simple_tag(takes_context=True)

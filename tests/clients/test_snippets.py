@@ -13,7 +13,7 @@ from tests.live import LiveStack
 pytestmark = pytest.mark.live
 
 
-def _run(command: list[str], folder: Path, text: str | None = None) -> str:
+def run(command: list[str], folder: Path, text: str | None = None) -> str:
     done = subprocess.run(
         command, cwd=folder, input=text, capture_output=True, text=True, timeout=120, check=False
     )
@@ -37,18 +37,18 @@ def right(live_stack: LiveStack) -> str:
 
 def test_python(live_stack: LiveStack, tmp_path: Path, right: str) -> None:
     (tmp_path / "snippet.py").write_text(_code(live_stack, "python"))
-    assert _run([sys.executable, "snippet.py"], tmp_path) == right
+    assert run([sys.executable, "snippet.py"], tmp_path) == right
 
 
 def test_javascript(live_stack: LiveStack, node_client: Path, tmp_path: Path, right: str) -> None:
     file = node_client / f"snippet-{tmp_path.name}.mjs"
     file.write_text(_code(live_stack, "javascript"))
     try:
-        assert _run(["node", file.name], node_client) == right
+        assert run(["node", file.name], node_client) == right
     finally:
         file.unlink()
 
 
 def test_shell(live_stack: LiveStack, curl: str, tmp_path: Path, right: str) -> None:
-    said = _run(["bash", "-eu"], tmp_path, _code(live_stack, "shell"))
+    said = run(["bash", "-eu"], tmp_path, _code(live_stack, "shell"))
     assert json.loads(said)["answer"] == right

@@ -1,6 +1,7 @@
 """Template tags of the design system; built in to every template."""
 
 from django import template
+from django.conf import settings
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -35,6 +36,12 @@ _CHIPS = {
     "reported": ("↗", "As published by its source; not measured here."),
     "sample": ("◌", "An illustration, not a result."),
 }
+
+
+@register.simple_tag
+def sends_mail() -> bool:
+    """Whether this site sends letters: what promises one asks first."""
+    return bool(settings.SENDS_MAIL)
 
 
 @register.filter
