@@ -3,13 +3,23 @@
 import re
 from typing import Any
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from markdownify import MarkdownConverter
 from wagtail.models import Page, Site
 
 from research.selectors import readable
+
+
+class _Converter(MarkdownConverter):
+    """markdownify's, which knows no formulas: they are told in TeX."""
+
+    def convert_math(self, el: Tag, text: str, parent_tags: set[str]) -> str:
+        tex = el.find("annotation")
+        source = tex.get_text() if tex else text
+        return f"\n\n$$\n{source}\n$$\n\n"
+
 
 _NOISE = ("script", "style", "svg", "form", "dialog", "button", "nav", "template")
 
@@ -30,7 +40,7 @@ def of_page(page: Any, request: HttpRequest) -> str:
         link["href"] = request.build_absolute_uri(str(link["href"]))
     for picture in main.find_all("img", src=True):
         picture["src"] = request.build_absolute_uri(str(picture["src"]))
-    text = MarkdownConverter(heading_style="ATX", bullets="-").convert_soup(main)
+    text = _Converter(heading_style="ATX", bullets="-").convert_soup(main)
     text = re.sub(r"[ \t]+\n", "\n", text)
     text = re.sub(r"\n{3,}", "\n\n", text).strip()
     return f"{text}\n\nSource: {request.build_absolute_uri(page.url)}\n"

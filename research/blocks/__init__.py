@@ -1,6 +1,6 @@
 """Sections that pages are made of."""
 
-from research.blocks.article import ARTICLE
+from research.blocks.article import ARTICLE, DETAILS
 from research.blocks.home import (
     DomainsBlock,
     FactsBlock,
@@ -10,6 +10,7 @@ from research.blocks.home import (
     SdkBlock,
     TeaserBlock,
 )
+from research.blocks.media import MEDIA
 from research.blocks.sections import (
     CallBlock,
     CodeBlock,
@@ -35,6 +36,7 @@ SECTIONS = [
     ("prose", ProseBlock()),
     ("code", CodeBlock()),
     ("call", CallBlock()),
+    *MEDIA,
 ]
 
-__all__ = ["ARTICLE", "SECTIONS"]
+__all__ = ["ARTICLE", "DETAILS", "SECTIONS"]

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from wagtail import blocks
 
 from inference.errors import catalogue
+from research.blocks.media import MEDIA
 from research.blocks.sections import Context, with_address
 
 LANGUAGES = [
@@ -94,9 +95,11 @@ class ErrorsBlock(blocks.StructBlock):
         return found + [f"{kind.code} {kind.title} {kind.hint}" for kind in catalogue()]
 
 
-ARTICLE = [
+DETAILS = [
     ("prose", ProseBlock(features=["h2", "h3", "bold", "italic", "link", "code", "ol", "ul"])),
     ("code", CodeTabsBlock()),
     ("note", NoteBlock()),
-    ("errors", ErrorsBlock()),
+    *MEDIA,
 ]
+"""What may stand under the text of a paper, a notebook, a dataset, a release, a card of the roadmap."""
+ARTICLE = [*DETAILS, ("errors", ErrorsBlock())]

@@ -10,12 +10,13 @@ from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import cached_property
 from wagtail.admin.panels import FieldPanel, MultiFieldPanel
+from wagtail.fields import StreamField
 from wagtail.models import Page, PageViewRestriction
 from wagtail.search import index
 from wagtail.url_routing import RouteResult
 
 from inference import page_cache
-from research import addresses, structured
+from research import addresses, blocks, structured
 from research.selectors import searching
 
 PROSE: list[str] = ["h3", "bold", "italic", "link", "code", "ol", "ul"]
@@ -169,6 +170,17 @@ class ClaimPage(BasePage):
         FieldPanel("headline"),
         FieldPanel("lede"),
     ]
+
+    class Meta:
+        abstract = True
+
+
+class DetailsMixin(models.Model):
+    """Pictures, tables, films, formulas and more words, under what the page says."""
+
+    details = StreamField(
+        blocks.DETAILS, blank=True, help_text="Pictures, tables, films, formulas, under the text."
+    )
 
     class Meta:
         abstract = True

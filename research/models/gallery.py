@@ -17,7 +17,7 @@ from wagtail.images import get_image_model_string
 from wagtail.search import index
 
 from research import selectors, structured
-from research.models.base import PROSE, BasePage, SampleMixin, grouped
+from research.models.base import PROSE, BasePage, DetailsMixin, SampleMixin, grouped
 from research.models.library import ShelfPage
 from research.notebooks import check_notebook
 from research.validators import validate_licence
@@ -40,7 +40,7 @@ class NotebookTag(TaggedItemBase):
     )
 
 
-class NotebookPage(BasePage):
+class NotebookPage(DetailsMixin, BasePage):
     """A notebook that runs: its preview, its downloads and how its last run went."""
 
     lede = models.TextField(max_length=400)
@@ -67,9 +67,14 @@ class NotebookPage(BasePage):
         FieldPanel("file"),
         FieldPanel("source_path"),
         FieldPanel("thumbnail"),
+        FieldPanel("details"),
         FieldPanel("tags"),
     ]
-    search_fields: ClassVar[list[Any]] = [*BasePage.search_fields, index.SearchField("lede")]
+    search_fields: ClassVar[list[Any]] = [
+        *BasePage.search_fields,
+        index.SearchField("lede"),
+        index.SearchField("details"),
+    ]
     parent_page_types: ClassVar[list[str]] = ["research.NotebooksPage"]
     subpage_types: ClassVar[list[str]] = []
     template = "research/notebook_page.html"
@@ -104,7 +109,7 @@ class DatasetTag(TaggedItemBase):
     )
 
 
-class DatasetPage(SampleMixin, BasePage):  # type: ignore[django-manager-missing]
+class DatasetPage(DetailsMixin, SampleMixin, BasePage):  # type: ignore[django-manager-missing]
     """A dataset with its card: what is in it, how large, under which licence."""
 
     lede = models.TextField(max_length=400)
@@ -132,6 +137,7 @@ class DatasetPage(SampleMixin, BasePage):  # type: ignore[django-manager-missing
             "published_on", "items", "size_bytes", "licence", "is_sample", heading="What it is"
         ),
         FieldPanel("card"),
+        FieldPanel("details"),
         FieldPanel("home_url"),
         FieldPanel("file"),
         FieldPanel("thumbnail"),
@@ -141,6 +147,7 @@ class DatasetPage(SampleMixin, BasePage):  # type: ignore[django-manager-missing
         *BasePage.search_fields,
         index.SearchField("lede"),
         index.SearchField("card"),
+        index.SearchField("details"),
     ]
     parent_page_types: ClassVar[list[str]] = ["research.DatasetsPage"]
     subpage_types: ClassVar[list[str]] = []

@@ -25,6 +25,7 @@ from research.models.base import (
     PROSE,
     BasePage,
     ClaimPage,
+    DetailsMixin,
     SampleMixin,
     grouped,
 )
@@ -111,7 +112,7 @@ class PaperTag(TaggedItemBase):
     )
 
 
-class PaperPage(RoutablePageMixin, SampleMixin, BasePage):  # type: ignore[django-manager-missing]
+class PaperPage(DetailsMixin, RoutablePageMixin, SampleMixin, BasePage):  # type: ignore[django-manager-missing]
     """A paper or preprint, with what is needed to cite it and to link to its sections."""
 
     class Kind(models.TextChoices):
@@ -161,6 +162,7 @@ class PaperPage(RoutablePageMixin, SampleMixin, BasePage):  # type: ignore[djang
             "doi", "arxiv_id", "arxiv_class", "source_url", "pdf", "pdf_url", heading="Where it is"
         ),
         InlinePanel("sections", label="Section"),
+        FieldPanel("details"),
         InlinePanel("versions", label="Version"),
         FieldPanel("tags"),
         FieldPanel("notebooks"),
@@ -172,6 +174,7 @@ class PaperPage(RoutablePageMixin, SampleMixin, BasePage):  # type: ignore[djang
         index.SearchField("abstract"),
         index.SearchField("relevance"),
         index.SearchField("venue"),
+        index.SearchField("details"),
         index.FilterField("published_on"),
         index.RelatedFields("authors", [index.SearchField("name")]),
         index.RelatedFields("sections", [index.SearchField("title"), index.SearchField("text")]),

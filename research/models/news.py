@@ -14,7 +14,7 @@ from wagtail.search import index
 
 from leaderboard.models import dates_state
 from research import selectors
-from research.models.base import PROSE, BasePage, ClaimPage, SampleMixin, grouped
+from research.models.base import PROSE, BasePage, ClaimPage, DetailsMixin, SampleMixin, grouped
 from research.models.library import PaperPage, ShelfPage
 
 
@@ -35,7 +35,7 @@ class ReleaseTag(TaggedItemBase):
     )
 
 
-class ReleasePage(BasePage):
+class ReleasePage(DetailsMixin, BasePage):
     """One release: what changed, in which revision of the model, and the paper behind it."""
 
     version = models.CharField(max_length=40)
@@ -55,6 +55,7 @@ class ReleasePage(BasePage):
         *BasePage.content_panels,
         grouped("version", "published_on", "model_revision", heading="What it is"),
         FieldPanel("body"),
+        FieldPanel("details"),
         FieldPanel("paper"),
         FieldPanel("source_url"),
         FieldPanel("tags"),
@@ -63,6 +64,7 @@ class ReleasePage(BasePage):
         *BasePage.search_fields,
         index.SearchField("body"),
         index.SearchField("version"),
+        index.SearchField("details"),
     ]
     parent_page_types: ClassVar[list[str]] = ["research.ReleasesPage"]
     subpage_types: ClassVar[list[str]] = []
@@ -93,7 +95,7 @@ class RoadmapPage(ClaimPage):
         return context
 
 
-class RoadmapItemPage(BasePage):
+class RoadmapItemPage(DetailsMixin, BasePage):
     """One card of the roadmap, with the day on which it reached each stage."""
 
     class Stage(models.TextChoices):
@@ -125,11 +127,13 @@ class RoadmapItemPage(BasePage):
             heading="Where it stands",
         ),
         FieldPanel("body"),
+        FieldPanel("details"),
     ]
     search_fields: ClassVar[list[Any]] = [
         *BasePage.search_fields,
         index.SearchField("lede"),
         index.SearchField("body"),
+        index.SearchField("details"),
     ]
     parent_page_types: ClassVar[list[str]] = ["research.RoadmapPage"]
     subpage_types: ClassVar[list[str]] = []
