@@ -5,8 +5,6 @@ from functools import lru_cache
 from html import unescape
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from latex2mathml.converter import convert_to_element
-
 MOST = 2000
 """Characters of one formula."""
 DEEPEST = 30
@@ -45,6 +43,8 @@ def mathml(tex: str) -> str:
     Raises:
         NotMaths: it is too long, or no formula.
     """
+    from latex2mathml.converter import convert_to_element  # no web process needs it to start
+
     tex = tex.strip()
     if not tex or len(tex) > MOST:
         raise NotMaths(f"A formula has 1 to {MOST} characters; this has {len(tex)}.")

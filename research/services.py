@@ -1,14 +1,18 @@
 """Writes."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from wagtail.models import Page
 
 from research import links
-from research.models import BrokenLink, NotebookPage, NotebookRun
+from research.importing import Found
+from research.models import Author, BrokenLink, NotebookPage, NotebookRun, PaperPage, PapersPage
 from research.selectors import readable
 
 
@@ -51,3 +55,38 @@ def links_check() -> int:
         BrokenLink.objects.all().delete()
         BrokenLink.objects.bulk_create(found)
     return len(found)
+
+
+@transaction.atomic
+def papers_import(*, papers: Sequence[Found], user: Any) -> list[PaperPage]:
+    """Drafts of papers that were found, for an editor to finish: what is missing is asked for when one
+    is published.
+
+    Raises:
+        ValidationError: there is no library to put them in.
+    """
+    library = PapersPage.objects.select_for_update().first()
+    if library is None:
+        raise ValidationError("There is no page for papers yet: make one under Research.")
+    return [_paper_import(library, paper, user) for paper in papers]
+
+
+def _paper_import(library: PapersPage, paper: Found, user: Any) -> PaperPage:
+    page = PaperPage(
+        live=False, owner=user, title=paper.title, kind=paper.kind, abstract=paper.abstract,
+        published_on=paper.day or timezone.now().date(), venue=paper.venue, doi=paper.doi,
+        arxiv_id=paper.arxiv_id, arxiv_class=paper.arxiv_class, source_url=paper.source_url,
+        pdf_url=paper.pdf_url, licence=paper.licence, accent="purple",
+    )  # fmt: skip
+    page.authors.set(
+        [
+            Author(
+                sort_order=order, name=one.name, is_group=one.is_group, orcid=one.orcid,
+                affiliation=one.affiliation,
+            )
+            for order, one in enumerate(paper.authors)
+        ]
+    )  # fmt: skip
+    library.add_child(instance=page)
+    page.save_revision(user=user, log_action=True, clean=False)
+    return page

@@ -22,6 +22,7 @@ from wagtail.snippets.models import register_snippet
 from inference import waiting
 from inference.listings import RoomViewSet
 from inference.waiting import Waiting, WaitingPanel, listed
+from research import views_import
 from research.models import BrokenLink
 from research.selectors import unfinished
 
@@ -195,3 +196,20 @@ def in_time(page: Page, request: HttpRequest, args: Any, kwargs: Any) -> None:
     """A page whose time is over is not there, whether or not the task that unpublishes it has come."""
     if page.expire_at is not None and page.expire_at <= timezone.now():
         raise Http404
+
+
+class ImportItem(MenuItem):
+    """Shown to whoever may add papers."""
+
+    def is_shown(self, request: HttpRequest) -> bool:
+        return views_import.may_import(request.user)
+
+
+@hooks.register("register_admin_menu_item")
+def import_item() -> MenuItem:
+    return ImportItem("Import papers", reverse("import_papers"), icon_name="download", order=360)
+
+
+@hooks.register("register_admin_urls")
+def import_urls() -> list[URLPattern]:
+    return [path("import-papers/", views_import.import_papers, name="import_papers")]

@@ -55,6 +55,21 @@ class DataTable(WagtailTable):
             raise ValidationError(" ".join(problems))
         return value
 
+    def get_context(self, value: Any, parent_context: Context | None = None) -> Context:
+        context: Context = super().get_context(value, parent_context=parent_context)
+        value = value or {}
+        rows = value.get("data") or []
+        has_head = bool(rows and value.get("first_row_is_table_header"))
+        return context | {
+            "table_header": rows[0] if has_head else [], "data": rows[has_head:],
+            "first_col_is_header": value.get("first_col_is_header"),
+            "table_caption": value.get("table_caption"),
+        }  # fmt: skip
+
+    def render(self, value: Any, context: Context | None = None) -> Any:
+        # As every block is: Wagtail's own table makes its context by itself.
+        return blocks.FieldBlock.render(self, value, context)
+
     def get_searchable_content(self, value: Any) -> list[str]:
         rows = (value or {}).get("data", [])
         cells = [str(cell) for row in rows for cell in row if cell]
@@ -65,7 +80,10 @@ class DataTable(WagtailTable):
         group = "Media"
         template = "research/blocks/table.html"
         description = "A table with headings; it scrolls on a narrow screen."
-        table_options: ClassVar[Context] = {"contextMenu": True}
+        preview_value: ClassVar[Context] = {
+            "data": [["Precision", "MB"], ["FP16", "11.4"]], "first_row_is_table_header": True,
+            "first_col_is_header": True, "table_caption": "What weights take",
+        }  # fmt: skip
 
 
 def _table_problems(value: Mapping[str, Any]) -> list[str]:

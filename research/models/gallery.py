@@ -40,7 +40,7 @@ class NotebookTag(TaggedItemBase):
     )
 
 
-class NotebookPage(DetailsMixin, BasePage):
+class NotebookPage(DetailsMixin, BasePage):  # type: ignore[django-manager-missing]
     """A notebook that runs: its preview, its downloads and how its last run went."""
 
     lede = models.TextField(max_length=400)

@@ -35,7 +35,7 @@ class ReleaseTag(TaggedItemBase):
     )
 
 
-class ReleasePage(DetailsMixin, BasePage):
+class ReleasePage(DetailsMixin, BasePage):  # type: ignore[django-manager-missing]
     """One release: what changed, in which revision of the model, and the paper behind it."""
 
     version = models.CharField(max_length=40)
@@ -72,7 +72,7 @@ class ReleasePage(DetailsMixin, BasePage):
 
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
-        papers = PaperPage.objects.filter(pk=self.paper_id)
+        papers = PaperPage.objects.filter(pk=self.paper_id or 0)
         context["paper"] = selectors.readable(papers, request).first() if self.paper_id else None
         return context
 
@@ -95,7 +95,7 @@ class RoadmapPage(ClaimPage):
         return context
 
 
-class RoadmapItemPage(DetailsMixin, BasePage):
+class RoadmapItemPage(DetailsMixin, BasePage):  # type: ignore[django-manager-missing]
     """One card of the roadmap, with the day on which it reached each stage."""
 
     class Stage(models.TextChoices):

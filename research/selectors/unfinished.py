@@ -39,10 +39,11 @@ def _path_to(model: type[Any]) -> str:
 def failing_notebooks() -> QuerySet[NotebookPage]:
     """Published notebooks whose last run failed; one query."""
     last = NotebookRun.objects.filter(notebook=OuterRef("pk")).order_by("-finished_at")
-    found: QuerySet[NotebookPage] = NotebookPage.objects.live().annotate(
-        last=Subquery(last.values("state")[:1])
+    live: Any = NotebookPage.objects.live()
+    found: QuerySet[NotebookPage] = live.annotate(last=Subquery(last.values("state")[:1])).filter(
+        last=NotebookRun.State.FAILED
     )
-    return found.filter(last=NotebookRun.State.FAILED)
+    return found
 
 
 def to_review(user: Any) -> QuerySet[TaskState]:

@@ -34,7 +34,14 @@ def is_library(address: str) -> bool:
     if not is_admin(address):
         return False
     words = set(re.split(r"[^a-z_-]+", address))
-    return not words & {*OURS, "unused-media", "prompts", "undescribed", "failing-notebooks"}
+    return not words & {
+        *OURS,
+        "unused-media",
+        "prompts",
+        "undescribed",
+        "failing-notebooks",
+        "import-papers",
+    }
 
 
 def is_api(address: str) -> bool:
