@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 _PLACES = (
     "requirements", "notebooks", "moondream_site", "status", "research", "playground", "leaderboard",
-    "pricing", "inference",
+    "pricing", "inference", "docs",
 )  # fmt: skip
 _LARGE = 2**20
 """Files from so many bytes on are weights: `SHA256SUMS` beside them says what they are."""

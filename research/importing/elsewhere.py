@@ -167,15 +167,15 @@ def _csl_author(one: Any) -> Author | None:
         return None
     affiliation = _first(one.get("affiliation")) or ""
     where = affiliation.get("name", "") if isinstance(affiliation, dict) else affiliation
-    more = {"orcid": orcid_of(one.get("ORCID")), "affiliation": line(where, 160)}
+    orcid, where = orcid_of(one.get("ORCID")), line(where, 160)
     group = one.get("literal") or one.get("name")
     if group:
-        return Author(line(group, 200), is_group=True, **more)
+        return Author(line(group, 200), is_group=True, orcid=orcid, affiliation=where)
     particles = (one.get("dropping-particle"), one.get("non-dropping-particle"), one.get("family"))
     family = " ".join(str(part) for part in particles if part)
     parts = [family, one.get("suffix"), one.get("given")]
     name = line(", ".join(str(part) for part in parts if part), 200)
-    return Author(name, **more) if name else None
+    return Author(name, orcid=orcid, affiliation=where) if name else None
 
 
 def _text(entry: Element, path: str) -> str:

@@ -3,6 +3,9 @@
 
 from typing import Any
 
+from django.conf import settings
+from markdown_it import MarkdownIt
+
 Block = tuple[str, Any]
 
 
@@ -16,6 +19,12 @@ def _code(title: str, *tabs: tuple[str, str]) -> Block:
 
 def _note(html: str, tone: str = "info") -> Block:
     return "note", {"tone": tone, "text": html}
+
+
+def _guide(name: str) -> list[Block]:
+    """A guide of the repository's `docs` folder: one source, read there and on the site."""
+    text = (settings.BASE_DIR / "docs" / f"{name}.md").read_text()
+    return [_p(MarkdownIt("commonmark").render(text).replace("strong>", "b>"))]
 
 
 _CAPTION = (
@@ -274,6 +283,15 @@ CHAPTERS: list[dict[str, Any]] = [
                    "<h3>Repetition</h3><p>The share of n-grams said before. Its weight is negative.</p>"),
                 _note("<p>A model that is tuned finds what a reward forgot. Rank answers you would never want, and see that none of them comes first.</p>", "warn"),
              ]},
+        ],
+    },
+    {
+        "slug": "editing", "title": "Editing this site", "lede": "For whoever keeps its pages, and what people send.",
+        "articles": [
+            {"slug": "editors", "title": "For editors", "lede": "Change pages, import papers, publish what is new.",
+             "body": _guide("editors")},
+            {"slug": "admins", "title": "For admins", "lede": "The model, keys, submissions, teams.",
+             "body": _guide("admins")},
         ],
     },
 ]  # fmt: skip

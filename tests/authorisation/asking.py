@@ -128,7 +128,8 @@ def _writes() -> Iterator[list[str]]:
     def note(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
         words = str(sql).split()
         if words[0].upper() in ("INSERT", "UPDATE", "DELETE"):
-            table = next(word for word in words if word.startswith('"')).split('"')[1]
+            named = next((word for word in words if word.startswith('"')), f'"{words[1]}"')
+            table = named.split('"')[1]
             if table not in _MAY_WRITE:
                 written.append(f"{words[0]} {table}")
         return execute(sql, params, many, context)
