@@ -12,6 +12,6 @@ for (const figure of document.querySelectorAll("[data-film]")) {
     frame.referrerPolicy = "strict-origin-when-cross-origin";
     frame.sandbox = "allow-scripts allow-same-origin allow-presentation allow-popups";
     figure.querySelector(".film__frame").replaceChildren(frame);
-    frame.focus();
+    frame.focus({ preventScroll: true });
   }, { once: true });
 }
