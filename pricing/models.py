@@ -28,6 +28,7 @@ class ApiKey(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "API key"
         ordering: ClassVar[list[Any]] = ["-created_at"]
 
     def __str__(self) -> str:

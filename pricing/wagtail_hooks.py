@@ -3,11 +3,16 @@
 from typing import Any, ClassVar
 
 from django import forms
+from wagtail.admin.ui.tables import Column
 from wagtail.snippets.models import register_snippet
 
 from inference.listings import RoomViewSet, RowAction, register_actions
 from pricing import services
 from pricing.models import ApiKey
+
+
+def _scopes(key: ApiKey) -> str:
+    return ", ".join(key.scopes)
 
 
 class KeyViewSet(RoomViewSet):
@@ -19,7 +24,15 @@ class KeyViewSet(RoomViewSet):
     add_to_admin_menu = True
     joined = ("user",)
     large = ("digest",)
-    list_display = ("name", "prefix", "user", "scopes", "created_at", "last_used_at", "revoked_at")
+    list_display = (
+        "name",
+        "prefix",
+        "user",
+        Column("scopes", label="For", accessor=_scopes),
+        "created_at",
+        "last_used_at",
+        "revoked_at",
+    )
     list_filter: ClassVar[Any] = {
         "revoked_at": ["isnull"], "created_at": ["date__gte", "date__lte"],
         "last_used_at": ["date__lte"],

@@ -138,7 +138,7 @@ def test_a_key_is_revoked_by_its_action_and_never_shown(member: Callable[[str], 
         assert admin.get(reverse(f"{space}:{view}", args=[key.pk])).status_code == 302
     assert admin.get(reverse(f"{space}:add")).status_code == 302
     assert admin.get(bulk("pricing_apikey", "delete", key)).status_code in (302, 403)
-    assert "1 api key revoked" in do(admin, bulk("pricing_apikey", "revoke", key))
+    assert "1 API key revoked" in do(admin, bulk("pricing_apikey", "revoke", key))
     key.refresh_from_db()
     assert key.revoked_at is not None
     assert ModelLogEntry.objects.get(action="pricing.revoke").user.username == "admins"

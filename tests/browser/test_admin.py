@@ -122,7 +122,7 @@ def test_a_key_is_revoked_by_keyboard(editor: Page) -> None:
     assert axe_in(editor, "main form") == []
     editor.get_by_role("button", name="Revoke").focus()
     editor.keyboard.press("Enter")
-    expect(editor.get_by_text("1 api key revoked.")).to_be_visible()
+    expect(editor.get_by_text("1 API key revoked.")).to_be_visible()
     assert editor.get_by_role("link", name="Delete", exact=True).count() == 0
 
 
