@@ -64,7 +64,7 @@ def test_an_editor_changes_them_and_kept_pages_follow(
 
 def test_they_cost_no_query(starter, client: Client, member: Callable[[str], Client]) -> None:
     def queries() -> int:
-        page_cache.forget_all()
+        page_cache.forget()
         with CaptureQueriesContext(connection) as caught:
             client.get("/status/")
         return len(caught)
