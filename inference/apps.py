@@ -6,7 +6,7 @@ class InferenceConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from inference import page_cache, receivers  # noqa: F401
+        from inference import checks, page_cache, receivers  # noqa: F401
         from inference.models import Variant, VariantMeasurement
 
         page_cache.connect()

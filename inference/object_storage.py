@@ -66,6 +66,21 @@ class ObjectStorage(S3Storage):
             found = self.bucket.Object(self._key(name))
             return f"{found.last_modified.timestamp():.6f}-{found.content_length}"
 
+    def is_public(self, name: str) -> bool:
+        """Whether anybody can read a file that is there, at the bucket itself.
+
+        Raises:
+            Busy: the server did not answer.
+        """
+        client = self.unsigned_connection.meta.client
+        try:
+            client.get_object(Bucket=self.bucket_name, Key=self._key(name))
+        except ClientError:
+            return False
+        except BotoCoreError as error:
+            raise unavailable(error) from error
+        return True
+
     def url(self, name: str, *args: Any, **kwargs: Any) -> str:
         """The file's address at this site, which asks who may have it.
 

@@ -11,12 +11,14 @@ from django.conf import settings
 from django.utils import timezone
 
 from inference import backends, images, lease, selectors, stream
+from inference.backends import encoded
 from inference.models import Job, StoredImage
 from inference.services.settling import job_timed_out
 from inference.services.submitting import enqueue
 from inference.services.variants import variant_loaded
 
 logger = logging.getLogger(__name__)
+_FORGET_S = 900
 
 
 def rescue() -> int:
@@ -58,8 +60,23 @@ def purge() -> int:
     return count
 
 
+_forgot_at = 0.0
+"""When this process last did `encodings_forget` (`time.monotonic()`)."""
+
+
+def encodings_forget() -> None:
+    """Every quarter of an hour: delete what models made of images on this machine's disk as long ago as
+    images are kept. Where the images are in a bucket, whoever purges them may be another machine."""
+    global _forgot_at  # of the process, as its disk is
+    if _forgot_at and time.monotonic() - _forgot_at < _FORGET_S:
+        return
+    _forgot_at = time.monotonic()
+    encoded.trim(settings.INFERENCE_ENCODE_DISK_MB * 2**20)
+
+
 def worker_beat(name: str) -> None:
-    """Note a worker's sign of life for half a minute."""
+    """Note a worker's sign of life for half a minute; also when it tidies up its disk."""
+    encodings_forget()
     with contextlib.suppress(redis.exceptions.RedisError):
         stream.client().set(
             f"{settings.REDIS_PREFIX}worker:{name}",

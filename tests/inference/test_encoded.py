@@ -160,6 +160,22 @@ def test_what_nobody_asks_for_goes_when_images_do(folder: Path, store: Path, set
     assert not list(store.iterdir())
 
 
+def test_each_machine_forgets_by_itself(folder: Path, store: Path, settings, monkeypatch) -> None:
+    """Without a question: the image may have been purged by another one, in a bucket."""
+    from inference.services import housekeeping
+
+    _ask(folder)
+    (file,) = _files(store)
+    os.utime(file, (time.time() - 3600 * settings.INFERENCE_IMAGE_RETENTION_H - 60,) * 2)
+    monkeypatch.setattr(housekeeping, "_forgot_at", 0.0)
+    housekeeping.worker_beat("w@here")
+    assert not _files(store)
+    _ask(folder)
+    os.utime(_files(store)[0], (0, 0))
+    housekeeping.worker_beat("w@here")  # not at every beat
+    assert _files(store)
+
+
 def test_none_are_kept_where_it_does_not_pay(
     folder: Path, store: Path, settings, monkeypatch
 ) -> None:

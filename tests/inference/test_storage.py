@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.core import checks
 from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, storages
@@ -235,6 +236,34 @@ def test_nobody_else_reads_a_bucket(bucket: str, client: Any, server: str) -> No
             storages[alias].url("a/b.txt")
 
 
+def _checked() -> list[str]:
+    return [
+        str(message.id)
+        for message in checks.run_checks(tags=["storage"], include_deployment_checks=True)
+    ]
+
+
+def test_the_check_passes_where_files_are_private(files) -> None:
+    assert _checked() == []
+
+
+def test_the_check_finds_a_bucket_that_anybody_reads(bucket: str, client: Any) -> None:
+    allowed = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    policy = {"Version": "2012-10-17", "Statement": [allowed]}
+    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    assert _checked() == ["storage.E002"] * 3
+    assert "Contents" not in client.list_objects_v2(Bucket=bucket)
+
+
+def test_the_check_finds_one_that_is_away(away) -> None:
+    assert _checked() == ["storage.E003"] * 3
+
+
 def test_media_are_given_by_the_site(bucket: str, db: None) -> None:
     data = b"<script>alert(1)</script>"
     storages["default"].save("benchmarks/b/x.html", ContentFile(data))
@@ -326,8 +355,8 @@ def test_pages_and_files_while_it_is_away(away, starter: Any) -> None:
 
 
 def test_the_status_page_says_so(away, starter: Any) -> None:
-    from status import checks
+    from status import checks as status
 
-    found = checks._guarded("storage", "File storage", checks._storage)
+    found = status._guarded("storage", "File storage", status._storage)
     assert found.state == "down"
     assert "127.0.0.1" not in found.note
