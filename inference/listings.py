@@ -209,6 +209,7 @@ class NoDeletion(SnippetBulkAction):
     display_name = "Delete"
     action_type = "delete"
     aria_label = "Delete"
+    action_priority = 0  # among the first, which are hidden one by one; the rest are in a menu
     classes: ClassVar[set[str]] = {"w-hidden"}
 
     @classproperty

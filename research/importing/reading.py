@@ -1,6 +1,7 @@
 """What an editor pastes: BibTeX, or DOIs and arXiv ids, one a line."""
 
 import re
+import time
 
 from django.core.exceptions import ValidationError
 
@@ -12,6 +13,8 @@ MOST = 200_000
 MOST_AT_ONCE = 20
 MOST_ASKED = 5
 """Papers that others are asked for at once: each may take its time."""
+PATIENCE_S = 20.0
+"""After which nobody else is asked."""
 
 
 def read(text: str) -> list[Found]:
@@ -40,7 +43,13 @@ def _asked(rows: list[str]) -> list[Found]:
         raise ValidationError("Paste a DOI, an arXiv id, or BibTeX.")
     if len(rows) > MOST_ASKED:
         raise ValidationError(f"Ask for at most {MOST_ASKED} papers at once, or paste BibTeX.")
-    return [_one(row) for row in dict.fromkeys(rows)]
+    until = time.monotonic() + PATIENCE_S
+    found = []
+    for row in dict.fromkeys(rows):
+        if time.monotonic() > until:
+            raise ValidationError("The answers take too long now. Ask for fewer papers at once.")
+        found.append(_one(row))
+    return found
 
 
 def _one(row: str) -> Found:

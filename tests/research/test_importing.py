@@ -300,6 +300,14 @@ def test_who_answers_wrongly_is_told_and_bibtex_is_named(
     assert len(double.asked) <= 4
 
 
+def test_several_that_take_their_time_end(double: Double, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("research.importing.reading.PATIENCE_S", 0.0)
+    double.answer = say(200, (RECORDED / "crossref.json").read_bytes())
+    with pytest.raises(ValidationError, match="too long"):
+        importing.read("10.1000/1\n10.1000/2\n10.1000/3")
+    assert len(double.asked) <= 1
+
+
 BOMB = b"""<?xml version="1.0"?><!DOCTYPE b [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>
 <feed xmlns="http://www.w3.org/2005/Atom"><entry><title>&b;</title></entry></feed>"""
 
