@@ -223,6 +223,7 @@ CLAIMS: dict[str, Callable[[], bool]] = {
     # The README's.
     "a 5.7 M parameter network": lambda: round(_parameters() / 1e6, 1) == 5.7,
     "96.5% of 1,500 held-out questions": lambda: _card("VQA exact match, all") == "96.5%",
+    "off by 2.5% of the image on average": lambda: _card("point error, mean / median, of the image's side").startswith("2.5% "),
     "signs it reads less well, 70%": lambda: _card("· reading") == "70.0%",
     "`requirements.txt` pins torch 2.13.0": lambda: "torch==2.13.0" in (ROOT / "requirements.txt").read_text(),
 }  # fmt: skip
