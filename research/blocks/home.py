@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from wagtail import blocks
+from wagtail.images.blocks import ImageBlock
 
 from research import selectors, snippets
 from research.blocks.sections import (
@@ -67,6 +68,7 @@ class StageBlock(blocks.StructBlock):
     preview = blocks.CharBlock(
         required=False, max_length=40, help_text="Shown on hover and focus: “Click to configure”."
     )
+    picture = ImageBlock(required=False)
 
 
 class PipelineBlock(HeadedBlock):
@@ -90,6 +92,7 @@ class PipelineBlock(HeadedBlock):
     def get_context(self, value: Any, parent_context: Context | None = None) -> Context:
         context: Context = super().get_context(value, parent_context=parent_context)
         stages = value["stages"]
+        selectors.pictures_prefetch(stage.get("picture") for stage in stages)
         context["stages"] = list(zip(stages, selectors.stage_links(stages), strict=True))
         return context
 

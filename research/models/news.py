@@ -113,11 +113,16 @@ class RoadmapItemPage(DetailsMixin, BasePage):  # type: ignore[django-manager-mi
         blank=True,
         help_text="When the next stage is expected, like “first quarter 2027”.",
     )
+    picture = models.ForeignKey(
+        "wagtailimages.Image", null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
+        help_text="Of what the card is about; its description is read to who cannot see it.",
+    )  # fmt: skip
     body = RichTextField(blank=True, features=PROSE)
 
     content_panels: ClassVar[list[Any]] = [
         *BasePage.content_panels,
         FieldPanel("lede"),
+        FieldPanel("picture"),
         grouped(
             "stage",
             "research_on",

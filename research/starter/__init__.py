@@ -260,6 +260,33 @@ def _picture(slug: str) -> Any:
     return found
 
 
+PICTURES = {
+    "scenes": "Nine drawn scenes: shapes with signs, a retail shelf, a metal plate and a synthetic phantom",
+    "attention": "A scene in the dark, lit where the model looked: at the purple star it was asked about",
+    "levels": "The weights of one layer as a histogram, and the sixteen values that four bits leave",
+    "caption": "The playground with a caption of a scene, its timings and its confidence",
+    "playground": "The playground with two boxes around the stars of a scene",
+    "rewards": "The reward builder: terms with weights, and answers ranked by their total",
+    "leaderboards": "The list of leaderboards",
+    "browser": "The playground on a phone with a caption that the browser itself made",
+}
+"""Those beside this file, by name, and what they show: `bench.pictures` drew the first three, the others
+are screenshots."""
+
+
+def _own_picture(name: str) -> Any:
+    """A picture of the starter content as an image of the CMS; made once."""
+    title = f"Starter: {name}"
+    model = get_image_model()
+    found = model.objects.filter(title=title).first()
+    if found is None:
+        file = f"{name}.webp"
+        data = (HERE / "pictures" / file).read_bytes()
+        found = model(title=title, description=PICTURES[name], file=ContentFile(data, name=file))
+        found.save()
+    return found
+
+
 def _notebooks(load: _Loader, shelf: Page) -> dict[str, NotebookPage]:
     found = {}
     for file in sorted(NOTEBOOKS.glob("*.ipynb")):
@@ -346,7 +373,8 @@ def _news(load: _Loader, shelves: dict[str, Any], papers: dict[str, PaperPage]) 
         fields["paper"] = papers.get(entry.get("paper", ""))
         load.child(shelves["releases"], ReleasePage, entry["slug"], accent="purple", **fields)
     for entry in news.ROADMAP:
-        fields = _without(entry, "slug")
+        fields = _without(entry, "slug", "picture")
+        fields["picture"] = _own_picture(entry["picture"])
         load.child(shelves["roadmap"], RoadmapItemPage, entry["slug"], accent="purple", **fields)
     for entry in news.CHALLENGES:
         _challenge(load, shelves["challenges"], entry)
@@ -419,7 +447,12 @@ def _stage(
 ) -> dict[str, Any]:
     """A stage of the pipeline with its pages in the place of their slugs."""
     sources = (papers.get(stage["paper"]), notebooks.get(stage["notebook"]))
-    return _without(stage, "paper", "notebook") | {"sources": [page for page in sources if page]}
+    picture = _own_picture(stage["picture"])
+    picture.contextual_alt_text, picture.decorative = picture.description, False
+    return _without(stage, "paper", "notebook", "picture") | {
+        "sources": [page for page in sources if page],
+        "picture": picture,
+    }
 
 
 def _navigation(of: Site) -> None:

@@ -42,22 +42,22 @@ RELEASES: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 ROADMAP: list[dict[str, Any]] = [
-    {"slug": "playground", "title": "Playground", "stage": "production", "research_on": date(2026, 11, 23),
+    {"slug": "playground", "picture": "playground", "title": "Playground", "stage": "production", "research_on": date(2026, 11, 23),
      "alpha_on": date(2026, 11, 23), "production_on": date(2026, 11, 24),
      "lede": "Ask an image without signing up; see latency and confidence."},
-    {"slug": "browser", "title": "The model in your browser", "stage": "alpha", "research_on": date(2026, 11, 23),
+    {"slug": "browser", "picture": "browser", "title": "The model in your browser", "stage": "alpha", "research_on": date(2026, 11, 23),
      "alpha_on": date(2026, 11, 24),
      "lede": "The embedded model runs in the page, by WebGPU or WebAssembly."},
-    {"slug": "official-checkpoints", "title": "Official checkpoints", "stage": "alpha",
+    {"slug": "official-checkpoints", "picture": "levels", "title": "Official checkpoints", "stage": "alpha",
      "research_on": date(2026, 11, 23), "alpha_on": date(2026, 11, 24),
      "lede": "Moondream2 at 16, 8 and 4 bits on the same engine."},
-    {"slug": "domains", "title": "Shelf, plate and phantom", "stage": "alpha",
+    {"slug": "domains", "picture": "scenes", "title": "Shelf, plate and phantom", "stage": "alpha",
      "research_on": date(2026, 11, 24), "alpha_on": date(2026, 11, 24),
      "lede": "The drawn world shows three fields of use, and the embedded weights know them."},
-    {"slug": "leaderboards", "title": "Leaderboards that score", "stage": "alpha",
+    {"slug": "leaderboards", "picture": "leaderboards", "title": "Leaderboards that score", "stage": "alpha",
      "research_on": date(2026, 11, 24), "alpha_on": date(2026, 11, 24),
      "lede": "Predictions in, scores with intervals out, against references nobody outside can see."},
-    {"slug": "rewards", "title": "Tuning with your own rewards", "stage": "research",
+    {"slug": "rewards", "picture": "rewards", "title": "Tuning with your own rewards", "stage": "research",
      "research_on": date(2026, 11, 24),
      "lede": "Weigh reward terms, look at rollouts, train an adapter."},
 ]  # fmt: skip
