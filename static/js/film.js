@@ -8,7 +8,6 @@ for (const figure of document.querySelectorAll("[data-film]")) {
     frame.src = figure.dataset.film;
     frame.title = figure.dataset.title;
     frame.allow = "fullscreen; picture-in-picture";
-    frame.allowFullscreen = true;
     frame.referrerPolicy = "strict-origin-when-cross-origin";
     frame.sandbox = "allow-scripts allow-same-origin allow-presentation allow-popups";
     figure.querySelector(".film__frame").replaceChildren(frame);
