@@ -210,11 +210,14 @@ class ChallengeAdmin(admin.ModelAdmin[Challenge]):
     def get_readonly_fields(self, request: HttpRequest, obj: Challenge | None = None) -> list[str]:
         return [f.name for f in Challenge._meta.fields if f.name != "id"]
 
-    @admin.action(description="Freeze the standings now", permissions=["change"])
+    def has_publish_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("leaderboard.publish_challenge")
+
+    @admin.action(description="Freeze the standings now", permissions=["publish"])
     def freeze_now(self, request: HttpRequest, queryset: QuerySet[Challenge]) -> None:
         _each(self, request, queryset, lambda c: services.challenge_freeze(challenge=c, by=request.user))  # fmt: skip
 
-    @admin.action(description="Publish the final ranking", permissions=["change"])
+    @admin.action(description="Publish the final ranking", permissions=["publish"])
     def publish_final(self, request: HttpRequest, queryset: QuerySet[Challenge]) -> None:
         _each(self, request, queryset, lambda c: services.final_publish(challenge=c, by=request.user))  # fmt: skip
 

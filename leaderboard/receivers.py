@@ -5,6 +5,8 @@ from typing import Any
 
 from allauth.account.signals import user_signed_up
 from django.db.models.signals import m2m_changed, post_delete, post_save
+from wagtail.models import Revision
+from wagtail.signals import published, unpublished
 
 from inference import page_cache
 from inference.models import Job, Variant
@@ -43,14 +45,20 @@ def connect() -> None:
     post_save.connect(_split_saved, sender=Split, dispatch_uid="leaderboard-splits")
     post_save.connect(_team_saved, sender=Team, dispatch_uid="leaderboard-teams")
     post_delete.connect(_submission_deleted, sender=Submission, dispatch_uid="leaderboard-deleted")
+    for changed in (published, unpublished):
+        changed.connect(
+            _challenge_published, sender=Challenge, dispatch_uid="leaderboard-published"
+        )
     post_delete.connect(_challenge_deleted, sender=Challenge, dispatch_uid="leaderboard-challenges")
     _watch()
 
 
 def _watch() -> None:
     """What pages that are kept show."""
+    drafts = ("latest_revision", "has_unpublished_changes", "locked", "locked_at", "locked_by")
+    page_cache.watch(Challenge, unshown=drafts)
     page_cache.watch(
-        Benchmark, Split, Entry, ReportedFigure, Challenge, Phase, Standing, Participation, Score,
+        Benchmark, Split, Entry, ReportedFigure, Phase, Standing, Participation, Score,
         LogLine,
     )  # fmt: skip
     # Before it has scores, only its own team sees a submission.
@@ -59,7 +67,7 @@ def _watch() -> None:
     people = ("members", "founder", "invite_code", "invite_until", "invited_by", "look")
     page_cache.watch(Team, unshown=people, inserts=False)
     page_cache.watch(TableState, unshown=("generation", "failures", "tried_at"))
-    page_cache.changes_at(Challenge, "opens_at", "closes_at", "freeze_at")
+    page_cache.changes_at(Challenge, "opens_at", "closes_at", "freeze_at", "expire_at")
     page_cache.changes_at(Phase, "starts_at", "ends_at")
 
 
@@ -129,6 +137,12 @@ def _submission_deleted(sender: Any, instance: Submission, **_: Any) -> None:
     phases = [instance.phase_id] if instance.phase_id else []
     challenges = Challenge.objects.filter(phases__in=phases).values_list("pk", flat=True)
     services.tables_stale(benchmarks=of, challenges=challenges, known=True)
+
+
+def _challenge_published(
+    sender: Any, instance: Challenge, revision: Revision | None = None, **_: Any
+) -> None:
+    services.challenge_changed(challenge=instance, by=revision.user if revision else None)
 
 
 def _challenge_deleted(sender: Any, instance: Challenge, **_: Any) -> None:

@@ -14,6 +14,7 @@ from modelcluster.forms import BaseChildFormSet
 from wagtail import hooks
 from wagtail.admin.forms import WagtailAdminModelForm
 from wagtail.admin.panels import FieldPanel, InlinePanel, MultiFieldPanel, ObjectList
+from wagtail.admin.ui.tables import LiveStatusTagColumn
 from wagtail.snippets.views.chooser import SnippetChooserViewSet, SnippetCreateView
 from wagtail.snippets.views.snippets import SnippetViewSet
 
@@ -109,7 +110,9 @@ class ChallengeViewSet(SnippetViewSet):
     chooser_viewset_class = ChooserViewSet
     joined: ClassVar[tuple[str, ...]] = ("benchmark",)
     icon = "crosshairs"
-    list_display: ClassVar[list[str]] = ["title", "benchmark", "opens_at", "closes_at", "state"]
+    list_display: ClassVar[list[Any]] = [
+        "title", "benchmark", "opens_at", "closes_at", "state", LiveStatusTagColumn(),
+    ]  # fmt: skip
     list_filter: ClassVar[list[str]] = ["benchmark", "is_shown", "is_sample"]
     search_fields: ClassVar[list[str]] = ["title"]
     list_export: ClassVar[list[str]] = [
@@ -119,7 +122,10 @@ class ChallengeViewSet(SnippetViewSet):
     edit_handler = ObjectList(
         [
             MultiFieldPanel(
-                [FieldPanel(n) for n in ("title", "slug", "summary", "benchmark", "is_shown", "is_sample")],
+                [
+                    *(FieldPanel(n, required_on_save=True) for n in ("title", "slug", "summary")),
+                    *(FieldPanel(n) for n in ("benchmark", "is_shown", "is_sample")),
+                ],
                 heading="What it is",
             ),
             MultiFieldPanel(
@@ -133,13 +139,6 @@ class ChallengeViewSet(SnippetViewSet):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return Challenge.objects.select_related(*self.joined)
-
-
-@hooks.register("after_create_snippet")
-@hooks.register("after_edit_snippet")
-def _changed(request: HttpRequest, instance: Any) -> None:
-    if isinstance(instance, Challenge):
-        services.challenge_changed(challenge=instance, by=request.user)
 
 
 @hooks.register("before_delete_snippet")

@@ -20,7 +20,7 @@ from wagtail.signals import page_published, page_unpublished, post_page_move
 from inference import page_cache
 from leaderboard import services as leaderboard
 from leaderboard.models import Challenge
-from research.models import BrokenLink, ChallengePage, StarterLoad
+from research.models import Announcement, BrokenLink, ChallengePage, Navigation, StarterLoad
 
 
 def connect() -> None:
@@ -32,6 +32,7 @@ def connect() -> None:
     drafts = ("latest_revision", "latest_revision_created_at", "has_unpublished_changes", "draft_title",
               "locked", "locked_at", "locked_by", "owner")  # fmt: skip
     page_cache.watch(Page, unshown=drafts)
+    page_cache.watch(Navigation, Announcement, unshown=drafts)
     unshown = (StarterLoad, BrokenLink)
     page_cache.watch(*(m for m in apps.get_app_config("research").get_models() if m not in unshown))
     page_cache.watch(
@@ -41,6 +42,7 @@ def connect() -> None:
     # The page that first wants a picture in a size makes it; what was there is shown as it was.
     page_cache.watch(get_image_model().get_rendition_model(), inserts=False)
     page_cache.changes_at(Page, "expire_at")
+    page_cache.changes_at(Announcement, "expire_at")
 
 
 def _challenge_page(sender: Any, instance: Any, **_: Any) -> None:
@@ -52,6 +54,8 @@ def _challenge_page(sender: Any, instance: Any, **_: Any) -> None:
 
 
 def _challenge(sender: Any, instance: Challenge, **_: Any) -> None:
-    """Pages keep a challenge's dates for their lists."""
+    """Pages keep a challenge's dates for their lists; not those of a draft."""
+    if not instance.live:
+        return
     kept = {name: getattr(instance, name) for name in ChallengePage.COPIED}
     ChallengePage.objects.filter(challenge=instance).update(**kept)

@@ -11,19 +11,20 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from wagtail import hooks
 from wagtail.admin.menu import AdminOnlyMenuItem, MenuItem
-from wagtail.admin.ui.tables import Column, TitleColumn
+from wagtail.admin.ui.tables import Column, LiveStatusTagColumn, TitleColumn
 from wagtail.admin.views.reports import PageReportView, ReportView
 from wagtail.documents import get_document_model
 from wagtail.images import get_image_model
 from wagtail.models import Page, ReferenceIndex
 from wagtail.permissions import policy_registry
 from wagtail.snippets.models import register_snippet
+from wagtail.snippets.views.snippets import SnippetViewSet, SnippetViewSetGroup
 
 from inference import waiting
 from inference.listings import RoomViewSet
 from inference.waiting import Waiting, WaitingPanel, listed
 from research import views_import
-from research.models import BrokenLink
+from research.models import Announcement, BrokenLink, Navigation
 from research.selectors import unfinished
 
 
@@ -213,3 +214,30 @@ def import_item() -> MenuItem:
 @hooks.register("register_admin_urls")
 def import_urls() -> list[URLPattern]:
     return [path("import-papers/", views_import.import_papers, name="import_papers")]
+
+
+class NavigationViewSet(SnippetViewSet):
+    model = Navigation
+    icon = "bars"
+    add_to_reference_index = False
+
+
+class AnnouncementViewSet(SnippetViewSet):
+    model = Announcement
+    icon = "comment"
+    list_display = ("text", "site", LiveStatusTagColumn(), "go_live_at", "expire_at")
+    search_fields = ("text",)
+    add_to_reference_index = False
+
+
+class SiteGroup(SnippetViewSetGroup):
+    """What stands around every page."""
+
+    menu_label = "Around pages"
+    menu_name = "around-pages"
+    menu_icon = "site"
+    menu_order = 340
+    items = (AnnouncementViewSet, NavigationViewSet)
+
+
+register_snippet(SiteGroup)

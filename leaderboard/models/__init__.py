@@ -12,6 +12,7 @@ from leaderboard.models.challenges import (
     sealed_by,
     sealing,
     told,
+    unranked_phases,
 )
 from leaderboard.models.prompts import BenchmarkPrompt
 from leaderboard.models.reported import ReportedFigure
@@ -29,5 +30,5 @@ from leaderboard.models.tables import PairTest, TableState
 __all__ = [
     "Benchmark", "BenchmarkItem", "BenchmarkPrompt", "Challenge", "Entry", "LogLine",
     "PairTest", "Participation", "Phase", "PredictionBlock", "QuotaLine", "ReferenceBlock", "ReportedFigure", "Run", "RunAnswer", "Score", "Split",
-    "Standing", "Submission", "TableState", "Team", "dates_state", "entries_shown", "sealed_by", "sealing", "told",
+    "Standing", "Submission", "TableState", "Team", "dates_state", "entries_shown", "sealed_by", "sealing", "told", "unranked_phases",
 ]  # fmt: skip

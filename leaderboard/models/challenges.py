@@ -4,19 +4,22 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.contrib.contenttypes.fields import GenericRelation
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
 from modelcluster.fields import ParentalKey
 from modelcluster.models import ClusterableModel
+from wagtail.models import DraftStateMixin, LockableMixin, RevisionMixin, WorkflowMixin
 
 from leaderboard.models.benchmarks import Benchmark, Split
 from leaderboard.models.submissions import Entry, Ranked, Submission, Team
 
 
-class Challenge(ClusterableModel):
-    """What can be joined, and until when. Its copy and rules are a page of the CMS."""
+class Challenge(WorkflowMixin, DraftStateMixin, LockableMixin, RevisionMixin, ClusterableModel):  # type: ignore[django-manager-missing]
+    """What can be joined, and until when. Its copy and rules are a page of the CMS. Who may not publish
+    it saves a draft of it, of which nothing is shown and by which no split is shut."""
 
     slug = models.SlugField(unique=True, max_length=60)
     title = models.CharField(max_length=80)
@@ -45,6 +48,14 @@ class Challenge(ClusterableModel):
         max_length=255, blank=True, editable=False, help_text="Where its rules are, once published."
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    _revisions = GenericRelation("wagtailcore.Revision", related_query_name="challenge")
+    workflow_states = GenericRelation(
+        "wagtailcore.WorkflowState", content_type_field="base_content_type",
+        object_id_field="object_id", related_query_name="challenge", for_concrete_model=False,
+    )  # fmt: skip
+
+    SETTLED: ClassVar[tuple[str, ...]] = ("published_at", "page_url", "created_at")
+    """Fields that no editor sets: a draft has them as they were when it was saved."""
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-opens_at", "title"]
@@ -54,6 +65,34 @@ class Challenge(ClusterableModel):
 
     def get_absolute_url(self) -> str:
         return f"/leaderboards/challenges/{self.slug}/"
+
+    @classmethod
+    def shown(cls) -> models.QuerySet["Challenge"]:
+        """Those that anybody may see."""
+        now = timezone.now()
+        in_time = models.Q(expire_at=None) | models.Q(expire_at__gt=now)
+        return cls.objects.filter(in_time, is_shown=True, live=True)
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether it is one of those."""
+        in_time = self.expire_at is None or self.expire_at > timezone.now()
+        return self.is_shown and self.live and in_time
+
+    def with_content_json(self, content: dict[str, Any]) -> "Challenge":
+        """A draft, with what has been settled since it was saved: the final ranking, and phases that
+        have submissions, which neither go nor get another split."""
+        draft: Challenge = super().with_content_json(content)
+        now = Challenge.objects.filter(pk=self.pk).values(*self.SETTLED).first() or {}
+        for name, value in now.items():
+            setattr(draft, name, value)
+        known = {phase.pk: phase for phase in draft.phases.all()}
+        for used in Phase.objects.filter(challenge=self.pk, submissions__isnull=False).distinct():
+            if used.pk in known:
+                known[used.pk].split = used.split
+            else:
+                draft.phases.add(used)
+        return draft
 
     @property
     def metric(self) -> str:
@@ -196,11 +235,18 @@ class Standing(Ranked):
         ]  # fmt: skip
 
 
+def unranked_phases() -> models.QuerySet[Phase]:
+    """Phases of challenges that have no final ranking yet. A draft that was never published has none:
+    who may only save one shuts no split. One that was unpublished keeps its splits shut."""
+    been = models.Q(challenge__live=True) | models.Q(challenge__first_published_at__isnull=False)
+    return Phase.objects.filter(been, challenge__published_at=None)
+
+
 def _shutting() -> models.QuerySet[Phase]:
     """Sealed phases of challenges that have begun and have no final ranking yet."""
-    return Phase.objects.filter(
-        feedback=Phase.Feedback.SEALED, challenge__published_at=None, challenge__opens_at__lte=timezone.now(),
-    )  # fmt: skip
+    return unranked_phases().filter(
+        feedback=Phase.Feedback.SEALED, challenge__opens_at__lte=timezone.now()
+    )
 
 
 def sealing(split: str = "split") -> models.QuerySet[Phase]:

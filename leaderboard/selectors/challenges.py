@@ -31,7 +31,7 @@ OWN = 10
 
 def challenges() -> list[Challenge]:
     """Every challenge, the newest first; three queries."""
-    shown = Challenge.objects.filter(is_shown=True)
+    shown = Challenge.shown()
     return list(shown.select_related("benchmark").prefetch_related("phases__split"))
 
 
@@ -41,7 +41,8 @@ def challenge_get(slug: str, benchmark: Benchmark | None = None) -> Challenge:
         NotFound: there is none of that name, or not on that benchmark.
     """
     named = (
-        Challenge.objects.filter(slug=slug, is_shown=True)
+        Challenge.shown()
+        .filter(slug=slug)
         .select_related("benchmark", "table_state")
         .prefetch_related("phases__split__benchmark")
     )
@@ -139,7 +140,8 @@ def leaders(challenge_ids: Iterable[int], most: int = 3) -> dict[int, list[Place
     entries. One query."""
     rows = (
         Standing.objects.filter(
-            challenge__in=challenge_ids, rank__lte=most, challenge__is_shown=True, is_withdrawn=False
+            challenge__in=Challenge.shown().filter(pk__in=list(challenge_ids)), rank__lte=most,
+            is_withdrawn=False,
         )
         .select_related("challenge__benchmark")
         .order_by("challenge", "-is_final", "-phase__starts_at", "rank", "scored_at")

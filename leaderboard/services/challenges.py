@@ -355,7 +355,7 @@ def challenge_is_used(challenge: Challenge) -> bool:
 
 
 def challenge_changed(*, challenge: Challenge, by: Any) -> None:
-    """An editor has changed its dates or phases."""
+    """Its dates or phases are others, or it is published, or no more."""
     with transaction.atomic():
         _log(challenge, "changed", f"“{challenge.title}”", actor=str(by or "organisers"))
         tables_stale(challenges=[challenge.pk])
@@ -376,7 +376,9 @@ def challenge_announced(*, url: str, challenge: Challenge | None) -> None:
 @transaction.atomic
 def challenge_make(*, slug: str, phases: Iterable[dict[str, Any]], **fields: Any) -> Challenge:
     """A challenge of that name; one that is there keeps what an editor changed."""
-    challenge, is_new = Challenge.objects.get_or_create(slug=slug, defaults=fields)
+    challenge, is_new = Challenge.objects.get_or_create(
+        slug=slug, defaults={"first_published_at": timezone.now(), **fields}
+    )
     if is_new:
         Phase.objects.bulk_create(Phase(challenge=challenge, **phase) for phase in phases)
     return challenge

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from inference.errors import DomainError
 from leaderboard import errors, vault
-from leaderboard.models import BenchmarkItem, LogLine, Phase, Run, Score, Split
+from leaderboard.models import BenchmarkItem, LogLine, Run, Score, Split, unranked_phases
 
 logger = logging.getLogger(__name__)
 PENDING = "pending"
@@ -73,7 +73,7 @@ def publish_refusal(split: Split) -> str:
     """Why a split's references cannot become public now; "" if they can."""
     if split.is_public:
         return "Its references are public."
-    waiting = Phase.objects.filter(split=split, challenge__published_at=None).first()
+    waiting = unranked_phases().filter(split=split).first()
     if waiting is not None:
         return f"“{waiting.challenge.title}” has no final ranking yet."
     return ""

@@ -34,12 +34,12 @@ from research.models.news import (
 )
 from research.models.pages import HomePage, LegalPage, StandardPage
 from research.models.runs import NotebookRun
-from research.models.site import Navigation, NavigationLink
+from research.models.site import Announcement, Navigation, NavigationLink
 from research.models.starter import StarterLoad
 from research.models.texts import SiteTexts
 
 __all__ = [
-    "Accent", "Author", "BasePage", "BrokenLink", "ChallengePage", "ChallengeTag", "ChallengesPage",
+    "Accent", "Announcement", "Author", "BasePage", "BrokenLink", "ChallengePage", "ChallengeTag", "ChallengesPage",
     "DatasetPage", "DatasetTag", "DatasetsPage", "DocsArticlePage", "DocsPage", "DocsSectionPage",
     "HomePage", "LegalPage", "Navigation", "NavigationLink", "NotebookPage", "NotebookRun",
     "NotebookTag",

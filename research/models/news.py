@@ -225,10 +225,15 @@ class ChallengePage(SampleMixin, BasePage):  # type: ignore[django-manager-missi
         return self.opens_at.date()
 
     @property
+    def held(self) -> Any:
+        """The challenge behind it, if anybody may see that: not a draft."""
+        return self.challenge if self.challenge and self.challenge.is_visible else None
+
+    @property
     def state(self) -> str:
         """ "upcoming", "open" or "closed", now; "final" once the challenge has its ranking."""
-        if self.challenge:
-            return str(self.challenge.state)
+        if self.held:
+            return str(self.held.state)
         return dates_state(self.opens_at, self.closes_at)
 
     @property
@@ -238,7 +243,7 @@ class ChallengePage(SampleMixin, BasePage):  # type: ignore[django-manager-missi
 
     def get_context(self, request: HttpRequest, *args: Any, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(request, *args, **kwargs)
-        context["when"] = self.challenge or self
+        context["when"] = self.held or self
         return context
 
     def save(self, *args: Any, **kwargs: Any) -> Any:

@@ -13,8 +13,17 @@ from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.core.paginator import Page as PaginatorPage
 from django.core.paginator import Paginator
-from django.db.models import Count, Prefetch, Q, QuerySet, Subquery, Value, prefetch_related_objects
-from django.db.models.functions import Coalesce, ExtractYear
+from django.db.models import (
+    Count,
+    F,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    prefetch_related_objects,
+)
+from django.db.models.functions import Coalesce, ExtractYear, JSONObject
 from django.http import HttpRequest
 from django.utils.html import strip_tags
 from django.utils.text import Truncator
@@ -26,7 +35,7 @@ from inference.errors import Busy
 from leaderboard import selectors as leaderboard
 from research import notebooks as reading
 from research.selectors import searching
-from research.selectors.readable import barred, readable
+from research.selectors.readable import barred, in_time, readable
 
 if TYPE_CHECKING:
     from research.models import NotebookPage, PaperPage, ShelfPage
@@ -206,24 +215,32 @@ def chrome(site: Site) -> Chrome:
 def _chrome(site: Site) -> Chrome:
     rows = list(
         _model("NavigationLink")
-        .objects.filter(navigation__site=site)
+        .objects.filter(navigation__site=site, navigation__live=True)
         .select_related("navigation__site__sitetexts")
         .annotate(**{key: _count(name) for key, name in _COUNTED.items()})
-        .annotate(leaderboards=leaderboard.board_count())
+        .annotate(leaderboards=leaderboard.board_count(), announced=Subquery(_announced(site)))
     )
     name = site.site_name or SITE_NAME
     if not rows:
         return Chrome(site_name=name, texts=site_texts(site))
-    of = rows[0].navigation
+    of, announced = rows[0].navigation, rows[0].announced or {"text": "", "link": ""}
     texts = getattr(of.site, "sitetexts", None) or _model("SiteTexts")()
     return Chrome(
         [r for r in rows if r.place == "header"],
         [r for r in rows if r.place == "footer"],
-        of.announcement, of.announcement_link, of.footer_text,
+        announced["text"], announced["link"], of.footer_text,
         {key: getattr(rows[0], key) for key in (*_COUNTED, "leaderboards")},
         of.github_url, of.github_stars, of.github_stars_on, of.source_repository,
         of.source_ref, name, texts,
     )  # fmt: skip
+
+
+def _announced(site: Site) -> QuerySet[Any]:
+    """What the bar says: the latest announcement whose time it is."""
+    shown = _model("Announcement").objects.filter(in_time(), site=site, live=True)
+    newest = shown.order_by(F("last_published_at").desc(nulls_last=True), "-pk")
+    found: QuerySet[Any] = newest.values(told=JSONObject(text="text", link="link"))[:1]
+    return found
 
 
 def site_texts(site: Site) -> Any:

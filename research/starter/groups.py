@@ -4,28 +4,51 @@ workflow of approval; here they get the rooms' parts, and Admins all but other p
 Loading again adds what is missing of these, and takes nothing away.
 """
 
+from django.apps import apps
 from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q
-from wagtail.models import Collection, GroupCollectionPermission, GroupPagePermission, Page
+from wagtail.models import (
+    Collection,
+    GroupCollectionPermission,
+    GroupPagePermission,
+    Page,
+    Workflow,
+    WorkflowContentType,
+)
 
 FULL = ("add", "change", "delete", "view")
 EDITORS: dict[str, tuple[str, ...]] = {
-    "research.navigation": ("change",),
-    "research.sitetexts": ("change",),
+    "research.navigation": ("change", "view"),
+    "research.announcement": ("add", "change", "view"),
+    "research.sitetexts": (),
     "research.brokenlink": ("view",),
-    "leaderboard.benchmarkprompt": FULL,
-    "leaderboard.reportedfigure": FULL,
+    "leaderboard.benchmarkprompt": ("add", "view"),
+    "leaderboard.reportedfigure": ("view",),
     "leaderboard.challenge": ("add", "change", "view"),
     "leaderboard.benchmark": ("view",),
 }
-"""What Editors and Moderators may do; Moderators also publish pages, as Wagtail has it."""
-ADMINS: dict[str, tuple[str, ...]] = EDITORS | {
+"""What Editors may do: nothing of theirs is shown before a Moderator has published it. Where there are
+no drafts, they change nothing."""
+_PUBLISH = ("publish", "lock", "unlock")
+MODERATORS: dict[str, tuple[str, ...]] = EDITORS | {
+    "research.navigation": ("change", "view", *_PUBLISH),
+    "research.announcement": (*FULL, *_PUBLISH),
+    "research.sitetexts": ("change",),
+    "leaderboard.benchmarkprompt": FULL,
+    "leaderboard.reportedfigure": FULL,
+    "leaderboard.challenge": ("add", "change", "view", *_PUBLISH),
+}
+MODERATED = ("research.navigation", "research.announcement", "leaderboard.challenge")
+"""What the workflow of approval that Wagtail brings is for, beside pages."""
+ADMINS: dict[str, tuple[str, ...]] = MODERATORS | {
     "wagtailadmin.admin": ("access",),
     "leaderboard.benchmark": ("change", "view"),
     "leaderboard.split": ("change", "view"),
     "leaderboard.submission": ("change", "view"),
     "leaderboard.team": ("add", "change", "view"),
-    "leaderboard.challenge": FULL,
+    "leaderboard.challenge": (*FULL, *_PUBLISH),
+    "research.navigation": (*FULL, *_PUBLISH),
     "leaderboard.participation": ("change", "view"),
     "leaderboard.standing": ("change",),
     "leaderboard.logline": ("view",),
@@ -44,10 +67,23 @@ _FILES = ("image", "document")
 
 def groups_make() -> None:
     """The three groups, with what each may do; what they have besides stays."""
-    for name, table in (("Editors", EDITORS), ("Moderators", EDITORS), ("Admins", ADMINS)):
+    for name, table in (("Editors", EDITORS), ("Moderators", MODERATORS), ("Admins", ADMINS)):
         group, _ = Group.objects.get_or_create(name=name)
         group.permissions.add(*_permissions(table))
     _whole_tree(Group.objects.get(name="Admins"))
+    _moderated()
+
+
+def _moderated() -> None:
+    """Editors submit these as they submit pages, unless somebody chose another workflow for them."""
+    workflow = Workflow.objects.filter(workflow_pages__isnull=False, active=True).first()
+    if workflow is None:
+        return
+    for name in MODERATED:
+        kind = ContentType.objects.get_for_model(apps.get_model(name))
+        WorkflowContentType.objects.get_or_create(
+            content_type=kind, defaults={"workflow": workflow}
+        )
 
 
 def _permissions(table: dict[str, tuple[str, ...]]) -> list[Permission]:

@@ -43,7 +43,7 @@ def test_an_editor_changes_them_and_kept_pages_follow(
 ) -> None:
     before = client.get("/docs/").content.decode()  # kept from now on
     assert "Try in Browser" in before
-    answer = member("Editors").post(settings_page(), SENT)
+    answer = member("Moderators").post(settings_page(), SENT)
     assert answer.status_code == 302
     page = client.get("/docs/").content.decode()
     assert '<a class="button button--primary button--small" href="/docs/">Begin</a>' in page
@@ -72,13 +72,13 @@ def test_they_cost_no_query(starter, client: Client, member: Callable[[str], Cli
     queries()
     before = queries()
     assert before
-    member("Editors").post(settings_page(), SENT)
+    member("Moderators").post(settings_page(), SENT)
     queries()
     assert queries() == before
 
 
 def test_what_is_no_link_is_refused(starter, member: Callable[[str], Client]) -> None:
-    answer = member("Editors").post(settings_page(), SENT | {"call_url": "javascript:alert(1)"})
+    answer = member("Moderators").post(settings_page(), SENT | {"call_url": "javascript:alert(1)"})
     assert "Begin with / for a page" in answer.content.decode()
     assert not SiteTexts.objects.filter(call_url__startswith="java").exists()
 

@@ -113,7 +113,8 @@ def test_each_link_leads_to_what_is_counted(admin_client: Client, busy) -> None:
 
 def test_an_editor_sees_what_an_editor_may_do(member: Callable[[str], Client], busy) -> None:
     editor, moderator = shown(member("Editors")), shown(member("Moderators"))
-    assert "prompts to decide on" in editor
+    assert "prompts to decide on" in moderator
+    assert "prompts to decide on" not in editor, "what is decided is shown at once"
     assert not {"jobs that wait too long", "teams that wait to take part", "to review"} & set(
         editor
     )

@@ -310,7 +310,8 @@ def snippet(benchmark: Any, phases: list[dict[str, Any]], **more: Any) -> dict[s
         "title": "Tints", "slug": "tints", "summary": "Name the tint.", "benchmark": benchmark.pk,
         "is_shown": "on", "opens_at": "2030-01-01 00:00", "closes_at": "2030-02-01 00:00",
         "freeze_at": "", "team_size": 5, "phases-TOTAL_FORMS": len(phases),
-        "phases-INITIAL_FORMS": 0, "phases-MIN_NUM_FORMS": 1, "phases-MAX_NUM_FORMS": 1000, **more,
+        "phases-INITIAL_FORMS": 0, "phases-MIN_NUM_FORMS": 1, "phases-MAX_NUM_FORMS": 1000,
+        "action-publish": "action-publish", **more,
     }  # fmt: skip
     for number, phase in enumerate(phases):
         whole = {"feedback": "live", "daily_limit": "", "total_limit": "", "DELETE": "", **phase}

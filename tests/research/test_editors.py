@@ -34,7 +34,7 @@ def test_an_editor_sees_the_pages_and_the_navigation(starter) -> None:
     page = DocsArticlePage.objects.get(slug="quickstart")
     assert editor.get(reverse("wagtailadmin_pages:edit", args=[page.pk])).status_code == 200
     navigation = Navigation.objects.first()
-    address = reverse("wagtailsettings:edit", args=["research", "navigation", navigation.site_id])
+    address = reverse("wagtailsnippets_research_navigation:edit", args=[navigation.pk])
     assert editor.get(address).status_code == 200
 
 

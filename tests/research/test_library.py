@@ -26,6 +26,7 @@ from inference import page_cache
 from inference.errors import catalogue
 from research import citation, selectors
 from research.models import (
+    Announcement,
     ChallengePage,
     DatasetPage,
     DocsArticlePage,
@@ -115,9 +116,7 @@ def test_publishing_empties_the_cache_and_editors_never_read_it(
     page.title = "A new title"
     page.save_revision().publish()
     assert "A new title" in client.get(page.url).content.decode()
-    navigation = Navigation.objects.first()
-    navigation.announcement = "A short announcement"
-    navigation.save()
+    Announcement.objects.create(site=page.get_site(), text="A short announcement")
     assert "A short announcement" in client.get(page.url).content.decode()
     assert "Set-Cookie" not in client.get("/")
     with connection.connection.cursor() as unseen:  # not by Django
