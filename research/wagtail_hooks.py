@@ -216,18 +216,26 @@ def import_urls() -> list[URLPattern]:
     return [path("import-papers/", views_import.import_papers, name="import_papers")]
 
 
-class NavigationViewSet(SnippetViewSet):
+class ModeratedViewSet(SnippetViewSet):
+    """What is written as a draft; nothing chooses it, and each is its own."""
+
+    add_to_reference_index = False
+    copy_view_enabled = False
+
+    def register_chooser_viewset(self) -> None:
+        """None: no field refers to one."""
+
+
+class NavigationViewSet(ModeratedViewSet):
     model = Navigation
     icon = "bars"
-    add_to_reference_index = False
 
 
-class AnnouncementViewSet(SnippetViewSet):
+class AnnouncementViewSet(ModeratedViewSet):
     model = Announcement
     icon = "comment"
     list_display = ("text", "site", LiveStatusTagColumn(), "go_live_at", "expire_at")
     search_fields = ("text",)
-    add_to_reference_index = False
 
 
 class SiteGroup(SnippetViewSetGroup):

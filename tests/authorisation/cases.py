@@ -248,10 +248,13 @@ def defaults(scene: Scene) -> dict[str, Any]:
         "submission": scene.private.pk, "participation": scene.participation.pk,
         "job": scene.job.pk, "variant": scene.job.variant_id, "split": scene.test.pk,
         "apikey": scene.key_id, "logline": LogLine.objects.latest("pk").pk,
+        "announcement": scene.announcement.pk, "navigation": scene.navigation.pk,
     }  # fmt: skip
     return {
         **scene.values, "of_model": of_model, "kind": "all", "form": "rss", "uuid": some,
         "pk": 1, "object_id": 1, "id": scene.people["owner"].pk, "content_type_id": 1,
+        "revision_id": scene.revision.pk, "revision_id_a": "live", "revision_id_b": "latest",
+        "task_state_id": 1, "workflow_state_id": 1, "action_name": "approve",
         "key": "no-such-key", "uidb36": "1", "app_label": "leaderboard", "url": "no/such/page",
     }  # fmt: skip
 

@@ -22,7 +22,7 @@ from leaderboard import services
 from leaderboard.models import Challenge, ReportedFigure, Split, Submission, Team
 from leaderboard.services import Card, NewItem
 from pricing import services as pricing
-from research.models import StandardPage
+from research.models import Announcement, Navigation, StandardPage
 
 PEOPLE = ("anonymous", "user", "owner", "other", "removed", "editor", "moderator", "admin")
 KEYS = ("submit", "infer", "other's", "removed's", "revoked", "inactive's")
@@ -240,7 +240,11 @@ def _pages(scene: Scene) -> None:
         user=scene.people["owner"], benchmark=scene.benchmark, name="", skill="query",
         text=SECRETS["proposal"], source="A paper", source_url="https://example.org/paper",
     )  # fmt: skip
+    site = Site.objects.get(is_default_site=True)
+    said = Announcement.objects.create(site=site, text="An announcement")
     scene.values |= {
+        "announcement": said, "navigation": Navigation.for_site(site),
+        "revision": scene.challenge.save_revision(),
         "home": home, "draft": draft, "members": members, "by_password": by_password,
         "page_view_restriction_id": restriction.pk, "page_id": by_password.pk,
         "restriction_id": lock.pk, "restricted": restricted, "free": free, "prompt": prompt,
