@@ -81,7 +81,8 @@ def test_admins_have_files_settings_and_reports(starter, member: Callable[[str],
     assert policy_registry.get_by_type(get_image_model()).user_has_permission(user, "add")
     site = Site.objects.get(is_default_site=True)
     for address in (
-        "/admin/", reverse("wagtailsettings:edit", args=["research", "navigation", site.pk]),
+        "/admin/", reverse("wagtailsnippets_research_navigation:list"),
+        reverse("wagtailsnippets_research_announcement:add"),
         reverse("wagtailsettings:edit", args=["research", "sitetexts", site.pk]),
         reverse("wagtailredirects:index"), reverse("wagtailadmin_workflows:index"),
         reverse("wagtailsites:index"), reverse("wagtailimages:index"), reverse("wagtaildocs:index"),
