@@ -15,9 +15,9 @@ from tests.authorisation.scene import ACTORS, PEOPLE, Scene
 READING = ("GET", "HEAD", "OPTIONS")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _MAY_WRITE = ("django_session", "auth_user", "pricing_apikey", "wagtailusers_userprofile",
-              "wagtailadmin_editingsession")  # fmt: skip
-"""What reading may change: the session, when somebody or a key was last here, and what Wagtail keeps
-of who is editing what, and of an editor's taste."""
+              "wagtailadmin_editingsession", "wagtailimages_rendition")  # fmt: skip
+"""What reading may change: the session, when somebody or a key was last here, what Wagtail keeps of who
+is editing what, and of an editor's taste, and a picture in the size that a page is the first to want."""
 SECTIONS = ("v1/", "api/", "account/", "leaderboards/", "django-admin/", "admin/", "")
 """Beginnings of addresses, asked in a test each; the last takes the rest."""
 
