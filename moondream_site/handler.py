@@ -6,7 +6,10 @@ from typing import Any
 
 import django
 from asgiref.sync import sync_to_async
+from django import db
+from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
+from django.core.signals import request_started
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -59,6 +62,11 @@ class Handler(ASGIHandler):
 def get_handler() -> Handler:
     """The handler, with Django set up and all addresses loaded: the first request need not wait."""
     django.setup(set_prefix=False)
+    if not settings.DEBUG:
+        # A request begins with no connection (`ReleaseConnections`) and no list of queries: for looking
+        # after them each would go to a thread and back.
+        request_started.disconnect(db.close_old_connections)
+        request_started.disconnect(db.reset_queries)
     handler = Handler()
     reverse("healthz")
     return handler

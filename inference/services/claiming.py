@@ -12,15 +12,22 @@ from inference.services.settling import fail
 
 MAX_ATTEMPTS = 3
 # Raw, since every question pays for it: through the ORM it is a SELECT with two joins and an UPDATE,
-# whose SQL takes longer to put together than to run. All fields of a job, and what names its image's
-# file, come back with the one statement.
+# whose SQL takes longer to put together than to run. What answering needs of a job, what names its
+# image's file, and whether others wait come back with the one statement.
 _CLAIM = """
 UPDATE inference_job AS job
 SET status = 'running', attempt = attempt + 1, worker = %(worker)s, started_at = %(now)s
 WHERE job.id = ANY(%(ids)s::uuid[]) AND job.status IN ('queued', 'running')
-RETURNING job.*, (
-    SELECT image.extension FROM inference_storedimage AS image WHERE image.sha256 = job.image_id
-) AS image_extension
+RETURNING
+    job.id, job.skill, job.variant_id, job.image_id, job.image_sha256, job.params, job.in_background,
+    job.status, job.attempt, job.worker, job.created_at, job.started_at,
+    (
+        SELECT image.extension FROM inference_storedimage AS image WHERE image.sha256 = job.image_id
+    ) AS image_extension,
+    EXISTS(
+        SELECT FROM inference_job AS other
+        WHERE other.status = 'queued' AND other.variant_id = job.variant_id AND other.id <> job.id
+    ) AS others_wait
 """
 
 
@@ -51,12 +58,12 @@ def _uuid(given: UUID | str) -> UUID:
 
 
 def alike(job: Job) -> list[UUID]:
-    """Waiting jobs that one pass can answer along with this one, the oldest first."""
+    """Waiting jobs that one pass can answer along with this one, which was claimed; the oldest first."""
     if settings.INFERENCE_BATCH < 2 or not _in_batch(job):
         return []
     if not isinstance(backends.for_variant(job.variant), backends.Batching):
         return []
-    if not selectors.queue_depth(job.variant.queue):
+    if not job.others_wait:  # type: ignore[attr-defined]
         return []
     waiting = Job.objects.filter(
         status=Job.Status.QUEUED, variant=job.variant_id, skill__in=(Skill.CAPTION, Skill.QUERY),

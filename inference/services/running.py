@@ -51,6 +51,8 @@ def job_run(*, job_id: UUID | str, worker: str) -> None:
 
 
 _AT_ONCE_S = 0.025
+"""What comes within this time after something was published is held, and published with what comes
+after it: a reader sees no difference, and a quick model spends less on telling than on answering."""
 
 
 class _Cancelled(Exception):
@@ -60,7 +62,8 @@ class _Cancelled(Exception):
 class _Publisher:
     """Writes a job's events, leaving out what an earlier attempt already sent.
 
-    In rounds, all is held until `_publish_round` writes what several jobs have to tell.
+    In rounds, all is held until `_publish_round` writes what several jobs have to tell. The last event
+    is written by who settles the job, with what is held then.
     """
 
     def __init__(self, job: Job, *, again: bool = False, in_rounds: bool = False) -> None:
@@ -76,15 +79,16 @@ class _Publisher:
         self._published_at = 0.0
 
     def __call__(self, kind: str, data: dict[str, Any]) -> None:
-        if self.in_rounds:
+        now = time.monotonic()
+        if self.in_rounds or now - self._published_at < _AT_ONCE_S:
             self.hold(kind, data)
             return
-        self._published_at = time.monotonic()
+        self._published_at = now
         if stream.publish(self.job.id, kind, data, after=self.held()):
             raise _Cancelled
 
     def hold(self, kind: str, data: dict[str, Any]) -> None:
-        """Publish together with the next event, which follows at once."""
+        """Publish together with a later event."""
         self._held.append((kind, data))
 
     def take(self, event: backends.BackendEvent) -> None:
@@ -93,10 +97,8 @@ class _Publisher:
             case backends.Stage(name=name, note=note):
                 if note:
                     self.log(note)
-                # Decoding is published with its first token, which is there; one stage that follows
-                # on the last at once, with what comes next.
-                follows = time.monotonic() - self._published_at < _AT_ONCE_S
-                publish = self.hold if name == "decoding" or follows else self
+                # Decoding is published with its first token, which is there.
+                publish = self.hold if name == "decoding" else self
                 publish("stage", {"stage": name, "variant": self.job.variant.slug})
             case backends.Token(text=text):
                 self.token(text)

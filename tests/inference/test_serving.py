@@ -1,14 +1,20 @@
 """Many questions at once: together where they can be, in a fair order, and not without end."""
 
+import contextlib
+import itertools
+import time
+import uuid
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from inference import backends, images, selectors, services, stream
-from inference.errors import Busy
-from inference.models import Job, StoredImage
+from inference import backends, images, lease, selectors, services, stream
+from inference.errors import Busy, NotFound
+from inference.models import Job, StoredImage, Variant
+from inference.services import running
 from inference.world.samples import sample_bytes
+from tests.inference.conftest import WORDS
 
 
 def _tokens(job: Job) -> str:
@@ -176,3 +182,63 @@ def test_a_repeat_is_answered_even_when_the_queue_is_full(submit, settings) -> N
     settings.INFERENCE_MAX_QUEUE_DEPTH = 0
     assert submit(owner_key="a", idempotency_key="k").id == first.id
     assert StoredImage.objects.count() == 1
+
+
+@pytest.mark.parametrize(("tick", "least", "most"), [(0.0, 2, 2), (1.0, len(WORDS) + 1, 99)])
+def test_what_comes_at_once_is_written_at_once(
+    submit, scripted, monkeypatch, tick: float, least: int, most: int
+) -> None:
+    job, written, now = submit(), [], itertools.count(start=100.0, step=tick or 1e-6)
+    publish_all = stream.publish_all
+
+    def counted(news):  # type: ignore[no-untyped-def]
+        written.append(news)
+        return publish_all(news)
+
+    monkeypatch.setattr(stream, "publish_all", counted)
+    monkeypatch.setattr(running.time, "monotonic", lambda: next(now))
+    services.job_run(job_id=job.id, worker="w")
+    assert least <= len(written) <= most
+    assert [e.data["text"] for e in stream.history(job.id) if e.type == "token"] == list(WORDS)
+    assert stream.history(job.id)[-1].type == "result"
+
+
+def test_leases_are_taken_and_given_back_together() -> None:
+    names = [uuid.uuid4() for _ in range(3)]
+    with contextlib.ExitStack() as other, contextlib.ExitStack() as held:
+        assert lease.leased(other, names[1], wait_s=0) is not None
+        taken = lease.leased_at_once(held, names)
+        assert list(taken) == [str(names[0]), str(names[2])]
+        with lease.renewed(list(taken.values())):
+            assert all(lease.is_held(name) for name in names)
+        held.close()
+        # What another has is not given back for it.
+        assert [lease.is_held(name) for name in names] == [False, True, False]
+    assert lease.leased_at_once(contextlib.ExitStack(), []) == {}
+
+
+def test_variants_are_read_once_in_a_while(
+    variants, settings, django_assert_num_queries, monkeypatch
+) -> None:
+    settings.INFERENCE_VARIANTS_KEPT_S = 60
+    selectors.variants_forget()
+    slug = variants[1].slug
+    with django_assert_num_queries(1):
+        found = selectors.variant_get(slug)
+        assert selectors.variant_by_id(found.pk) == found
+        found.name = "Changed by one reader"
+        assert selectors.variant_get(slug).name == variants[1].name
+    # Elsewhere it was switched off; here, that is seen when the time is over.
+    Variant.objects.filter(slug=slug).update(enabled=False)
+    assert selectors.variant_get(slug)
+    later = time.monotonic() + 61
+    monkeypatch.setattr(selectors.time, "monotonic", lambda: later)
+    with pytest.raises(NotFound):
+        selectors.variant_get(slug)
+    # What is saved in this process is seen at once.
+    Variant.objects.get(slug=slug).save()
+    found = Variant.objects.get(slug=slug)
+    found.enabled = True
+    found.save()
+    assert selectors.variant_get(slug) == found
+    selectors.variants_forget()
