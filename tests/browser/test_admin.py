@@ -45,7 +45,7 @@ def editor(live_stack: LiveStack, chromium: "Browser") -> "Iterator[Page]":
         "shell", "-v0", "-c",
         "from django.contrib.auth import get_user_model; from pricing.services import key_make; "
         "u = get_user_model().objects.create_superuser('keeper', 'keeper@example.org', 'a-passphrase'); "
-        "key_make(user=u, name='notebook', scopes=['infer'])",
+        "key_make(user=u, name='laboratory', scopes=['infer'])",
     )  # fmt: skip
     context = chromium.new_context(base_url=live_stack.base_url, reduced_motion="reduce")
     context.set_default_timeout(30_000)
@@ -110,7 +110,7 @@ def test_the_pages_that_we_add(editor: Page) -> None:
 def test_a_key_is_revoked_by_keyboard(editor: Page) -> None:
     editor.set_viewport_size({"width": 1440, "height": 900})
     editor.goto("/admin/snippets/pricing/apikey/")
-    row = editor.get_by_role("row", name=re.compile("notebook"))
+    row = editor.get_by_role("row", name=re.compile("laboratory"))
     row.get_by_role("checkbox").focus()
     editor.keyboard.press("Space")
     revoke = editor.locator(".bulk-actions-buttons").get_by_role("link", name=re.compile("Revoke"))
