@@ -2,6 +2,7 @@
 
 from research.selectors.figures import AnswerFigure, answer_figure
 from research.selectors.library import (
+    CARD_PICTURE,
     Chrome,
     appeared,
     chrome,
@@ -27,7 +28,7 @@ from research.selectors.searching import Found, search_pages
 from research.selectors.stages import StageLinks, stage_links
 
 __all__ = [
-    "AnswerFigure", "Chrome", "Found", "StageLinks", "answer_figure", "api_reference", "appeared", "chrome",
+    "CARD_PICTURE", "AnswerFigure", "Chrome", "Found", "StageLinks", "answer_figure", "api_reference", "appeared", "chrome",
     "docs_neighbours", "docs_tree", "in_time", "latest", "notebook", "paper", "papers_of", "pictures_prefetch", "plain",
     "readable", "register_schema", "research_hub", "roadmap", "search_pages", "shelf", "site_name", "site_texts", "stage_links", "teaser",
     "words",

@@ -48,6 +48,7 @@ from research.models import (
     RoadmapItemPage,
     RoadmapPage,
 )
+from research.selectors import CARD_PICTURE
 from research.starter import docs, news, site
 from research.starter.groups import groups_make
 
@@ -284,6 +285,8 @@ def _own_picture(name: str) -> Any:
         data = (HERE / "pictures" / file).read_bytes()
         found = model(title=title, description=PICTURES[name], file=ContentFile(data, name=file))
         found.save()
+        # As pages show it: the first reader need not wait, nor meet a storage that is away.
+        found.get_renditions(CARD_PICTURE, "width-1280|format-webp")
     return found
 
 

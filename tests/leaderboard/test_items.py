@@ -44,7 +44,7 @@ def test_a_page_reads_what_it_shows(client, send, large, sealed_later, django_as
         (f"/leaderboards/entries/{made.pk}/items/?page=23", 23, 440),
         (f"/leaderboards/compare/?a={made.pk}&b={other.pk}&page=16", 16, 300),
     ):
-        with django_assert_max_num_queries(9 if "compare" not in path else 17):
+        with django_assert_max_num_queries(10 if "compare" not in path else 18):
             html = client.get(path).content.decode()
         shown = range(first, min(first + 20, COUNT))
         assert html.count('class="sample"') == len(shown), (path, number)

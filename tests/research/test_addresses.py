@@ -286,6 +286,7 @@ def test_the_editor_of_a_paper_says_it_at_the_field(admin_client: Client, starte
     form = nested_form_data({
         "title": "A", "slug": "a-paper", "abstract": "x", "published_on": "2020-01-01", "kind": "preprint", "accent": "blue",
         "relevance": rich_text(""), "pdf": file.pk, "tags": "", "action-publish": "1",
+        "details": streamfield([]),
         "authors": inline_formset([{"name": "Ada Lovelace", "ORDER": "1"}]),
     } | empty)  # fmt: skip
     address = reverse("wagtailadmin_pages:add", args=["research", "paperpage", shelf.pk])
@@ -314,7 +315,7 @@ def test_an_editor_previews_an_odd_notebook(admin_client: Client, starter, raw: 
     )
     form = nested_form_data({
         "title": "Odd", "slug": "odd", "lede": "x", "published_on": "2026-01-01", "accent": "blue", "tags": "",
-        "file": ContentFile(raw, name="odd.ipynb"),
+        "file": ContentFile(raw, name="odd.ipynb"), "details": streamfield([]),
     })  # fmt: skip
     answer = admin_client.post(address, form)
     assert "notebook" in answer.context["form"].errors["file"][0]

@@ -164,11 +164,11 @@ class _Request:
     ],
 )  # fmt: skip
 def test_what_is_no_paper_says_why(text: str, problem: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ValidationError) as refused:
         importing.read(text)
     assert problem.lower() in " ".join(refused.value.messages).lower()
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_texts_fit_and_hold_nothing_that_cannot_be_kept() -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from wagtail.test.utils.form_data import nested_form_data
+from wagtail.test.utils.form_data import nested_form_data, streamfield
 
 from research.models import NotebookPage, NotebooksPage
 from research.notebooks import binder_url, check_notebook, colab_url, read_notebook, rendered
@@ -128,6 +128,7 @@ def test_an_editor_who_uploads_a_damaged_notebook_is_told(admin_client, starter)
     form = nested_form_data({
         "title": "Odd", "slug": "odd", "lede": "x", "published_on": "2026-01-01", "accent": "blue",
         "file": ContentFile(DAMAGED[0], name="odd.ipynb"), "tags": "", "action-publish": "1",
+        "details": streamfield([]),
     })  # fmt: skip
     answer = admin_client.post(f"/admin/pages/add/research/notebookpage/{shelf.pk}/", form)
     assert answer.status_code == 200
