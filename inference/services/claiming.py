@@ -20,6 +20,7 @@ SET status = 'running', attempt = attempt + 1, worker = %(worker)s, started_at =
 WHERE job.id = ANY(%(ids)s::uuid[]) AND job.status IN ('queued', 'running')
 RETURNING
     job.id, job.skill, job.variant_id, job.image_id, job.image_sha256, job.params, job.in_background,
+    job.caller, job.owner_key,
     job.status, job.attempt, job.worker, job.created_at, job.started_at,
     (
         SELECT image.extension FROM inference_storedimage AS image WHERE image.sha256 = job.image_id
