@@ -17,6 +17,7 @@ What Django finally answers with a kept page, `moondream_site.kept_pages` sends 
 memory.
 """
 
+import functools
 import logging
 import math
 import re
@@ -28,11 +29,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 from django.conf import settings
+from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.cache import cache
 from django.db import connection as default_connection
 from django.db import models, transaction
@@ -290,6 +293,16 @@ def remember(
 # Keeping and finding
 
 
+@functools.cache
+def release() -> str:
+    """What pages are made with beside what is saved: the templates, and the names of static files. After
+    an update none of the earlier release's is sent, whose style sheets are gone."""
+    made = sha256(getattr(staticfiles_storage, "manifest_hash", "").encode())
+    for file in sorted(Path(settings.BASE_DIR, "templates").rglob("*.html")):
+        made.update(file.read_bytes())
+    return made.hexdigest()[:16]
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """What a kept page is found by."""
@@ -304,7 +317,7 @@ class Address:
 
     def key(self, *, part: bool = False) -> str:
         """Of the page, or of the part of it that htmx asks for where that is another answer."""
-        text = f"3 {self.origin}{self.path}?{urlencode(sorted(self.fields.items()))}"
+        text = f"{release()} {self.origin}{self.path}?{urlencode(sorted(self.fields.items()))}"
         return f"pages:{'part:' if part else ''}{sha256(text.encode()).hexdigest()}"
 
     @property

@@ -1,6 +1,7 @@
 """Pages sent before Django begins: what it would answer, and nothing that is over."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -148,6 +149,30 @@ def test_one_that_is_too_old_is_made_anew(site: Site, monkeypatch: Any) -> None:
     monkeypatch.setattr(page_cache.time, "time", lambda: page.kept.until + 1)
     site(PAPERS)
     assert site.asked == 2
+
+
+def test_one_of_an_earlier_release_is_made_anew(site: Site, monkeypatch: Any) -> None:
+    site(PAPERS)
+    monkeypatch.setattr(page_cache, "release", lambda: "the next")
+    site(PAPERS)
+    assert site.asked == 2
+
+
+def test_a_release_is_known_by_its_templates_and_static_files(
+    settings: Any, tmp_path: Any, monkeypatch: Any
+) -> None:
+    settings.BASE_DIR = tmp_path
+    read = page_cache.release.__wrapped__
+    template = tmp_path / "templates" / "a.html"
+    template.parent.mkdir()
+    template.write_text("one")
+    releases = [read()]
+    template.write_text("two")
+    releases.append(read())
+    monkeypatch.setattr(page_cache, "staticfiles_storage", SimpleNamespace(manifest_hash="x"))
+    releases.append(read())
+    assert len(set(releases)) == 3
+    assert read() == releases[-1]
 
 
 def test_without_the_cache_django_answers(site: Site, monkeypatch: Any) -> None:
