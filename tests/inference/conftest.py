@@ -8,6 +8,7 @@ import pytest
 from inference import backends, services
 from inference.backends import BackendEvent, Finished, Found, Request, Stage, Token
 from inference.models import Job, StoredImage, Variant
+from inference.services import running
 from inference.world.samples import sample_bytes
 
 WORDS = ("A red", " star", " and a", " blue", " circle.")
@@ -70,4 +71,6 @@ def submit(variants: list[Variant], image: StoredImage) -> Callable[..., Job]:
 def scripted(monkeypatch: pytest.MonkeyPatch) -> ScriptedBackend:
     backend = ScriptedBackend()
     monkeypatch.setattr(backends, "for_variant", lambda _: backend)
+    # As of a model that takes its time: each piece is published by itself, and finds who cancelled.
+    monkeypatch.setattr(running, "_AT_ONCE_S", 0.0)
     return backend

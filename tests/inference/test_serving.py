@@ -196,6 +196,7 @@ def test_what_comes_at_once_is_written_at_once(
         return publish_all(news)
 
     monkeypatch.setattr(stream, "publish_all", counted)
+    monkeypatch.setattr(running, "_AT_ONCE_S", 0.025)
     monkeypatch.setattr(running.time, "monotonic", lambda: next(now))
     services.job_run(job_id=job.id, worker="w")
     assert least <= len(written) <= most
