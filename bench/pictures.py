@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from bitsandbytes.functional import get_4bit_type
 from PIL import Image, ImageDraw
 
 from inference.engine import Moondream
@@ -18,11 +19,6 @@ from inference.world.samples import SAMPLE_DIR, SAMPLES
 SIZE = (1280, 800)
 NIGHT = (11, 13, 18)
 LINE, BAR, LEVEL = (42, 47, 60), (98, 160, 234), (87, 227, 137)
-# The 16 values of a 4-bit normal float (QLoRA, appendix E).
-NF4 = (
-    -1.0, -0.6961928, -0.52507305, -0.39491749, -0.28444138, -0.18477343, -0.09105004, 0.0,
-    0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.562617, 0.72295684, 1.0,
-)  # fmt: skip
 BLOCK = 64
 
 
@@ -85,7 +81,8 @@ def levels(model: Moondream) -> Image.Image:
         start, end = (x_of(-1 + 2 * edge / 160) for edge in (number, number + 1))
         height = min(1.0, count / tallest) * (bottom - top)
         draw.rectangle((start + 1, bottom - height, end - 1, bottom - 1), fill=BAR)
-    for value in NF4:
+    # QLoRA, appendix E.
+    for value in get_4bit_type("nf4", device="cpu").tolist():
         draw.line((x_of(value), bottom - 560, x_of(value), bottom + 40), fill=LEVEL, width=3)
     return picture
 

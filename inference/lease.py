@@ -88,9 +88,8 @@ class _Renewer:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._held)
-            time.sleep(
-                SECONDS / 3
-            )  # between two renewals; who comes meanwhile has time until the next
+            # Between two renewals; who comes meanwhile has time until the next.
+            time.sleep(SECONDS / 3)
             with self._changed:
                 held = list(self._held.values())
             for lease in held:  # one that was given up meanwhile is not taken again

@@ -72,7 +72,8 @@ def _variants() -> list[Variant]:
     """All variants, the default first; only copies of them may be handed on.
 
     They are read at most once in `INFERENCE_VARIANTS_KEPT_S`: each question asks for one, in the web
-    process and in the worker, and they change a few times a year.
+    process and in the worker, and they change a few times a year. (`page_cache.remember` would ask
+    the cache each time whether they have.)
     """
     global _read  # one process's memory of one table
     if _read is None or time.monotonic() >= _read[0]:

@@ -14,7 +14,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from inference.errors import DomainError
-from leaderboard import names, services
+from leaderboard import services
+from leaderboard.forms import PublishForm, TeamNameMixin
 from leaderboard.models import (
     Benchmark,
     Challenge,
@@ -100,23 +101,8 @@ class BenchmarkAdmin(admin.ModelAdmin[Benchmark]):
         return TemplateResponse(request, "leaderboard/admin/publish_split.html", context)
 
 
-class PublishForm(forms.Form):
-    """The split's name, written out."""
-
-    confirm = forms.CharField(max_length=100, label="Its name, to confirm")
-
-
-class TeamForm(forms.ModelForm[Team]):
+class TeamForm(TeamNameMixin, forms.ModelForm[Team]):
     """A team; who is added has to fit the challenges it is in, as by an invitation."""
-
-    def clean_name(self) -> str:
-        name = names.cleaned(self.cleaned_data["name"])
-        if name != self.instance.name:
-            try:
-                services.team_name_check(self.instance, name, by_admin=True)
-            except DomainError as error:
-                raise forms.ValidationError(error.message) from error
-        return name
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -1,10 +1,11 @@
-"""The web form of a submission."""
+"""Forms: of a submission, and what those of admins have in common."""
 
 from typing import Any
 
 from django import forms
 
 from inference.errors import DomainError
+from leaderboard import names, services
 from leaderboard.models import Split, Team
 from leaderboard.services.submitting import PRECISIONS
 from leaderboard.services.teams import teams_joined
@@ -82,3 +83,31 @@ class JoinForm(forms.Form):
             _choices(self.fields["team"], [(name, name) for name in names])
         else:
             del self.fields["team"]
+
+
+class TeamNameMixin:
+    """Of forms for a team: its name in its one form, and not too like another's."""
+
+    cleaned_data: dict[str, Any]
+    instance: Team
+
+    def clean_name(self) -> str:
+        """
+        Raises:
+            ValidationError: it may not be called so.
+        """
+        name = names.cleaned(self.cleaned_data["name"])
+        if name != self.instance.name:
+            try:
+                services.team_name_check(self.instance, name, by_admin=True)
+            except DomainError as error:
+                raise forms.ValidationError(error.message) from error
+        return name
+
+
+class PublishForm(forms.Form):
+    """A split's name, written out, before its references are public."""
+
+    confirm = forms.CharField(
+        max_length=100, label="Its name, to confirm", help_text="As in benchmark/split."
+    )

@@ -9,6 +9,7 @@ from wagtail.admin.panels import FieldPanel, MultiFieldPanel, ObjectList
 
 from inference.listings import RoomViewSet, RowAction
 from leaderboard import services
+from leaderboard.forms import PublishForm
 from leaderboard.models import Benchmark, LogLine, ReportedFigure, Split, Submission
 
 ORGANISERS = "organisers"
@@ -102,14 +103,6 @@ class SplitViewSet(RoomViewSet):
             read_only("benchmark", "name", "is_public", "item_count", heading="From its import"),
         ],
         base_form_class=SplitForm,
-    )
-
-
-class PublishForm(forms.Form):
-    """The split's name, written out."""
-
-    confirm = forms.CharField(
-        max_length=100, label="Its name, to confirm", help_text="As in benchmark/split."
     )
 
 

@@ -14,12 +14,13 @@ from wagtail.snippets.views.snippets import CreateView, EditView
 
 from inference.errors import DomainError
 from inference.listings import RoomViewSet, RowAction
-from leaderboard import names, services
+from leaderboard import services
+from leaderboard.forms import TeamNameMixin
 from leaderboard.models import Challenge, Participation, Team
 from leaderboard.services.teams import MOST_MEMBERS
 
 
-class TeamForm(WagtailAdminModelForm):
+class TeamForm(TeamNameMixin, WagtailAdminModelForm):
     """A team and its members by their mail addresses; who is added has to fit the challenges it is in,
     as by an invitation."""
 
@@ -37,15 +38,6 @@ class TeamForm(WagtailAdminModelForm):
             self.fields["founder"].queryset = get_user_model().objects.filter(
                 pk__in=[one.pk for one in members]
             )
-
-    def clean_name(self) -> str:
-        name = names.cleaned(self.cleaned_data["name"])
-        if name != self.instance.name:
-            try:
-                services.team_name_check(self.instance, name, by_admin=True)
-            except DomainError as error:
-                raise forms.ValidationError(error.message) from error
-        return name
 
     def clean_accounts(self) -> list[Any]:
         lines = {line.strip() for line in re.split(r"[\n,;]", self.cleaned_data["accounts"])} - {""}

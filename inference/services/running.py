@@ -62,7 +62,7 @@ class _Cancelled(Exception):
 class _Publisher:
     """Writes a job's events, leaving out what an earlier attempt already sent.
 
-    In rounds, all is held until `_publish_round` writes what several jobs have to tell. The last event
+    In rounds, all is held until its `_Pass` writes what several jobs have to tell. The last event
     is written by who settles the job, with what is held then.
     """
 
@@ -157,59 +157,69 @@ def _settled(job: Job, result: dict[str, Any]) -> bool:
 
 def _answer_together(jobs: list[Job]) -> None:
     """Run claimed jobs of one variant in one pass; what it leaves open is answered one by one."""
-    started = time.time()
-    open_ = {row: _Publisher(job, in_rounds=True) for row, job in enumerate(jobs)}
-    backend = backends.for_variant(jobs[0].variant)
-    assert isinstance(backend, backends.Batching)  # or there would be no companions
+    together = _Pass(jobs)
     try:
-        for publish in open_.values():
-            _begin(publish)
-        _load(backend, open_[0])
-        load_ms = (time.time() - started) * 1e3
-        for events in backend.answer_many([_request(job) for job in jobs]):
-            ended: list[_Publisher] = []
-            try:
-                for row, event in events:
-                    if row in open_:  # or it was cancelled
-                        _take(open_, ended, row, event, started, load_ms)
-            finally:  # what was answered is told of, though another row's fault ends the pass
-                _publish_round(open_, ended)
+        together.run()
     except SoftTimeLimitExceeded:
-        for publish in open_.values():
+        for publish in together.open.values():
             job_timed_out(job_id=publish.job.pk)
         raise
     except Exception:
         # One row's fault (a question too long, an image gone) must not be everybody's.
         logger.warning("A pass of %d jobs was given up", len(jobs), exc_info=True)
-    for publish in open_.values():
+    for publish in together.open.values():
         _answer(publish.job, again=True)
     _answered_in_passes.extend(str(job.id) for job in jobs[1:])
 
 
-def _take(
-    open_: dict[int, _Publisher], ended: list[_Publisher], row: int,
-    event: backends.BackendEvent, started: float, load_ms: float,
-) -> None:  # fmt: skip
-    """Take one event of a row; one that ends is settled and leaves the pass."""
-    publish = open_[row]
-    if not isinstance(event, backends.Finished):
-        publish.take(event)
-        return
-    result = _final(publish, event, started, load_ms)
-    if _settled(publish.job, result):
-        publish.hold("result", result)
-        ended.append(publish)
-    del open_[row]
+class _Pass:
+    """Jobs that are answered together, and those of them that are open still."""
 
+    def __init__(self, jobs: list[Job]) -> None:
+        self.jobs = jobs
+        self.open = {row: _Publisher(job, in_rounds=True) for row, job in enumerate(jobs)}
+        self._ended: list[_Publisher] = []
+        """Whose last event is not written yet."""
+        self._started = time.time()
+        self._load_ms = 0.0
 
-def _publish_round(open_: dict[int, _Publisher], ended: list[_Publisher]) -> None:
-    """Write what all rows hold in one round trip. A cancelled row leaves the pass; the others go on."""
-    rows = [row for row, publish in open_.items() if publish.is_holding]
-    publishers = [*(open_[row] for row in rows), *ended]
-    asked = stream.publish_all([(publish.job.id, publish.held()) for publish in publishers])
-    for row, is_cancelled in zip(rows, asked, strict=False):  # those that ended come after them
-        if is_cancelled:
-            settle_cancelled(open_.pop(row).job, from_status=Job.Status.RUNNING)
+    def run(self) -> None:
+        """Answer them, in rounds: what comes of one step for all of them is written at once."""
+        backend = backends.for_variant(self.jobs[0].variant)
+        assert isinstance(backend, backends.Batching)  # or there would be no companions
+        for publish in self.open.values():
+            _begin(publish)
+        _load(backend, self.open[0])
+        self._load_ms = (time.time() - self._started) * 1e3
+        for events in backend.answer_many([_request(job) for job in self.jobs]):
+            try:
+                for row, event in events:
+                    if row in self.open:  # or it was cancelled
+                        self._take(row, event)
+            finally:  # what was answered is told of, though another row's fault ends the pass
+                self._publish_round()
+
+    def _take(self, row: int, event: backends.BackendEvent) -> None:
+        """Take one event of a row; one that ends is settled and leaves the pass."""
+        publish = self.open[row]
+        if not isinstance(event, backends.Finished):
+            publish.take(event)
+            return
+        result = _final(publish, event, self._started, self._load_ms)
+        if _settled(publish.job, result):
+            publish.hold("result", result)
+            self._ended.append(publish)
+        del self.open[row]
+
+    def _publish_round(self) -> None:
+        """Write what all rows hold in one round trip. A cancelled row leaves; the others go on."""
+        rows = [row for row, publish in self.open.items() if publish.is_holding]
+        publishers = [*(self.open[row] for row in rows), *self._ended]
+        self._ended = []
+        asked = stream.publish_all([(publish.job.id, publish.held()) for publish in publishers])
+        for row, is_cancelled in zip(rows, asked, strict=False):  # those that ended come after them
+            if is_cancelled:
+                settle_cancelled(self.open.pop(row).job, from_status=Job.Status.RUNNING)
 
 
 def _explained(error: Exception, job: Job) -> DomainError:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import OuterRef, Q, QuerySet, Subquery
-from wagtail.models import Page, TaskState
+from wagtail.models import Page, TaskState, get_page_models
 
 from research.models import BasePage, HomePage, NotebookPage, NotebookRun
 
@@ -13,20 +13,11 @@ def undescribed() -> QuerySet[Page]:
     """Published pages without a word for search engines and shared links: neither typed, nor taken from
     what opens the page. One query."""
     without = Q(content_type=ContentType.objects.get_for_model(HomePage))
-    for model in _subclasses(BasePage):
+    for model in (each for each in get_page_models() if issubclass(each, BasePage)):
         ledes = [f for f in model._meta.local_fields if f.name == "lede" and f.blank]
         if ledes:
             without |= Q(**{f"{_path_to(model)}__lede": ""})
     found: QuerySet[Page] = Page.objects.filter(without, live=True, search_description="")
-    return found
-
-
-def _subclasses(model: type[Any]) -> list[type[Any]]:
-    found = []
-    for child in model.__subclasses__():
-        if not child._meta.abstract:
-            found.append(child)
-        found += _subclasses(child)
     return found
 
 

@@ -248,17 +248,23 @@ def _fill(
     page.save()
 
 
-def _picture(slug: str) -> Any:
-    """A sample scene as an image of the CMS; made once."""
-    sample = next(s for s in SAMPLES if s.slug == slug)
-    title = f"Sample scene: {slug}"
+def _image(title: str, description: str, file: Path, *shown: str) -> Any:
+    """A file as an image of the CMS, with the sizes that pages show it in; made once."""
     model = get_image_model()
     found = model.objects.filter(title=title).first()
     if found is None:
-        file = ContentFile((SAMPLE_DIR / sample.file_name).read_bytes(), name=sample.file_name)
-        found = model(title=title, description=sample.alt, file=file)
+        content = ContentFile(file.read_bytes(), name=file.name)
+        found = model(title=title, description=description, file=content)
         found.save()
+        # The first reader need not wait, nor meet a storage that is away.
+        found.get_renditions(*shown)
     return found
+
+
+def _picture(slug: str) -> Any:
+    """A sample scene."""
+    sample = next(s for s in SAMPLES if s.slug == slug)
+    return _image(f"Sample scene: {slug}", sample.alt, SAMPLE_DIR / sample.file_name)
 
 
 PICTURES = {
@@ -276,18 +282,10 @@ are screenshots."""
 
 
 def _own_picture(name: str) -> Any:
-    """A picture of the starter content as an image of the CMS; made once."""
-    title = f"Starter: {name}"
-    model = get_image_model()
-    found = model.objects.filter(title=title).first()
-    if found is None:
-        file = f"{name}.webp"
-        data = (HERE / "pictures" / file).read_bytes()
-        found = model(title=title, description=PICTURES[name], file=ContentFile(data, name=file))
-        found.save()
-        # As pages show it: the first reader need not wait, nor meet a storage that is away.
-        found.get_renditions(CARD_PICTURE, "width-1280|format-webp")
-    return found
+    """A picture of the starter content."""
+    file = HERE / "pictures" / f"{name}.webp"
+    shown = (CARD_PICTURE, "width-1280|format-webp")
+    return _image(f"Starter: {name}", PICTURES[name], file, *shown)
 
 
 def _notebooks(load: _Loader, shelf: Page) -> dict[str, NotebookPage]:
