@@ -19,13 +19,16 @@ export class BrowserModel {
   // Where an answer would run here, and how many megabytes that loads at most.
   async cost() {
     this.backend ??= await chooseBackend();
-    return { backend: this.backend, megabytes: Math.round(this.bytes[this.backend] / 1e6) };
+    return { backend: this.backend, megabytes: this.megabytes(this.backend) };
+  }
+
+  megabytes(backend) {
+    return Math.round(this.bytes[backend] / 1e6);
   }
 
   // Calls onEvent(type, data) as the server's stream would; resolves at the end.
   async ask({ skill, text, blob, key }, onEvent) {
     this.worker ??= new Worker(this.urls.worker, { type: "module" });
-    const { megabytes } = await this.cost();
     return new Promise((resolve, reject) => {
       this.end = () => resolve({ type: "cancelled" });
       this.worker.onmessage = ({ data }) => {
@@ -33,7 +36,7 @@ export class BrowserModel {
         else if (data.type === "error") reject(new Error(data.message));
         else {
           if (data.type === "restart") this.backend = "WebAssembly";
-          onEvent(data.type, data.type === "progress" ? { megabytes: data.bytes / 1e6, of: megabytes } : data);
+          onEvent(data.type, data.type === "progress" ? { megabytes: data.bytes / 1e6, of: this.megabytes(data.backend) } : data);
         }
       };
       this.worker.onerror = (event) => {

@@ -13,7 +13,8 @@ const PROGRESS_MS = 100;
 
 // Loads files one beside the other, and tells how many bytes there are by now.
 class Loader {
-  constructor() {
+  constructor(backend) {
+    this.backend = backend;
     this.bytes = 0;
     this.toldAt = 0;
   }
@@ -37,7 +38,7 @@ class Loader {
     this.bytes += bytes;
     if (performance.now() - this.toldAt < PROGRESS_MS) return;
     this.toldAt = performance.now();
-    postMessage({ type: "progress", bytes: this.bytes });
+    postMessage({ type: "progress", bytes: this.bytes, backend: this.backend });
   }
 }
 
@@ -55,7 +56,7 @@ export async function load(urls, backend) {
   const started = performance.now();
   const gpu = backend === "WebGPU";
   const blame = (cause) => { throw new BackendError(backend, cause); };
-  const loader = new Loader();
+  const loader = new Loader(backend);
   const [facts, tokenizer, encoder, decoder, ort] = await Promise.all([
     fetch(urls.facts).then((r) => r.json()),
     fetch(urls.tokenizer).then((r) => r.json()),
