@@ -11,12 +11,12 @@ export class BackendError extends Error {
 
 const PROGRESS_MS = 100;
 
-// Loads files one beside the other, and tells how many bytes there are by now.
+// Loads files one beside the other, and reports how many bytes there are by now.
 class Loader {
   constructor(backend) {
     this.backend = backend;
     this.bytes = 0;
-    this.toldAt = 0;
+    this.reportedAt = 0;
   }
 
   async load(url, name) {
@@ -29,6 +29,7 @@ class Loader {
       chunks.push(value);
       this.add(value.length);
     }
+    this.report(); // what came since the last time
     const bytes = new Uint8Array(await new Blob(chunks).arrayBuffer());
     postMessage({ type: "log", message: `${name}: ${(bytes.length / 1e6).toFixed(1)} MB` });
     return bytes;
@@ -36,8 +37,11 @@ class Loader {
 
   add(bytes) {
     this.bytes += bytes;
-    if (performance.now() - this.toldAt < PROGRESS_MS) return;
-    this.toldAt = performance.now();
+    if (performance.now() - this.reportedAt >= PROGRESS_MS) this.report();
+  }
+
+  report() {
+    this.reportedAt = performance.now();
     postMessage({ type: "progress", bytes: this.bytes, backend: this.backend });
   }
 }
