@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from django.conf import settings
 
+from inference.engine.files.unpacking import MAX_BYTES, MAX_UNPACKED
 from inference.images import REDUCED
-from leaderboard.scoring.unpacking import MAX_BYTES, MAX_UNPACKED
 from pricing.throttling import Rate, key_rate, rate_read
 
 _PERIODS = {1: "a second", 60: "a minute", 3600: "an hour", 86400: "a day"}

@@ -9,11 +9,11 @@ from typing import IO, Any
 
 import orjson
 
+from inference.engine.files.rows import rows
+from inference.engine.files.unpacking import MAX_BYTES, MAX_RATIO, pieces
 from leaderboard.scoring.preflight import Context, Warned
 from leaderboard.scoring.reading import kind
-from leaderboard.scoring.rows import rows
 from leaderboard.scoring.types import BadPrediction, Item, Task
-from leaderboard.scoring.unpacking import MAX_BYTES, MAX_RATIO, pieces
 
 __all__ = ["MAX_BYTES", "Checked", "Problems", "read_items", "read_predictions"]
 

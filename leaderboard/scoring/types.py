@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from inference.engine.files import UnreadableError
 from inference.engine.metrics.numeric import np
 from leaderboard.metrics.intervals import (
     Bounds,
@@ -120,8 +121,8 @@ def mean_of(scores: np.ndarray) -> Sums:
     return Sums(table, lambda sums: sums[:, :1] / sums[:, 1:], per_item=scores)
 
 
-class BadPrediction(ValueError):
-    """A prediction that cannot be read; the text is for who sent it."""
+BadPrediction = UnreadableError
+"""A prediction that cannot be read; the text is for who sent it."""
 
 
 Reader = Callable[[Mapping[str, Any]], Any]

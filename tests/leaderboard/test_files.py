@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from inference.engine.files import unpacking as limits
 from leaderboard.scoring import TASKS, Checked, read_predictions
-from leaderboard.scoring import unpacking as limits
 
 VQA = TASKS["vqa"]
 ROWS = [{"id": "q0", "answer": "red"}, {"id": "q1", "answer": 'a [b] {c} "d" \\'}]

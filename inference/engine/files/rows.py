@@ -1,4 +1,4 @@
-"""Rows of a file of predictions, JSON lines or one JSON array, one at a time.
+"""Rows of a file, JSON lines or one JSON array, one at a time.
 
 A row is bounded in bytes before it is parsed, so that what it holds is bounded too; the file is never
 held as a whole.
@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from leaderboard.scoring.types import BadPrediction
+from inference.engine.files import UnreadableError
 
 MAX_ARRAY = 50 * 1024 * 1024
 """Of one JSON array; JSON lines may have more."""
@@ -23,14 +23,14 @@ _BLANK = b" \t\r\n"
 
 def rows(pieces: Iterable[bytes], *, most: int, most_bytes: int) -> Iterator[tuple[int, Any]]:
     """Numbered rows: the line, or the place in the array. One that is no JSON comes as the
-    `BadPrediction` that says so.
+    `UnreadableError` that says so.
 
     Args:
         most: lines or rows after which the file is given up.
         most_bytes: of one row.
 
     Raises:
-        BadPrediction: the whole file is of no use.
+        UnreadableError: the whole file is of no use.
     """
     source = iter(pieces)
     skipped, first = 0, b""
@@ -40,7 +40,7 @@ def rows(pieces: Iterable[bytes], *, most: int, most_bytes: int) -> Iterator[tup
         if first:
             break
     if not first:
-        raise BadPrediction("The file is empty.")
+        raise UnreadableError("The file is empty.")
     if first.startswith(b"["):
         yield from _array(first, source, skipped + 1, most, most_bytes)
     else:
@@ -53,9 +53,9 @@ def _lines(
     for line in _split(first, source, number, most_bytes):
         number += 1
         if number > most:
-            raise BadPrediction(f"Far too many lines: reading stopped after {most}.")
+            raise UnreadableError(f"Far too many lines: reading stopped after {most}.")
         if len(line) > most_bytes:
-            raise BadPrediction(f"Line {number} is longer than {most_bytes >> 10} KB.")
+            raise UnreadableError(f"Line {number} is longer than {most_bytes >> 10} KB.")
         if line.strip(_BLANK):
             yield number, parsed(line)
 
@@ -67,7 +67,7 @@ def _split(first: bytes, source: Iterator[bytes], number: int, most_bytes: int) 
         yield from whole
         number += len(whole)
         if len(rest) > most_bytes:
-            raise BadPrediction(f"Line {number + 1} is longer than {most_bytes >> 10} KB.")
+            raise UnreadableError(f"Line {number + 1} is longer than {most_bytes >> 10} KB.")
         piece = next(source, None)
         if piece is None:
             break
@@ -104,7 +104,7 @@ class _Array:
     def feed(self, piece: bytes) -> Iterator[tuple[int, Any]]:
         self.size += len(piece)
         if self.size > MAX_ARRAY:
-            raise BadPrediction(f"A JSON array may have {MAX_ARRAY >> 20} MB; use JSON lines.")
+            raise UnreadableError(f"A JSON array may have {MAX_ARRAY >> 20} MB; use JSON lines.")
         self.buffer = self.buffer[self.start :] + piece
         self.at -= self.start
         self.start = 0
@@ -127,12 +127,12 @@ class _Array:
         else:
             self.at = len(self.buffer)
         if len(self.buffer) - self.start > self.most_bytes:
-            raise BadPrediction(f"{self._here()} is longer than {self.most_bytes >> 10} KB.")
+            raise UnreadableError(f"{self._here()} is longer than {self.most_bytes >> 10} KB.")
 
     def _deeper(self) -> None:
         self.depth += 1
         if self.depth > _DEPTH:
-            raise BadPrediction(f"{self._here()} is no JSON that is read here: it is nested deeper than {_DEPTH}.")  # fmt: skip
+            raise UnreadableError(f"{self._here()} is no JSON that is read here: it is nested deeper than {_DEPTH}.")  # fmt: skip
         if self.depth == 1:
             self.start = self.at
 
@@ -144,9 +144,9 @@ class _Array:
         blanks = len(data) - len(data.lstrip(_BLANK))
         self.line += data[:blanks].count(b"\n")
         if not data.strip(_BLANK):
-            raise BadPrediction(f"The file is no JSON: a comma too many before row {self.number + 1}, in line {self.line}.")  # fmt: skip
+            raise UnreadableError(f"The file is no JSON: a comma too many before row {self.number + 1}, in line {self.line}.")  # fmt: skip
         if len(data) > self.most_bytes:
-            raise BadPrediction(f"{self._here()} is longer than {self.most_bytes >> 10} KB.")
+            raise UnreadableError(f"{self._here()} is longer than {self.most_bytes >> 10} KB.")
         self.number += 1
         row = parsed(data)
         self.line += data[blanks:].count(b"\n")
@@ -154,17 +154,17 @@ class _Array:
 
     def _end(self, end: int) -> Iterator[tuple[int, Any]]:
         if self.buffer[end : end + 1] != b"]":
-            raise BadPrediction(f"The file is no JSON: the array ends with a brace, in line {self.line}.")  # fmt: skip
+            raise UnreadableError(f"The file is no JSON: the array ends with a brace, in line {self.line}.")  # fmt: skip
         self.ended = True
         if self.buffer[self.start : end].strip(_BLANK):
             yield self._row(end)
         elif self.comma:
-            raise BadPrediction(f"The file is no JSON: a comma after the last row, {self.number}, in line {self.line}.")  # fmt: skip
+            raise UnreadableError(f"The file is no JSON: a comma after the last row, {self.number}, in line {self.line}.")  # fmt: skip
         self.buffer = self.buffer[self.at :]
 
     def refuse_more(self, piece: bytes) -> None:
         if piece.strip(_BLANK):
-            raise BadPrediction("The file is no JSON: something follows the end of the array.")
+            raise UnreadableError("The file is no JSON: something follows the end of the array.")
 
 
 def _array(
@@ -175,11 +175,11 @@ def _array(
     while piece is not None and not array.ended:
         for number, row in array.feed(piece):
             if number > most:
-                raise BadPrediction(f"Far too many rows: reading stopped after {most}.")
+                raise UnreadableError(f"Far too many rows: reading stopped after {most}.")
             yield number, row
         piece = next(source, None)
     if not array.ended:
-        raise BadPrediction("The file is no JSON: the array does not end. Was it cut off?")
+        raise UnreadableError("The file is no JSON: the array does not end. Was it cut off?")
     array.refuse_more(array.buffer)
     while piece is not None:
         array.refuse_more(piece)
@@ -190,21 +190,21 @@ _KEY = re.compile(rb'"\s*:')
 
 
 def parsed(data: bytes) -> Any:
-    """A row's value, or the `BadPrediction` that says why there is none."""
+    """A row's value, or the `UnreadableError` that says why there is none."""
     if data.count(b"{") + data.count(b"[") > MOST_BRACKETS:
-        return BadPrediction(
+        return UnreadableError(
             f"is no JSON that is read here: it holds more than {MOST_BRACKETS:,} objects and arrays"
         )
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        return BadPrediction(f"is no JSON: {_reason(data, error)}")
+        return UnreadableError(f"is no JSON: {_reason(data, error)}")
     if (
         isinstance(value, dict)
         and len(_KEY.findall(data)) != _keys(value)
         and (name := _twice(data)) is not None
     ):
-        return BadPrediction(f"has the field `{ascii(name)[1:-1][:80]}` twice")
+        return UnreadableError(f"has the field `{ascii(name)[1:-1][:80]}` twice")
     return value
 
 

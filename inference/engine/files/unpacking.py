@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
-from leaderboard.scoring.types import BadPrediction
+from inference.engine.files import UnreadableError
 
 PIECE = 64 * 1024
 """Bytes held at a time."""
@@ -13,7 +13,7 @@ MAX_BYTES = 50 * 1024 * 1024
 """Of an upload."""
 MAX_UNPACKED = 4 * MAX_BYTES
 MAX_RATIO = 100
-"""How many times its own size an upload may unpack to. Predictions reach about 20."""
+"""How many times its own size an upload may unpack to. Files of predictions reach about 20."""
 FREE = 16 * 1024 * 1024
 """What an upload may unpack to whatever its ratio: a small file of equal lines packs very well."""
 MAX_MEMBERS = 10_000
@@ -41,7 +41,7 @@ def pieces(file: IO[bytes], *, max_ratio: float = MAX_RATIO) -> Iterator[bytes]:
         max_ratio: how many times its size it may unpack to; infinite for what was checked before.
 
     Raises:
-        BadPrediction: it is of no use: not gzip or UTF-8 text, cut off, or more than it may be.
+        UnreadableError: it is of no use: not gzip or UTF-8 text, cut off, or more than it may be.
     """
     file.seek(0)
     packed = file.read(2) == _GZIP
@@ -62,14 +62,14 @@ def _refuse_other(first: bytes, *, packed: bool) -> None:
     inside = "What is in the gzip file" if packed else "The file"
     for magic, name in (*_NAMES, (_GZIP, "packed with gzip again")):
         if first.startswith(magic):
-            raise BadPrediction(f"{inside} is {name}. Send JSON lines or one JSON array, plain or packed with gzip once.")  # fmt: skip
+            raise UnreadableError(f"{inside} is {name}. Send JSON lines or one JSON array, plain or packed with gzip once.")  # fmt: skip
     if first[257:262] == b"ustar":
-        raise BadPrediction(f"{inside} is a tar archive. Send the file of predictions alone.")
+        raise UnreadableError(f"{inside} is a tar archive. Send the file of rows alone.")
     for mark, name in _WIDE:
         if first.startswith(mark):
-            raise BadPrediction(f"{inside} is written in {name}. Save it as UTF-8.")
+            raise UnreadableError(f"{inside} is written in {name}. Save it as UTF-8.")
     if b"\x00" in first[:4]:
-        raise BadPrediction(
+        raise UnreadableError(
             f"{inside} is no text in UTF-8: it begins with NUL, as UTF-16 does. Save it as UTF-8."
         )
 
@@ -89,15 +89,15 @@ class _Sizes:
     def member(self) -> None:
         self.members += 1
         if self.members > MAX_MEMBERS:
-            raise BadPrediction(f"The gzip file has more than {MAX_MEMBERS:,} members.")
+            raise UnreadableError(f"The gzip file has more than {MAX_MEMBERS:,} members.")
 
     def add(self, size: int) -> None:
         self.unpacked += size
         if self.unpacked > MAX_UNPACKED:
-            raise BadPrediction(f"The file unpacks to more than {MAX_UNPACKED >> 20} MB.")
+            raise UnreadableError(f"The file unpacks to more than {MAX_UNPACKED >> 20} MB.")
         if self.unpacked > max(FREE, self.max_ratio * self.packed):
-            raise BadPrediction(
-                f"The file unpacks to more than {self.max_ratio:g} times its size, which predictions do not."
+            raise UnreadableError(
+                f"The file unpacks to more than {self.max_ratio:g} times its size."
             )
 
 
@@ -120,10 +120,10 @@ def _gunzip(file: IO[bytes], sizes: _Sizes) -> Iterator[bytes]:
                 piece = inflate.decompress(data, PIECE)
             except zlib.error as error:
                 which = "The file claims to be gzip but" if sizes.members == 1 else "What follows the first part of the gzip file"  # fmt: skip
-                raise BadPrediction(f"{which} cannot be unpacked.") from error
+                raise UnreadableError(f"{which} cannot be unpacked.") from error
             ended = inflate.eof
             if not piece and not data and not ended:
-                raise BadPrediction("The gzip file ends too early and cannot be unpacked: was it cut off on its way?")  # fmt: skip
+                raise UnreadableError("The gzip file ends too early and cannot be unpacked: was it cut off on its way?")  # fmt: skip
             data = inflate.unused_data if ended else inflate.unconsumed_tail
             sizes.add(len(piece))
             if piece:
