@@ -1,12 +1,9 @@
 """Uploaded images: bounded before they are decoded, decoded once in another process, stored by content."""
 
-import base64
-import binascii
 import contextlib
 import functools
 import hashlib
 import io
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +17,7 @@ from PIL import Image
 
 from inference import errors, image_pool, stream
 from inference.database import release
+from inference.engine.files import data_urls
 from inference.errors import DomainError
 from inference.image_decoder import KEPT_AS_IS, MAX_ASPECT, MAX_SIDE
 from inference.image_headers import BadHeader, CostlyHeader, Header, NoImage, read_header
@@ -37,13 +35,6 @@ _SCANS = 16
 """Passes that the largest progressive JPEG may take; a smaller one may take more."""
 _FORM = 2
 """Raised when the same file would become another picture than before."""
-_DATA_URL = re.compile(r"\s*data:[^,]*;\s*base64\s*,", re.IGNORECASE)
-_SPELLED = {
-    "%20": "", "%09": "", "%0A": "", "%0C": "", "%0D": "",
-    "%2B": "+", "%2D": "+", "%2F": "/", "%5F": "/", "%3D": "=",
-}  # fmt: skip
-"""How base64 is spelt where an address has been escaped."""
-_PLAIN = str.maketrans("-_", "+/", " \t\n\f\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,49 +55,33 @@ def data_url_bytes(url: str) -> bytes:
         InvalidInput: a remote URL (never fetched), or not a data URL, or broken base64.
         TooLarge: over the limit, told from the length before decoding.
     """
-    if url[:200].strip().lower().startswith(("http://", "https://")):
-        raise errors.REMOTE_IMAGE(field="image_url")
-    match = _DATA_URL.match(url[:200])
-    if match is None:
+    try:
+        return data_urls.decode(url, most=settings.INFERENCE_MAX_IMAGE_BYTES)
+    except data_urls.RemoteUrlError as error:
+        raise errors.REMOTE_IMAGE(field="image_url") from error
+    except data_urls.NoDataUrlError as error:
         raise errors.BAD_IMAGE_URL(
             "image_url is not a base64 data URL.",
             hint="It must begin with data:image/jpeg;base64, (or another image type).",
             field="image_url",
-        )
-    return _base64_bytes(url[match.end() :])
-
-
-def _base64_bytes(encoded: str) -> bytes:
-    """As forgiving as the WHATWG's "forgiving-base64 decode", for the alphabet of URLs (RFC 4648, 5)
-    and for escaped characters as well: blanks mean nothing, and the padding may be left out."""
-    if "%" in encoded:
-        for spelled, plain in _SPELLED.items():
-            encoded = encoded.replace(spelled, plain).replace(spelled.lower(), plain)
-    if not encoded.isascii():
-        raise _bad_base64()
-    encoded = encoded.translate(_PLAIN)
-    check_size(len(encoded) * 3 // 4)
-    encoded = encoded.removesuffix("=").removesuffix("=")
-    if "=" in encoded:
-        raise _bad_base64()
-    encoded += "=" * (-len(encoded) % 4)
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except binascii.Error as error:
-        raise _bad_base64() from error
-
-
-def _bad_base64() -> DomainError:
-    return errors.BAD_IMAGE_URL(
-        "The image's base64 is broken.", hint="Encode the file again.", field="image_url"
-    )
+        ) from error
+    except data_urls.TooLongError as error:
+        raise _too_large() from error
+    except data_urls.BadBase64Error as error:
+        raise errors.BAD_IMAGE_URL(
+            "The image's base64 is broken.", hint="Encode the file again.", field="image_url"
+        ) from error
 
 
 def check_size(size: int) -> None:
     """Refuse a file by its size alone."""
     if size > settings.INFERENCE_MAX_IMAGE_BYTES:
-        limit = settings.INFERENCE_MAX_IMAGE_BYTES // (1024 * 1024)
-        raise errors.IMAGE_TOO_LARGE(f"The image is larger than {limit} MB.")
+        raise _too_large()
+
+
+def _too_large() -> DomainError:
+    limit = settings.INFERENCE_MAX_IMAGE_BYTES // (1024 * 1024)
+    return errors.IMAGE_TOO_LARGE(f"The image is larger than {limit} MB.")
 
 
 def normalise(data: bytes) -> NormalisedImage:

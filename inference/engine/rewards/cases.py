@@ -12,6 +12,7 @@ from inference.engine.metrics.regions import Box
 
 MAX_TEXT = 4000
 MAX_REGIONS = 300
+Point = tuple[float, float]
 Completion = str | Mapping[str, Any]
 
 
@@ -26,11 +27,12 @@ class Reference:
     texts: tuple[str, ...] = ()
     boxes: tuple[Box, ...] | None = None
     count: int | None = None
+    points: tuple[Point, ...] | None = None
 
     @classmethod
     def read(cls, value: Any) -> "Reference":
         """From a text, a list of texts, or one of the benchmarks' own forms: `captions`, `answers`,
-        `answer`, `count`, `objects` with a `box` each or the API's `x_min`….
+        `answer`, `count`, `objects` with a `box` each or the API's `x_min`…, `points` with `x` and `y`.
 
         Raises:
             UnreadableReference: it is none of these.
@@ -50,9 +52,12 @@ class Reference:
             boxes = read_boxes(value)
             if boxes is not None:
                 return cls(boxes=tuple(boxes), count=len(boxes))
+            points = read_points(value)
+            if points is not None:
+                return cls(points=tuple(points), count=len(points))
         raise UnreadableReference(
             "a reference is a text, a list of texts, a number, or an object with `captions`, "
-            "`answers`, `count` or `objects`"
+            "`answers`, `count`, `objects` or `points`"
         )
 
 
@@ -74,6 +79,18 @@ def read_boxes(data: Any) -> list[Box] | None:
             return None
         boxes.append((x0, y0, x1, y1))
     return boxes
+
+
+def read_points(data: Any) -> list[Point] | None:
+    """The points of an answer or reference with `points`; None if it is no such thing."""
+    if not isinstance(data, Mapping) or not isinstance(data.get("points"), list):
+        return None
+    points = []
+    for point in data["points"][:MAX_REGIONS]:
+        if not isinstance(point, Mapping) or not all(_is_number(point.get(n)) for n in ("x", "y")):
+            return None
+        points.append((float(point["x"]), float(point["y"])))
+    return points
 
 
 def _is_number(value: Any) -> bool:

@@ -1,0 +1,172 @@
+"""Presets of the drawn world to tune on: one kind of question each, with references true by construction.
+
+    examples = world_examples("counts", 200, seed=1)
+    held_out = world_examples("counts", 120, seed=1, held_out=True)
+
+Scenes for tuning, held-out ones, those the embedded model was trained on and those of the leaderboards
+come of different seeds.
+"""
+
+import json
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from inference.engine.metrics.counts import read_count
+from inference.engine.tuning.examples import Example
+from inference.world.domain import QA
+from inference.world.domains import DOMAINS
+from inference.world.language import caption, question, targets
+from inference.world.render import render
+from inference.world.scenes import Scene, WorldObject, sample_scene
+
+Asked = tuple[dict[str, Any], Any, dict[str, Any]]
+"""What is asked with, the reference, and what supervised tuning teaches."""
+_MOST_TRIES = 50
+"""Scenes in a row of which none allows the question, before a preset is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One kind of question about drawn scenes."""
+
+    slug: str
+    title: str
+    about: str
+    skill: str
+    ask: Callable[[Scene, random.Random], Asked | None]
+    """What is asked of a scene; None where it has no such question."""
+    domains: tuple[str, ...] = tuple(DOMAINS)
+
+
+def _answered(
+    scene: Scene, rng: random.Random, *, kinds: tuple[str, ...], as_json: bool = False
+) -> Asked | None:
+    askers = DOMAINS[scene.domain].askers
+    found = question(scene, rng.choice([k for k in kinds if k in askers]), rng)
+    if found is None:
+        return None
+    params: dict[str, Any] = {"question": found.question}
+    if found.point is not None:
+        params["spatial_refs"] = [list(found.point)]
+    answer = json.dumps({"answer": found.answer}) if as_json else found.answer
+    return params, _reference(found), {"answer": answer}
+
+
+def _reference(found: QA) -> Any:
+    count = read_count(found.answer) if found.kind == "count" else None
+    return {"answers": [found.answer]} if count is None else {"count": count}
+
+
+def _described(scene: Scene, rng: random.Random, *, length: str) -> Asked:
+    text = caption(scene, length)
+    return {"length": length}, {"captions": [text]}, {"caption": text}
+
+
+def _named(scene: Scene, rng: random.Random, *, kind: str) -> Asked | None:
+    phrase, found = targets(scene, rng)
+    if not found:
+        return None
+    boxes = [_box(item) for item in found]
+    points = [{"x": round(o.centre[0], 5), "y": round(o.centre[1], 5)} for o in found]
+    target = {"points": points} if kind == "point" else {"boxes": boxes}
+    return {"object": phrase}, {"objects": boxes}, target
+
+
+def _box(item: WorldObject) -> dict[str, float]:
+    held = (round(min(1.0, max(0.0, value)), 5) for value in item.box)
+    return dict(zip(("x_min", "y_min", "x_max", "y_max"), held, strict=True))
+
+
+def _query(slug: str, title: str, about: str, *kinds: str, as_json: bool = False) -> Preset:
+    able = tuple(n for n, domain in DOMAINS.items() if any(kind in domain.askers for kind in kinds))
+    return Preset(
+        slug, title, about, "query", partial(_answered, kinds=kinds, as_json=as_json), able
+    )
+
+
+def _caption(length: str, about: str) -> Preset:
+    return Preset(
+        f"captions-{length}", f"Captions, {length}", about, "caption",
+        partial(_described, length=length),
+    )  # fmt: skip
+
+
+PRESETS: Mapping[str, Preset] = {
+    preset.slug: preset
+    for preset in (
+        _query("counts", "Counting", "How many there are of something.", "count"),
+        _query("colours", "Colours", "What colour something has.", "color"),
+        _query("shapes", "Shapes", "What shape something has.", "shape"),
+        _query("existence", "Existence", "Whether something is there: yes or no.", "existence"),
+        _query("relations", "Relations", "Whether one thing is above, below or beside another.", "relation"),
+        _query("places", "Places", "Where in the image something is.", "place"),
+        _query("reading", "Reading", "What a sign says.", "reading"),
+        _query("json-answers", "Answers as JSON", 'Counts and colours, answered as {"answer": "…"}.', "count", "color", as_json=True),
+        _caption("short", "The fewest words that name what is there."),
+        _caption("normal", "A sentence or two."),
+        _caption("long", "Everything, with where it is."),
+        Preset("points", "Pointing", "The centre of everything that a phrase names.", "point", partial(_named, kind="point")),
+        Preset("boxes", "Detecting", "A box around everything that a phrase names.", "detect", partial(_named, kind="detect")),
+    )
+}  # fmt: skip
+
+
+class UnknownPresetError(ValueError):
+    """There is no such preset, or its question is not asked of scenes of that domain."""
+
+
+def preset_get(slug: str, domain: str = "shapes") -> Preset:
+    """A preset that can be asked about scenes of a domain.
+
+    Raises:
+        UnknownPresetError: there is none.
+    """
+    preset = PRESETS.get(slug)
+    if preset is None:
+        raise UnknownPresetError(
+            f"There is no preset {slug[:40]!r}: use one of {', '.join(PRESETS)}."
+        )
+    if domain not in preset.domains:
+        raise UnknownPresetError(
+            f"{preset.title} has no scenes of {domain[:40]!r}: use one of {', '.join(preset.domains)}."
+        )
+    return preset
+
+
+def world_examples(
+    slug: str, count: int, *, seed: int, domain: str = "shapes", held_out: bool = False
+) -> list[Example]:
+    """So many examples of a preset. The same arguments give the same; images are drawn when opened.
+
+    Args:
+        held_out: scenes that no tuning draws, for a measurement before and after.
+
+    Raises:
+        UnknownPresetError: see `preset_get`.
+    """
+    preset = preset_get(slug, domain)
+    name = f"{'held-out:tuning' if held_out else 'tune'}:{seed}:{domain}"
+    return list(_examples(preset, count, name, domain))
+
+
+def _examples(preset: Preset, count: int, name: str, domain: str) -> Iterable[Example]:
+    number = tries = made = 0
+    while made < count:
+        key = f"{name}:{number}"
+        number += 1
+        rng = random.Random(key)
+        scene = sample_scene(rng) if domain == "shapes" else DOMAINS[domain].sample(rng)
+        asked = preset.ask(scene, random.Random(f"{key}:{preset.slug}"))
+        if asked is None:
+            tries += 1
+            if tries > _MOST_TRIES * (1 + made):
+                raise UnknownPresetError(f"{preset.title} is hardly ever asked of {domain}.")
+            continue
+        made += 1
+        params, reference, target = asked
+        yield Example(
+            preset.skill, params, partial(render, scene), f"world:{key}", reference, target
+        )
