@@ -23,6 +23,7 @@ from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.cache import never_cache
 
 from moondream_site import errors, problems
+from pricing.models import is_staff
 
 SETUP_S = 300
 """How long before a second step was set up the session that did so gave its password again: allauth
@@ -115,36 +116,29 @@ def account_of(**credentials: Any) -> str:
 
 
 class AdminLogin(LoginView):
-    """An admin's door: the site's own way in, with its limits and second step, at the admin's address.
+    """The admin's door: the site's own way in, with its limits and second step, at the admin's address.
     Who is in already and may not pass is told."""
 
     template_name = "account/admin_login.html"
-    home = ""
-    """Name of the admin's first page."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated:
             response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
             return response
-        if self._may_pass(request.user):
+        if request.user.has_perm("wagtailadmin.access_admin"):
             return redirect(self.get_success_url())
         return render(request, "account/not_allowed.html", status=403)
 
-    def _may_pass(self, user: Any) -> bool:
-        if self.home.startswith("admin:"):
-            return bool(user.is_staff)
-        return bool(user.has_perm("wagtailadmin.access_admin"))
-
     def get_form_kwargs(self) -> dict[str, Any]:
         kwargs: dict[str, Any] = super().get_form_kwargs()
-        if "data" in kwargs:  # the admins' forms call it so, and so do password managers
+        if "data" in kwargs:  # the admin's form calls it so, and so do password managers
             data = kwargs["data"].copy()
             data.setdefault("login", data.get("username", ""))
             kwargs["data"] = data
         return kwargs
 
     def get_success_url(self) -> str:
-        return safe_next(self.request) or reverse(self.home)
+        return safe_next(self.request) or reverse("wagtailadmin_home")
 
 
 def safe_next(request: HttpRequest) -> str:
@@ -174,14 +168,6 @@ def shared_password(view: Callable[..., HttpResponseBase]) -> Callable[..., Http
         return refused or view(request, *args, **kwargs)
 
     return limited
-
-
-def is_staff(user: Any) -> bool:
-    """Whether somebody has any of the admins' rights: Django's, or an editor's."""
-    return bool(
-        user.is_active
-        and (user.is_staff or user.is_superuser or user.has_perm("wagtailadmin.access_admin"))
-    )
 
 
 def has_second_step(request: HttpRequest) -> bool:

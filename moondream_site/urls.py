@@ -1,6 +1,5 @@
 """Every address of the site. Wagtail's pages come last: they take what is left."""
 
-from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 from django.views.decorators.http import require_safe
@@ -38,13 +37,8 @@ urlpatterns = [
     path("account/", include("allauth.urls")),
     path("status/", include("status.urls")),
     path("styleguide/", styleguide, name="styleguide"),
-    # Doors of the admins' own: each is the site's way in, with its limits and its second step.
-    path("django-admin/login/", signin.AdminLogin.as_view(home="admin:index")),
-    path(
-        "django-admin/password_change/",
-        RedirectView.as_view(pattern_name="account_change_password"),
-    ),
-    path("admin/login/", signin.AdminLogin.as_view(home="wagtailadmin_home")),
+    # The admin's door is the site's way in, with its limits and its second step.
+    path("admin/login/", signin.AdminLogin.as_view()),
     re_path(r"^admin/password_reset/", RedirectView.as_view(pattern_name="account_reset_password")),
     path("_util/login/", signin.reader_login),
     path(
@@ -55,7 +49,6 @@ urlpatterns = [
         "documents/authenticate_with_password/<int:restriction_id>/",
         signin.shared_password(document_password),
     ),
-    path("django-admin/", admin.site.urls),
     path("admin/", include(wagtailadmin_urls)),
     re_path(r"^documents/(\d+)/(.*)$", media.document, name="document"),
     path("documents/", include(wagtaildocs_urls)),

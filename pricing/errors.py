@@ -29,3 +29,21 @@ KEY_NOT_FOUND = _kind(
 TOO_MANY_KEYS = _kind(
     "too_many_keys", 400, "You have as many keys as there may be.", "Revoke one.", is_of_api=False
 )
+
+# Of what admins do about how others sign in.
+ADDRESS_TAKEN = _kind(
+    "address_taken", 409, "Another account has verified this address.", "Remove it there first.",
+    is_of_api=False,
+)  # fmt: skip
+ADDRESS_IS_PRIMARY = _kind(
+    "address_is_primary", 409, "Mail to this account goes to this address.",
+    "Make another one primary first.", is_of_api=False,
+)  # fmt: skip
+OWN_SIGN_IN = _kind(
+    "own_sign_in", 403, "How you sign in yourself is changed in your account.", "Go to /account/.",
+    is_of_api=False,
+)  # fmt: skip
+SIGN_IN_PROTECTED = _kind(
+    "sign_in_protected", 403, "This account has an admin's rights.",
+    "Only an admin who may do everything changes how it signs in.", is_of_api=False,
+)  # fmt: skip

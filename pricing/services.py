@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from pricing import errors
-from pricing.models import ApiKey, Scope
+from pricing.models import ApiKey, MailAddress, Scope, SecondStep, is_staff
 
 MARK = "mdh"
 """What our keys begin with; whatever else a client sends is not looked up."""
@@ -99,3 +99,60 @@ def admin_make(*, email: str) -> str:
     named = {"uidb36": user_pk_to_url_str(user), "key": default_token_generator.make_token(user)}
     path = reverse("account_reset_password_from_key", kwargs=named)
     return f"{settings.WAGTAILADMIN_BASE_URL.rstrip('/')}{path}"
+
+
+def second_step_remove(*, user: Any, by: Any) -> None:
+    """Take every second step of an account away, recovery codes too: it signs in by its password alone,
+    until it sets another one up.
+
+    Raises:
+        OwnSignIn, SignInProtected: not by `by`.
+    """
+    _sign_in_check(user, by)
+    SecondStep.objects.filter(user=user).delete()
+
+
+@transaction.atomic
+def address_verify(*, address: MailAddress, by: Any) -> None:
+    """Count an address as verified, as if its owner had followed the link.
+
+    Raises:
+        OwnSignIn, SignInProtected: not by `by`.
+        AddressTaken: another account has it.
+    """
+    _sign_in_check(address.user, by)
+    if not address.set_verified():
+        raise errors.ADDRESS_TAKEN()
+
+
+@transaction.atomic
+def address_make_primary(*, address: MailAddress, by: Any) -> None:
+    """Let mail to the account go to this address.
+
+    Raises:
+        OwnSignIn, SignInProtected: not by `by`.
+    """
+    _sign_in_check(address.user, by)
+    address.set_as_primary()
+
+
+@transaction.atomic
+def address_remove(*, address: MailAddress, by: Any) -> None:
+    """Take an address from its account.
+
+    Raises:
+        OwnSignIn, SignInProtected: not by `by`.
+        AddressIsPrimary: mail goes to it.
+    """
+    _sign_in_check(address.user, by)
+    if address.primary:
+        raise errors.ADDRESS_IS_PRIMARY()
+    MailAddress.objects.filter(pk=address.pk).delete()
+
+
+def _sign_in_check(user: Any, by: Any) -> None:
+    """Nobody goes around the password that one's own account asks for, or comes by rights this way."""
+    if user == by:
+        raise errors.OWN_SIGN_IN()
+    if is_staff(user) and not by.is_superuser:
+        raise errors.SIGN_IN_PROTECTED()

@@ -1,13 +1,15 @@
-"""API keys in the admin: whose they are and what they may do. No secret is kept, so none is shown."""
+"""Accounts in the admin: their API keys, whose they are and what they may do (no secret is kept, so none
+is shown), and how they sign in."""
 
 from typing import Any, ClassVar
 
 from django import forms
 from wagtail.admin.ui.tables import Column
 from wagtail.snippets.models import register_snippet
+from wagtail.snippets.views.snippets import SnippetViewSetGroup
 
 from inference.listings import RoomViewSet, RowAction, register_actions
-from pricing import services
+from pricing import services, snippets_accounts
 from pricing.models import ApiKey
 
 
@@ -19,9 +21,6 @@ class KeyViewSet(RoomViewSet):
     model = ApiKey
     icon = "key"
     menu_label = "API keys"
-    menu_name = "api-keys"
-    menu_order = 380
-    add_to_admin_menu = True
     joined = ("user",)
     large = ("digest",)
     list_display = (
@@ -60,5 +59,19 @@ class RevokeKey(RowAction):
         services.key_revoke(user=row.user, key_id=row.pk)
 
 
-register_snippet(KeyViewSet)
-register_actions(RevokeKey)
+class AccountsGroup(SnippetViewSetGroup):
+    menu_label = "Accounts"
+    menu_name = "accounts"
+    menu_icon = "user"
+    menu_order = 380
+    items = (
+        KeyViewSet, snippets_accounts.AddressViewSet, snippets_accounts.SecondStepViewSet,
+        snippets_accounts.LinkedAccountViewSet,
+    )  # fmt: skip
+
+
+register_snippet(AccountsGroup)
+register_actions(
+    RevokeKey, snippets_accounts.RemoveSecondStep, snippets_accounts.VerifyAddress,
+    snippets_accounts.MakePrimary, snippets_accounts.RemoveAddress,
+)  # fmt: skip

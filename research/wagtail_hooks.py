@@ -9,8 +9,10 @@ from django.db.models.functions import Cast
 from django.http import Http404, HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from taggit.models import Tag
 from wagtail import hooks
 from wagtail.admin.menu import AdminOnlyMenuItem, MenuItem
+from wagtail.admin.panels import FieldPanel
 from wagtail.admin.ui.tables import Column, LiveStatusTagColumn, TitleColumn
 from wagtail.admin.views.reports import PageReportView, ReportView
 from wagtail.documents import get_document_model
@@ -99,6 +101,25 @@ class BrokenLinkViewSet(RoomViewSet):
 
 
 register_snippet(BrokenLinkViewSet)
+
+
+class TagViewSet(RoomViewSet):
+    """Tags of pages, pictures and documents; new ones are made where they are given."""
+
+    model = Tag
+    icon = "tag"
+    menu_label = "Tags"
+    menu_hook = "register_settings_menu_item"
+    menu_order = 720
+    allowed = ("change", "delete", "view")
+    ordering = ("name",)
+    list_display = ("name", "slug")
+    search_fields = ("name", "slug")
+    list_export = ("name", "slug")
+    panels = (FieldPanel("name"),)
+
+
+register_snippet(TagViewSet)
 
 
 class PagesReport(PageReportView):

@@ -55,7 +55,6 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "corsheaders",
     "csp",
-    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -329,8 +328,8 @@ X_FRAME_OPTIONS = "SAMEORIGIN"
 SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 CONTENT_SECURITY_POLICY = {
-    # Wagtail's and Django's admins carry inline styles and scripts of their own.
-    "EXCLUDE_URL_PREFIXES": ["/admin/", "/django-admin/"],
+    # Wagtail's admin carries inline styles and scripts of its own.
+    "EXCLUDE_URL_PREFIXES": ["/admin/"],
     "DIRECTIVES": {
         "default-src": [SELF],
         # WebAssembly for the model in the browser; scripts cannot be evaluated.

@@ -32,6 +32,7 @@ EDITORS: dict[str, tuple[str, ...]] = {
 no drafts, they change nothing."""
 _PUBLISH = ("publish", "lock", "unlock")
 MODERATORS: dict[str, tuple[str, ...]] = EDITORS | {
+    "taggit.tag": ("change", "delete", "view"),
     "research.navigation": ("change", "view", *_PUBLISH),
     "research.announcement": (*FULL, *_PUBLISH),
     "research.sitetexts": ("change",),
@@ -56,6 +57,11 @@ ADMINS: dict[str, tuple[str, ...]] = MODERATORS | {
     "inference.variantmeasurement": ("view",),
     "inference.job": ("change", "view"),
     "pricing.apikey": ("change", "view"),
+    "pricing.mailaddress": ("view",),
+    "pricing.secondstep": ("delete", "view"),
+    "pricing.linkedaccount": ("view",),
+    "status.checkresult": ("view",),
+    "django_celery_beat.periodictask": ("change", "view"),
     "wagtailcore.site": ("change",),
     "wagtailredirects.redirect": FULL,
     "wagtailcore.workflow": ("add", "change", "delete"),

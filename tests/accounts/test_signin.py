@@ -58,7 +58,7 @@ def sign_in(
 @pytest.mark.parametrize(
     ("path", "back"),
     [("/admin/login/", "/admin/"), ("/admin/login/?next=/admin/pages/", "/admin/pages/"),
-     ("/django-admin/login/", "/django-admin/"), ("/django-admin/login/?next=//evil.test/", "/django-admin/"),
+     ("/admin/login/?next=//evil.test/", "/admin/"),
      ("/admin/login/?next=https://evil.test/", "/admin/"), ("/admin/login/?next=javascript:x", "/admin/"),
      ("/admin/login/?next=/\\evil.test", "/admin/")],
 )  # fmt: skip
@@ -77,7 +77,7 @@ def test_readers_of_restricted_pages_sign_in_as_everybody(client) -> None:
         assert client.post(f"/_util/login/{query}", {"username": "x"}).status_code == 302
 
 
-DOORS_IN = ("/admin/login/", "/django-admin/login/", LOGIN)
+DOORS_IN = ("/admin/login/", LOGIN)
 
 
 @pytest.mark.parametrize("last", DOORS_IN)
@@ -89,15 +89,14 @@ def test_failures_at_all_doors_count_together(client, boss, last: str) -> None:
         return "_auth_user_id" in client.session
 
     for number in range(5):
-        assert not attempt(DOORS_IN[number % 3], "wrong")
+        assert not attempt(DOORS_IN[number % 2], "wrong")
     assert not attempt(last, PASSWORD)
     assert attempt(last, PASSWORD, "198.51.100.7")
 
 
-@pytest.mark.parametrize("door", ["/admin/login/", "/django-admin/login/"])
-def test_every_door_asks_for_the_second_step(client, boss, door: str) -> None:
+def test_the_admins_door_asks_for_the_second_step(client, boss) -> None:
     TOTP.activate(boss, "A" * 32)
-    answer = client.post(door, {"username": "boss", "password": PASSWORD})
+    answer = client.post("/admin/login/", {"username": "boss", "password": PASSWORD})
     assert answer["Location"].startswith("/account/2fa/authenticate/")
     assert "_auth_user_id" not in client.session
     client.post(answer["Location"], {"code": code_now("A" * 32)})
@@ -108,7 +107,6 @@ def test_resets_and_changes_of_passwords_are_the_site_s_own(client, boss) -> Non
     for path in ("", "done/", "confirm/MQ/x-y/", "complete/"):
         assert client.get(f"/admin/password_reset/{path}")["Location"] == "/account/password/reset/"
     client.force_login(boss)
-    assert client.get("/django-admin/password_change/")["Location"] == "/account/password/change/"
     page = client.get("/admin/account/").content.decode()
     assert 'type="password"' not in page
     assert 'type="email"' not in page
@@ -116,7 +114,7 @@ def test_resets_and_changes_of_passwords_are_the_site_s_own(client, boss) -> Non
 
 def test_who_may_not_pass_is_told_and_not_sent_in_circles(client, reader) -> None:
     client.force_login(reader)
-    for path in ("/admin/", "/django-admin/", "/admin/pages/"):
+    for path in ("/admin/", "/admin/pages/"):
         answer = client.get(path, follow=True)
         assert answer.status_code == 403
         assert "may not open this page" in answer.content.decode()
@@ -192,8 +190,8 @@ def test_guesses_of_a_shared_password_are_limited(client, starter, door: str) ->
 
 # A second step for staff
 
-DOORS = ("/admin/", "/django-admin/", "/admin/pages/", "/admin/account/", "/styleguide/", "/account/",
-         "/django-admin/password_change/", "/account/password/change/", "/account/keys/", "/",
+DOORS = ("/admin/", "/admin/pages/", "/admin/account/", "/styleguide/", "/account/",
+         "/account/password/change/", "/account/keys/", "/",
          "/admin/pages/3/view_draft/", "/admin/pages/3/edit/preview/", "/documents/1/x.pdf")  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def listing(name: str) -> str:
 
 
 def bulk(name: str, action: str, *rows: Any, **more: str) -> str:
-    app, model = name.split("_", 1)
+    app, model = name.rsplit("_", 1)
     address = reverse("wagtail_bulk_action", args=[app, model, action])
     asked = "&".join([*(f"id={row.pk}" for row in rows), *(f"{k}={v}" for k, v in more.items())])
     return f"{address}?{asked}&next={listing(name)}"
@@ -287,6 +287,7 @@ def test_standings_are_frozen_and_ranked_by_admins_alone(
     assert challenge.freeze_at is None
     admin = member("Admins")
     assert "1 challenge frozen" in do(admin, freeze)
+    assert "can be frozen, once" in do(admin, freeze)
     assert "is not over" in do(admin, bulk("leaderboard_challenge", "publish_ranking", challenge))
     Challenge.objects.update(closes_at=timezone.now() - timedelta(minutes=1))
     assert "1 challenge ranked" in do(admin, bulk("leaderboard_challenge", "publish_ranking", challenge))  # fmt: skip
@@ -306,6 +307,12 @@ def test_a_team_is_edited_by_addresses_and_fits_its_challenge(
 
     assert "There is no one account of dee@example.org" in change("ada@example.org\ndee@example.org")  # fmt: skip
     assert "at most 2 members" in change("ada@example.org\nbea@example.org\ncy")
+    other = services.team_of(get_user_model().objects.get(username="cy"))
+    services.challenge_join(
+        challenge=taking_part.challenge, user=other.members.get(), rules_accepted=True,
+        received_at=timezone.now(),
+    )  # fmt: skip
+    assert "with another team" in change("ada@example.org\ncy@example.org")
     Team.objects.create(name="Moon Lab")
     assert "looks like one" in change("ada@example.org", "M00n-lab")
     change("ADA@example.org\nbea@example.org\nbea@example.org", "Baseline")

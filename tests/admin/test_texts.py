@@ -10,7 +10,7 @@ from django.urls import reverse
 from wagtail.models import Site
 
 from inference import page_cache
-from research.models import NavigationLink, PapersPage, SiteTexts
+from research.models import NavigationLink, PaperPage, PapersPage, SiteTexts
 
 pytestmark = pytest.mark.django_db
 SENT = {
@@ -106,3 +106,17 @@ def test_a_shelf_says_what_its_editor_wrote(starter, client: Client) -> None:
     shelf.empty_text = "Ask us to add it."
     shelf.save_revision().publish()
     assert "Ask us to add it." in client.get(nothing).content.decode()
+
+
+def test_a_tag_is_renamed_everywhere_at_once(
+    starter, client: Client, member: Callable[[str], Client]
+) -> None:
+    tag = PaperPage.tags.through.objects.first().tag
+    shelf = PapersPage.objects.first()
+    assert tag.name in client.get(shelf.url).content.decode()
+    edit = reverse("wagtailsnippets_taggit_tag:edit", args=[tag.pk])
+    assert member("Editors").post(edit, {"name": "of-an-editor"}).status_code == 302
+    assert member("Moderators").post(edit, {"name": "renamed-tag"}).status_code == 302
+    page = client.get(shelf.url).content.decode()
+    assert "renamed-tag" in page
+    assert "of-an-editor" not in page

@@ -7,7 +7,7 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver
 
 OURS = ("moondream_site", "status", "research", "playground", "leaderboard", "pricing", "inference")
-"""The rooms; what lies below `admin/` or `django-admin/` and names none of them is a library's."""
+"""The rooms; what lies below `admin/` and names none of them is a library's."""
 
 
 def addresses() -> list[str]:
@@ -25,8 +25,8 @@ def _walk(resolver: URLResolver, before: str = "") -> Iterator[str]:
 
 
 def is_admin(address: str) -> bool:
-    """Whether an address belongs to Wagtail's or Django's admin's side."""
-    return address.startswith(("admin/", "django-admin/"))
+    """Whether an address belongs to Wagtail's admin's side."""
+    return address.startswith("admin/")
 
 
 def is_library(address: str) -> bool:
@@ -41,6 +41,8 @@ def is_library(address: str) -> bool:
         "undescribed",
         "failing-notebooks",
         "import-papers",
+        "django_celery_beat",
+        "taggit",
     }
 
 

@@ -18,7 +18,7 @@ _MAY_WRITE = ("django_session", "auth_user", "pricing_apikey", "wagtailusers_use
               "wagtailadmin_editingsession", "wagtailimages_rendition")  # fmt: skip
 """What reading may change: the session, when somebody or a key was last here, what Wagtail keeps of who
 is editing what, and of an editor's taste, and a picture in the size that a page is the first to want."""
-SECTIONS = ("v1/", "api/", "account/", "leaderboards/", "django-admin/", "admin/", "")
+SECTIONS = ("v1/", "api/", "account/", "leaderboards/", "admin/", "")
 """Beginnings of addresses, asked in a test each; the last takes the rest."""
 
 
@@ -39,7 +39,7 @@ def section_of(address: str) -> str:
 
 def who_asks(address: str, method: str, case: Case) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Who asks first, and who else where these are not all answered alike: what strangers, owners and
-    admins get alike, nobody gets more or less of. Of a library's pages on an admin's side only those ask
+    admins get alike, nobody gets more or less of. Of a library's pages on the admin's side only those ask
     who must not get in, but for the cases that are ours."""
     if is_library(address) and not case.name:
         return ("anonymous", "owner"), ()
@@ -109,7 +109,7 @@ def _outcome(answer: Any) -> str:
     to = answer["Location"]
     if to.startswith(("/account/login/", "/_util/login/")):
         return "login"
-    return "admin" if to.startswith(("/admin/login/", "/django-admin/login/")) else "to"
+    return "admin" if to.startswith("/admin/login/") else "to"
 
 
 def _body(answer: Any) -> bytes:

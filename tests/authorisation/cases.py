@@ -11,6 +11,7 @@ from uuid import UUID
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from leaderboard.models import LogLine
+from research.models import PaperPage
 from tests.authorisation.addresses import is_library
 from tests.authorisation.scene import Scene, predictions
 
@@ -224,9 +225,11 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             action("leaderboard", "split", "publish_references", scene.test.pk, confirm="colours/test"),
             action("inference", "variant", "make_default", scene.job.variant_id),
             action("inference", "job", "cancel", scene.job.pk),
-        ],
-        "django-admin/leaderboard/benchmark/splits/<int:pk>/publish/": [
-            Case(fill={"pk": scene.test.pk})
+            action("pricing", "secondstep", "remove", scene.second_step.pk),
+            action("pricing", "mailaddress", "verify", scene.mail_address.pk),
+            action("pricing", "mailaddress", "remove", scene.mail_address.pk),
+            action("django_celery_beat", "periodictask", "run", scene.schedule.pk),
+            action("django_celery_beat", "periodictask", "switch_off", scene.schedule.pk),
         ],
     }  # fmt: skip
 
@@ -249,6 +252,8 @@ def defaults(scene: Scene) -> dict[str, Any]:
         "job": scene.job.pk, "variant": scene.job.variant_id, "split": scene.test.pk,
         "apikey": scene.key_id, "logline": LogLine.objects.latest("pk").pk,
         "announcement": scene.announcement.pk, "navigation": scene.navigation.pk,
+        "secondstep": scene.second_step.pk, "mailaddress": scene.mail_address.pk,
+        "periodictask": scene.schedule.pk, "tag": PaperPage.tags.through.objects.first().tag_id,
     }  # fmt: skip
     return {
         **scene.values, "of_model": of_model, "kind": "all", "form": "rss", "uuid": some,

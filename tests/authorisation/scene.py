@@ -7,11 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.files.base import ContentFile
 from django.test import Client
 from django.utils import timezone
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from wagtail.documents import get_document_model
 from wagtail.models import Collection, CollectionViewRestriction, PageViewRestriction, Site
 
@@ -202,6 +204,14 @@ def _keys(scene: Scene) -> None:
         scene.headers[name] = {"Authorization": f"Bearer {secret}"}
     gone.is_active = False
     gone.save()
+    scene.values |= {
+        "second_step": Authenticator.objects.create(user=gone, type="totp", data={}),
+        "mail_address": EmailAddress.objects.get(user=people["owner"]),
+        "schedule": PeriodicTask.objects.create(
+            name="links", task="research.tasks.check_links",
+            interval=IntervalSchedule.objects.create(every=6, period="hours"),
+        ),
+    }  # fmt: skip
 
 
 def _pages(scene: Scene) -> None:

@@ -37,7 +37,7 @@ def looked_at(page: Page, name: str) -> None:
 
 @pytest.fixture
 def admin(live_stack: LiveStack, chromium: Any) -> Any:
-    """An admin at the back door."""
+    """An admin."""
     live_stack.manage(
         "shell", "-v0", "-c",
         "from django.contrib.auth import get_user_model; "
@@ -45,7 +45,7 @@ def admin(live_stack: LiveStack, chromium: Any) -> Any:
     )  # fmt: skip
     context = chromium.new_context(base_url=live_stack.base_url)
     page = context.new_page()
-    page.goto("/django-admin/login/")
+    page.goto("/admin/login/")
     page.fill("[name=username]", "jury")
     page.fill("[name=password]", "a-passphrase")
     page.click("[type=submit]")
@@ -108,15 +108,13 @@ def test_join_submit_stand_and_be_disqualified(
         shoot(reader, f"challenge-teaser-{len(path)}-1440")
     reader.goto(STANDINGS)
 
-    # Disqualified, with a reason; without one the form says what is missing.
-    admin.goto("/django-admin/leaderboard/participation/")
-    admin.locator("#result_list tbody th a").first.click()
-    admin.select_option("[name=decision]", "disqualify")
-    admin.click("[name=_save]")
-    expect(admin.get_by_text("The team has to know why.")).to_be_visible()
-    admin.fill("[name=because]", REASON)
-    admin.click("[name=_save]")
-    expect(admin.locator(".success")).to_be_visible()
+    # Disqualified, with a reason.
+    admin.goto("/admin/snippets/leaderboard/participation/")
+    admin.locator("table.listing tbody [data-controller~='w-dropdown'] button").first.click()
+    admin.get_by_role("link", name="Disqualify").first.click()
+    admin.get_by_label("Reason").fill(REASON)
+    admin.get_by_role("button", name="Disqualify").click()
+    expect(admin.get_by_text("1 participation disqualified")).to_be_visible()
 
     expect(reader.get_by_text("Disqualified, and not ranked")).to_be_visible()
     assert REASON not in reader.content()

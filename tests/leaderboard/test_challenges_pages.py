@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.core import mail
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -146,27 +145,6 @@ def test_the_page_is_few_queries_however_many_teams(
         client.get("/api/challenges")
 
 
-def test_an_admin_cannot_make_a_team_larger_than_its_challenge_allows(
-    admin_client, challenge, user
-) -> None:
-    join(challenge, user)  # two members at most
-    team = services.team_of(user)
-    others = [person("bea"), person("cy")]
-    address = reverse("admin:leaderboard_team_change", args=[team.pk])
-    sent = {"name": team.name, "members": [user.pk, *(o.pk for o in others)]}
-    page = admin_client.post(address, sent)
-    assert "at most 2 members" in page.content.decode()
-    assert team.members.count() == 1
-    services.team_of(others[0])
-    join(challenge, others[0])
-    page = admin_client.post(address, {**sent, "members": [user.pk, others[0].pk]})
-    assert "with another team" in page.content.decode()
-    assert (
-        admin_client.post(address, {**sent, "members": [user.pk, others[1].pk]}).status_code == 302
-    )
-    assert team.members.count() == 2
-
-
 def test_from_joining_to_choosing_with_forms(challenge, user) -> None:
     client = signed_in(user)
     page = client.get(PAGE).content.decode()
@@ -254,55 +232,6 @@ def test_a_request_counts_from_when_it_was_received_within_reason(rf) -> None:
     assert abs(received_at(request) - moment) < timedelta(milliseconds=1)
     request.scope = {"received_at": 0.0}  # a request kept open for hours gains nothing by it
     assert timezone.now() - received_at(request) <= LONGEST + timedelta(seconds=1)
-
-
-def decide(admin: Client, made: Participation, decision: str, because: str = "") -> Any:
-    address = reverse("admin:leaderboard_participation_change", args=[made.pk])
-    return admin.post(address, {"decision": decision, "because": because})
-
-
-def test_an_admin_decides_with_a_reason(
-    admin_client, challenge, user, django_capture_on_commit_callbacks
-) -> None:
-    made = join(challenge, user)
-    unsaid = decide(admin_client, made, "disqualify")
-    assert "The team has to know why." in unsaid.content.decode()
-    wrong = decide(admin_client, made, "decline", "No.")
-    assert "The team is accepted now." in wrong.content.decode()
-    with django_capture_on_commit_callbacks(execute=True):
-        assert decide(admin_client, made, "disqualify", REASON).status_code == 302
-    made.refresh_from_db()
-    assert (made.state, made.reason) == ("disqualified", REASON)
-    assert made.decided_by.username == "admin"
-    assert len(mail.outbox) == 1
-    decide(admin_client, made, "reinstate")
-    made.refresh_from_db()
-    assert made.state == "accepted"
-    Participation.objects.update(state="pending")
-    address = reverse("admin:leaderboard_participation_changelist")
-    admin_client.post(address, {"action": "accept", "_selected_action": [made.pk]})
-    made.refresh_from_db()
-    assert made.state == "accepted"
-
-
-def test_an_admin_freezes_and_publishes(admin_client, challenge, user) -> None:
-    join(challenge, user)
-    in_last_phase(challenge)
-    submit(challenge, user, 20)
-    address = reverse("admin:leaderboard_challenge_changelist")
-
-    def act(name: str) -> str:
-        chosen = {"action": name, "_selected_action": [challenge.pk]}
-        return admin_client.post(address, chosen, follow=True).content.decode()
-
-    assert "1 done" in act("freeze_now")
-    assert "can be frozen, once" in act("freeze_now")
-    assert "is not over" in act("publish_final")
-    over(challenge)
-    assert "1 done" in act("publish_final")
-    assert Standing.objects.filter(is_final=True).count() == 1
-    one = reverse("admin:leaderboard_challenge_change", args=[challenge.pk])
-    assert admin_client.get(one).status_code == 200
 
 
 def snippet(benchmark: Any, phases: list[dict[str, Any]], **more: Any) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from research.models import (
 
 pytestmark = pytest.mark.django_db
 OURS = [
-    "playground", "api", "v1", "media", "account", "status", "feeds", "admin", "django-admin", "documents", "static",
+    "playground", "api", "v1", "media", "account", "status", "feeds", "admin", "documents", "static",
     "search", "og", "leaderboards", "styleguide", "healthz", "readyz", "_util", "index", "Playground", "API",
 ]  # fmt: skip
 
