@@ -7,6 +7,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
 from allauth.account.stages import EmailVerificationStage
+from allauth.account.utils import user_display
 from allauth.account.views import LoginView, PasswordResetView
 from allauth.core.internal import ratelimit
 from allauth.mfa.models import Authenticator
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Permission
+from django.core.mail import EmailMessage
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -23,6 +25,7 @@ from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.cache import never_cache
 
 from moondream_site import errors, problems
+from pricing import mails
 from pricing.models import is_staff
 
 SETUP_S = 300
@@ -42,6 +45,22 @@ class Backend(ModelBackend):
         return super().get_all_permissions(user_obj, obj)
 
 
+MAILS: dict[str, tuple[mails.MailKind, dict[str, str]]] = {
+    "account/email/email_confirmation": (mails.CONFIRM_ADDRESS, {"link": "activate_url"}),
+    "account/email/email_confirmation_signup": (mails.CONFIRM_ADDRESS, {"link": "activate_url"}),
+    "account/email/password_reset_key": (
+        mails.PASSWORD_RESET, {"link": "password_reset_url", "username": "username"},
+    ),
+    "account/email/account_already_exists": (
+        mails.ADDRESS_IN_USE, {"link": "password_reset_url", "address": "email"},
+    ),
+    "account/email/unknown_account": (
+        mails.UNKNOWN_ADDRESS, {"link": "signup_url", "address": "email"},
+    ),
+}  # fmt: skip
+"""By allauth's template: the mail, and what allauth calls its variables."""
+
+
 class Adapter(DefaultAccountAdapter):
     """Failures of signing in are counted by account, whichever of its names is given at whichever host,
     and by address; what an account's failures from one address cost does not lock out another's."""
@@ -51,6 +70,19 @@ class Adapter(DefaultAccountAdapter):
         is_of_mail = message_template == "account/messages/email_confirmation_sent.txt"
         if settings.SENDS_MAIL or not is_of_mail:
             super().add_message(request, level, message_template, *args, **kwargs)
+
+    def render_mail(self, template_prefix: str, email: str | list[str], context: dict[str, Any], headers: dict[str, str] | None = None) -> EmailMessage:  # fmt: skip
+        """As editors wrote it, where this site sends it (`pricing.mails`)."""
+        if template_prefix not in MAILS:
+            made: EmailMessage = super().render_mail(template_prefix, email, context, headers)
+            return made
+        kind, names = MAILS[template_prefix]
+        values = {name: str(context.get(key) or "") for name, key in names.items()}
+        if "user" in context:
+            values["account"] = user_display(context["user"])
+        subject, body = kind.written(values | {"site": context["current_site"].domain})
+        to = [email] if isinstance(email, str) else email
+        return EmailMessage(subject, body.strip(), self.get_from_email(), to, headers=headers)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         return f"{account_of(**credentials)}:{ratelimit.get_ip(request)}"
@@ -89,8 +121,8 @@ class VerifyEmail(EmailVerificationStage):
     that could verify it."""
 
     def handle(self) -> tuple[Any, bool]:
-        user = self.login.user
-        if not user.email and not user.emailaddress_set.exists():
+        user = self.login.user  # none where somebody signs up with an address that has an account
+        if user is not None and not user.email and not user.emailaddress_set.exists():
             return None, True
         found: tuple[Any, bool] = super().handle()
         return found

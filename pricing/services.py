@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress
@@ -14,9 +15,10 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
+from wagtail.log_actions import log
 
-from pricing import errors
-from pricing.models import ApiKey, MailAddress, Scope, SecondStep, is_staff
+from pricing import errors, mails
+from pricing.models import ApiKey, MailAddress, MailText, Scope, SecondStep, is_staff
 
 MARK = "mdh"
 """What our keys begin with; whatever else a client sends is not looked up."""
@@ -103,13 +105,20 @@ def admin_make(*, email: str) -> str:
 
 def second_step_remove(*, user: Any, by: Any) -> None:
     """Take every second step of an account away, recovery codes too: it signs in by its password alone,
-    until it sets another one up.
+    until it sets another one up. A mail tells its owner.
 
     Raises:
         OwnSignIn, SignInProtected: not by `by`.
     """
     _sign_in_check(user, by)
     SecondStep.objects.filter(user=user).delete()
+    root = settings.WAGTAILADMIN_BASE_URL.rstrip("/")
+    values = {
+        "site": urlsplit(root).netloc, "account": user.get_username(),
+        "link": f"{root}{reverse('mfa_index')}",
+    }  # fmt: skip
+    if user.email:
+        transaction.on_commit(lambda: mails.send(mails.SECOND_STEP_REMOVED, [user.email], values))
 
 
 @transaction.atomic
@@ -156,3 +165,23 @@ def _sign_in_check(user: Any, by: Any) -> None:
         raise errors.OWN_SIGN_IN()
     if is_staff(user) and not by.is_superuser:
         raise errors.SIGN_IN_PROTECTED()
+
+
+@transaction.atomic
+def mail_text_write(*, kind: mails.MailKind, subject: str, body: str, by: Any) -> MailText | None:
+    """Let a mail say something else from now on; None where that is what it says at first.
+
+    Args:
+        subject, body: without problems (`MailKind.problems`).
+    """
+    own = MailText.objects.select_for_update().filter(name=kind.name).first()
+    if (subject, body) == (kind.subject, kind.body.strip()):
+        if own is not None:
+            log(instance=own, action="wagtail.delete", user=by)
+            own.delete()
+        return None
+    own, is_new = MailText.objects.update_or_create(
+        name=kind.name, defaults={"subject": subject, "body": body}
+    )
+    log(instance=own, action="wagtail.create" if is_new else "wagtail.edit", user=by)
+    return own

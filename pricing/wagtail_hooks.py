@@ -4,12 +4,16 @@ is shown), and how they sign in."""
 from typing import Any, ClassVar
 
 from django import forms
+from django.http import HttpRequest
+from django.urls import URLPattern, path, reverse
+from wagtail import hooks
+from wagtail.admin.menu import MenuItem
 from wagtail.admin.ui.tables import Column
 from wagtail.snippets.models import register_snippet
 from wagtail.snippets.views.snippets import SnippetViewSetGroup
 
 from inference.listings import RoomViewSet, RowAction, register_actions
-from pricing import services, snippets_accounts
+from pricing import services, snippets_accounts, views_mails
 from pricing.models import ApiKey
 
 
@@ -75,3 +79,23 @@ register_actions(
     RevokeKey, snippets_accounts.RemoveSecondStep, snippets_accounts.VerifyAddress,
     snippets_accounts.MakePrimary, snippets_accounts.RemoveAddress,
 )  # fmt: skip
+
+
+class MailsItem(MenuItem):
+    """Shown to whoever may change what mails say."""
+
+    def is_shown(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm(views_mails.MAY))
+
+
+@hooks.register("register_settings_menu_item")
+def mails_item() -> MenuItem:
+    return MailsItem("Mails", reverse("mails"), icon_name="mail", order=715)
+
+
+@hooks.register("register_admin_urls")
+def mails_urls() -> list[URLPattern]:
+    return [
+        path("mails/", views_mails.mail_list, name="mails"),
+        path("mails/<slug:name>/", views_mails.mail_edit, name="mail_edit"),
+    ]

@@ -1,20 +1,19 @@
 """Challenges: joining and leaving, what may be submitted when, and what organisers decide."""
 
-import logging
-import smtplib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.mail import get_connection, send_mass_mail
 from django.db import transaction
 from django.db.models import Exists, Q
 from django.utils import timezone
 
 from inference.errors import DomainError
 from leaderboard import errors
+from leaderboard.mails import DECISIONS as DECISION_MAILS
 from leaderboard.models import (
     Benchmark,
     Challenge,
@@ -31,10 +30,9 @@ from leaderboard.services.stale import challenge_stale, tables_stale
 from leaderboard.services.standings import counted_note
 from leaderboard.services.submitting import Card, submission_take
 from leaderboard.services.teams import ACTIVE, in_one_team, team_fits, team_of, team_seen
+from pricing import mails
 
-logger = logging.getLogger(__name__)
 State = Participation.State
-MAIL_SECONDS = 10
 
 
 def challenge_join(
@@ -278,26 +276,20 @@ def participation_decide(
         is_out = what.to != State.ACCEPTED
         rows = Q(team=team, phase__challenge=challenge) if is_out else None
         challenge_stale(challenge.pk, gone=rows)
-        transaction.on_commit(lambda: _mail(participation, what))
+        transaction.on_commit(lambda: _mail(participation, decision))
     return participation
 
 
-def _mail(participation: Participation, what: Decision) -> None:
+def _mail(participation: Participation, decision: str) -> None:
     """Tell every member with an address. What was decided stands, also when no mail can be sent:
     the page tells it too."""
-    challenge = participation.challenge
-    text = (
-        f"Your team {participation.team.name} was {what.done} in the challenge “{challenge.title}”.\n"
-        + (f"\nReason: {participation.reason}\n" if participation.reason else "")
-        + "\nThe challenge's page shows where you stand.\n"
-    )
-    subject = f"[Moondream hub] {challenge.title}: {what.done}"
-    addresses = participation.team.members.exclude(email="").values_list("email", flat=True)
-    letters = [(subject, text, None, [address]) for address in addresses]
-    try:
-        send_mass_mail(letters, connection=get_connection(timeout=MAIL_SECONDS))
-    except (OSError, smtplib.SMTPException) as error:
-        logger.warning("A team of %s could not be told by mail: %s", challenge.slug, error)
+    challenge, team = participation.challenge, participation.team
+    values = {
+        "team": team.name, "challenge": challenge.title, "reason": participation.reason,
+        "link": f"{settings.WAGTAILADMIN_BASE_URL.rstrip('/')}{challenge.get_absolute_url()}",
+    }  # fmt: skip
+    addresses = team.members.exclude(email="").values_list("email", flat=True)
+    mails.send(DECISION_MAILS[decision], addresses, values)
 
 
 def challenge_freeze(*, challenge: Challenge, by: Any) -> Challenge:

@@ -33,6 +33,7 @@ no drafts, they change nothing."""
 _PUBLISH = ("publish", "lock", "unlock")
 MODERATORS: dict[str, tuple[str, ...]] = EDITORS | {
     "taggit.tag": ("change", "delete", "view"),
+    "pricing.mailtext": ("change",),
     "research.navigation": ("change", "view", *_PUBLISH),
     "research.announcement": (*FULL, *_PUBLISH),
     "research.sitetexts": ("change",),

@@ -106,7 +106,8 @@ def test_the_guides_are_read_on_the_site(starter, client: Client) -> None:
 
 
 MENU = {
-    "Import papers", "Leaderboards", "Model", "API keys", "Broken links", "Pages without a description",
+    "Import papers", "Leaderboards", "Model", "Accounts", "API keys", "Mail addresses", "Second steps",
+    "Schedules", "Checks", "Mails", "Tags", "Broken links", "Pages without a description",
 }  # fmt: skip
 
 
@@ -117,5 +118,6 @@ def test_what_the_guides_name_is_in_the_menu(starter, admin_client: Client) -> N
         assert name in guides
         assert f'"{name}"' in home or f">{name}<" in home, name
     for action in ("Withdraw", "Hide", "Revoke", "Make the default", "Freeze standings",
-                   "Publish final ranking", "Make references public", "Reinstate"):  # fmt: skip
+                   "Publish final ranking", "Make references public", "Reinstate", "Remove second step", "Mark as verified",
+                   "Run now", "Switch off"):  # fmt: skip
         assert action in guides

@@ -41,6 +41,7 @@ def is_library(address: str) -> bool:
         "undescribed",
         "failing-notebooks",
         "import-papers",
+        "mails",
         "django_celery_beat",
         "taggit",
     }

@@ -215,6 +215,9 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             Case("members", {"0": "for-members/"}), Case("by password", {"0": "by-password/"}),
         ],
         "search/": [Case("draft", query={"q": "draft"}), Case("members", query={"q": "members"})],
+        "admin/mails/<slug:name>/": [
+            Case(fill={"name": "password_reset"}, bodies={"POST": _form(subject="Reset", body="{link}")})
+        ],
         "admin/prompts/<int:prompt_id>/decide/": [Case(bodies={"POST": _form(approve="1")})],
         "admin/bulk/<str:app_label>/<str:model_name>/<str:action>/": [
             action("pricing", "apikey", "revoke", scene.key_id),

@@ -317,7 +317,7 @@ def test_mail_that_cannot_be_sent_changes_nothing(
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("leaderboard.services.challenges.send_mass_mail", refuse)
+    monkeypatch.setattr("pricing.mails.send_mass_mail", refuse)
     with django_capture_on_commit_callbacks(execute=True):
         services.participation_decide(
             participation=made, decision="disqualify", by=None, reason="No."

@@ -1,0 +1,162 @@
+"""Mails that the site sends. Each room declares its own, in its `mails.py`, with the text it has until
+an editor writes another; nothing but the names of its variables in braces is replaced in it."""
+
+import logging
+import re
+import smtplib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from django.core.mail import get_connection, send_mass_mail
+
+from pricing.models import MailText
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 10
+"""How long a mail server may take."""
+_VARIABLE = re.compile(r"\{([a-z]+)\}")
+_BRACE = re.compile(r"\{[a-z]+\}|([{}])")
+
+
+@dataclass(frozen=True, slots=True)
+class MailKind:
+    """One mail: when it is sent, what it says, and what stands in it."""
+
+    name: str
+    when: str
+    """As in "Somebody forgot the password"."""
+    subject: str
+    body: str
+    """A paragraph with a variable that is empty is left out."""
+    variables: Mapping[str, tuple[str, str]]
+    """By name: what it is, and a sample of it."""
+    needed: tuple[str, ...] = ()
+    """Variables without which the body is of no use."""
+
+    def __post_init__(self) -> None:
+        KINDS[self.name] = self
+
+    @property
+    def sample(self) -> dict[str, str]:
+        return {name: sample for name, (_, sample) in self.variables.items()}
+
+    def problems(self, text: str, needed: Iterable[str] = ()) -> list[str]:
+        """What is wrong with a text, in sentences; nothing where it can be sent."""
+        written = _VARIABLE.findall(text)
+        known = ", ".join(f"{{{name}}}" for name in self.variables)
+        found = [
+            f"There is no variable {{{name}}}. There are: {known}."
+            for name in dict.fromkeys(written)
+            if name not in self.variables
+        ]
+        if any(match[1] for match in _BRACE.finditer(text)):
+            found.append(f"Braces stand around the name of a variable only: {known}.")
+        found += [f"{{{name}}} is missing." for name in needed if name not in written]
+        return found
+
+    def filled(self, subject: str, body: str, values: Mapping[str, str]) -> tuple[str, str]:
+        """Subject, on one line, and body with the values in their places."""
+
+        def put(text: str) -> str:
+            return _VARIABLE.sub(lambda match: str(values[match[1]]), text)
+
+        paragraphs = [
+            put(paragraph)
+            for paragraph in body.split("\n\n")
+            if all(values[name] for name in _VARIABLE.findall(paragraph))
+        ]
+        return " ".join(put(subject).split()), "\n\n".join(paragraphs)
+
+    def written(self, values: Mapping[str, str]) -> tuple[str, str]:
+        """Subject and body, as an editor wrote them or as they are at first.
+
+        Args:
+            values: of every variable.
+        """
+        own = MailText.objects.filter(name=self.name).first()
+        if own and (self.problems(own.subject) or self.problems(own.body, self.needed)):
+            logger.warning(
+                "The text of mail %s does not fit any more: its first one is sent", self.name
+            )
+            own = None
+        text = own or self
+        return self.filled(text.subject, text.body, values)
+
+
+KINDS: dict[str, MailKind] = {}
+"""All that are declared, by name."""
+
+
+def send(kind: MailKind, addresses: Iterable[str], values: Mapping[str, str]) -> None:
+    """Send a mail to each address by itself. What it tells of has happened, also where no mail can be
+    sent: then the log says so."""
+    subject, body = kind.written(values)
+    letters = [(subject, body, None, [address]) for address in addresses]
+    try:
+        send_mass_mail(letters, connection=get_connection(timeout=SECONDS))
+    except (OSError, smtplib.SMTPException) as error:
+        logger.warning("Mail %s could not be sent: %s", kind.name, error)
+
+
+_SITE = ("The site's address, without https://", "hub.example.org")
+_HELLO = "Hello from {site}!\n\n"
+_THANKS = "\n\nThank you for using {site}!\n{site}"
+
+CONFIRM_ADDRESS = MailKind(
+    "confirm_address", "Somebody signs up, or adds an address",
+    "[Moondream hub] Please Confirm Your Email Address",
+    _HELLO + "You're receiving this email because user {account} has given your email address to register "
+    "an account on {site}.\n\nTo confirm this is correct, go to {link}" + _THANKS,
+    {
+        "site": _SITE, "account": ("Who gave the address", "ada@example.org"),
+        "link": ("Where the address is confirmed", "https://hub.example.org/account/confirm-email/MQ:1x/"),
+    },
+    needed=("link",),
+)  # fmt: skip
+PASSWORD_RESET = MailKind(
+    "password_reset", "Somebody forgot the password", "[Moondream hub] Password Reset Email",
+    _HELLO + "You're receiving this email because you or someone else has requested a password reset for your "
+    "user account.\nIt can be safely ignored if you did not request a password reset. Click the link below "
+    "to reset your password.\n\n{link}\n\nIn case you forgot, your username is {username}." + _THANKS,
+    {
+        "site": _SITE, "username": ("The account's name", "ada"),
+        "link": ("Where a new password is chosen", "https://hub.example.org/account/password/reset/key/1-x/"),
+    },
+    needed=("link",),
+)  # fmt: skip
+ADDRESS_IN_USE = MailKind(
+    "address_in_use", "Somebody signs up with an address that has an account",
+    "[Moondream hub] Account Already Exists",
+    _HELLO + "You are receiving this email because you or someone else tried to signup for an\naccount using "
+    "email address:\n\n{address}\n\nHowever, an account using that email address already exists.  In case "
+    "you have\nforgotten about this, please use the password forgotten procedure to recover\nyour account:"
+    "\n\n{link}" + _THANKS,
+    {
+        "site": _SITE, "address": ("The address", "ada@example.org"),
+        "link": ("Where a password is reset", "https://hub.example.org/account/password/reset/"),
+    },
+)  # fmt: skip
+UNKNOWN_ADDRESS = MailKind(
+    "unknown_address", "A password is asked for of an address without an account",
+    "[Moondream hub] Unknown Account",
+    _HELLO + "You are receiving this email because you, or someone else, tried to access an account with "
+    "email {address}. However, we do not have any record of such an account in our database.\n\nThis mail "
+    "can be safely ignored if you did not initiate this action.\n\nIf it was you, you can sign up for an "
+    "account using the link below.\n\n{link}" + _THANKS,
+    {
+        "site": _SITE, "address": ("The address", "ada@example.org"),
+        "link": ("Where an account is made", "https://hub.example.org/account/signup/"),
+    },
+)  # fmt: skip
+SECOND_STEP_REMOVED = MailKind(
+    "second_step_removed", "An admin removed an account's second step",
+    "[Moondream hub] Your second step was removed",
+    "An admin removed the second step of your account {account} on {site}, and its recovery codes. You sign "
+    "in by your password alone now, until you set a second step up again:\n\n{link}\n\nIf you did not ask for "
+    "it, tell the people who run this site.",
+    {
+        "site": _SITE, "account": ("The account's name", "ada"),
+        "link": ("Where a second step is set up", "https://hub.example.org/account/2fa/"),
+    },
+)  # fmt: skip
