@@ -37,6 +37,7 @@ from inference.engine.settings import Settings, read_reference
 
 SpatialRef = Sequence[float]
 SettingsLike = Settings | Mapping[str, Any] | None
+Prompt = tuple[list[int], dict[int, tuple[float, ...]]]
 _WINDOW = 0.05
 """Half-width, as a fraction of the bins, of the mass counted as the model's belief in a bin."""
 
@@ -168,12 +169,9 @@ class Moondream:
         Raises:
             ValueError: an unknown length, or bad settings.
         """
-        prompts = self.sections.tokenizer.templates.get("caption") or {}
-        if length not in prompts:
-            known = ", ".join(prompts) or "none"
-            raise ValueError(f"Unknown caption length {length!r}; this model has: {known}.")
+        prompt, _ = self.prompt("caption", {"length": length})
         run = Run()
-        pieces = self._text(run, image, list(prompts[length]), {}, Settings.read(settings))
+        pieces = self._text(run, image, prompt, {}, Settings.read(settings))
         return respond("caption", run, pieces, "".join, stream=stream)
 
     def query(
@@ -197,18 +195,12 @@ class Moondream:
             ValueError: an empty or too long question, bad references or settings.
             UnsupportedSkill: the model does not reason, or does not answer without an image.
         """
-        question = question.strip()
-        if not question:
-            raise ValueError("The question is empty.")
-        if reasoning and "reasoning" in self.model.config.lacks:
-            raise UnsupportedSkill(f"{self.model.config.name} does not reason; ask without it.")
+        asked = {"question": question, "spatial_refs": spatial_refs, "reasoning": reasoning}
+        prompt, regions = self.prompt("query", asked)
         if image is None and "text_only" in self.model.config.lacks:
             raise UnsupportedSkill(
                 f"{self.model.config.name} answers about an image only; send one."
             )
-        prefix = self.sections.tokenizer.templates["query"]["prefix"]
-        slots, regions = self._references(len(prefix), spatial_refs or ())
-        prompt = self.query_prompt(question, slots, reasoning=reasoning)
         run = Run()
         if not reasoning:
             pieces = self._text(run, image, prompt, regions, Settings.read(settings))
@@ -251,6 +243,45 @@ class Moondream:
         """Answer once on a blank image, so that the first visitor does not pay for set-up."""
         side = self.sections.vision.crop_size
         self.caption(Image.new("RGB", (side, side)), length="short", settings={"max_tokens": 2})
+
+    def prompt(self, skill: str, params: Mapping[str, Any]) -> Prompt:
+        """Token ids of what a skill is asked with, and by their places the values of spatial references.
+
+        Args:
+            params: as on the wire: `length`, `question` (with `spatial_refs`, `reasoning`) or `object`.
+
+        Raises:
+            ValueError: an unknown skill or length, an empty question or phrase, bad references.
+            UnsupportedSkill: the model does not reason.
+        """
+        templates = self.sections.tokenizer.templates
+        match skill:
+            case "caption":
+                known, length = templates.get("caption") or {}, params.get("length") or "normal"
+                if length not in known:
+                    names = ", ".join(known) or "none"
+                    raise ValueError(f"Unknown caption length {length!r}; this model has: {names}.")
+                return list(known[length]), {}
+            case "query":
+                question = str(params.get("question") or "").strip()
+                if not question:
+                    raise ValueError("The question is empty.")
+                reasoning = bool(params.get("reasoning"))
+                if reasoning and "reasoning" in self.model.config.lacks:
+                    name = self.model.config.name
+                    raise UnsupportedSkill(f"{name} does not reason; ask without it.")
+                start = len(templates["query"]["prefix"])
+                slots, regions = self._references(start, params.get("spatial_refs") or ())
+                return self.query_prompt(question, slots, reasoning=reasoning), regions
+            case "detect" | "point":
+                phrase = str(params.get("object") or "").strip()
+                if not phrase:
+                    raise ValueError("Say what to look for: the object is empty.")
+                space = " " if self.sections.tokenizer.object_space else ""
+                template = templates[skill]
+                named = self._encode(space + phrase)
+                return [*template["prefix"], *named, *template["suffix"]], {}
+        raise ValueError(f"Unknown skill {skill!r}.")
 
     def query_prompt(
         self, question: str, slots: Sequence[int] = (), *, reasoning: bool = False
@@ -428,13 +459,7 @@ class Moondream:
         self, skill: str, key: str, image: ImageLike, phrase: str, settings: SettingsLike,
         *, stream: bool,
     ) -> Answer:  # fmt: skip
-        phrase = phrase.strip()
-        if not phrase:
-            raise ValueError("Say what to look for: the object is empty.")
-        tokens = self.sections.tokenizer
-        template = tokens.templates[skill]
-        named = self._encode((" " if tokens.object_space else "") + phrase)
-        prompt = [*template["prefix"], *named, *template["suffix"]]
+        prompt, _ = self.prompt(skill, {"object": phrase})
         run = Run()
         pieces = self._regions(run, image, prompt, Settings.read(settings), sizes=skill == "detect")
         return respond(key, run, pieces, list, stream=stream)
