@@ -103,7 +103,7 @@ def stream_many(
         for ask, image, prompt in zip(asks, encoded, prompts, strict=True)
     ]
     hidden = model.model.text(
-        model.model.text.embed(ids), positions, _mask(pads, start, longest, longest), cache
+        model.model.text.embed(ids), positions, prompt_mask(pads, start, longest, longest), cache
     )[:, -1]
     for row in rows:
         row.run.prefill_ms = row.run.elapsed_ms()
@@ -128,7 +128,9 @@ def stream_many(
             return
         embeds = model.model.text.embed(torch.tensor(tokens, device=model.device)[:, None])
         here = start + longest + step - 1 - pads[:, None]
-        hidden = model.model.text(embeds, here, _mask(pads, start, 1, longest + step), cache)[:, -1]
+        hidden = model.model.text(embeds, here, prompt_mask(pads, start, 1, longest + step), cache)[
+            :, -1
+        ]
 
 
 def _answer(ask: Ask, row: Decoding) -> Answer:
@@ -152,7 +154,7 @@ def _prompt(model: Moondream, ask: Ask) -> list[int]:
     return model.query_prompt(ask.question.strip())
 
 
-def _mask(pads: torch.Tensor, start: int, rows: int, columns: int) -> torch.Tensor:
+def prompt_mask(pads: torch.Tensor, start: int, rows: int, columns: int) -> torch.Tensor:
     """(B, 1, rows, start + columns): the image, and causally the row's own tokens; no padding.
 
     The last `rows` of `columns` text slots are asking.

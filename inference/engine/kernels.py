@@ -37,10 +37,45 @@ _ROWS = 256
 """Rows that are rounded to 8 bits at a time: what is made on the way stays in the cache."""
 
 
-class PackedLinear(nn.Module):
-    """A bf16 Linear whose weight lies as oneDNN reads it; `F.linear` sorts it anew at every call.
+class _Frozen(torch.autograd.Function):
+    """A layer whose weight is not trained, as adapters are trained through it: the gradient goes to
+    its input, by the weight as it is unpacked. (Through 8 bits it is LLM.int8's: that of the product
+    before its input was rounded.)"""
 
-    For inference alone: the weight is no parameter. A state dict holds it as usual.
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, layer: "FrozenLinear") -> torch.Tensor:
+        ctx.layer = layer
+        return layer.multiply(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return ctx.layer.multiply_back(grads[0]), None
+
+
+class FrozenLinear(nn.Module):
+    """A Linear whose weight is held in a form of its own and is no parameter."""
+
+    in_features: int
+    out_features: int
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.requires_grad:
+            made: torch.Tensor = _Frozen.apply(x, self)
+            return made
+        return self.multiply(x)
+
+    def multiply(self, x: torch.Tensor) -> torch.Tensor:
+        """(…, in) → (…, out), without a gradient."""
+        raise NotImplementedError
+
+    def multiply_back(self, grad: torch.Tensor) -> torch.Tensor:
+        """(…, out) → (…, in): the gradient of the input from that of the output."""
+        raise NotImplementedError
+
+
+class PackedLinear(FrozenLinear):
+    """A bf16 Linear whose weight lies as oneDNN reads it; `F.linear` sorts it anew at every call. A
+    state dict holds it as usual.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -59,8 +94,11 @@ class PackedLinear(nn.Module):
         """Bytes that are neither parameters nor buffers."""
         return self.in_features * self.out_features * self.packed.element_size()
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def multiply(self, x: torch.Tensor) -> torch.Tensor:
         return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
+
+    def multiply_back(self, grad: torch.Tensor) -> torch.Tensor:
+        return grad @ self.weight
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:  # noqa: FBT001
         destination[f"{prefix}weight"] = self.weight
@@ -68,7 +106,7 @@ class PackedLinear(nn.Module):
             destination[f"{prefix}bias"] = self.bias
 
 
-class Int8Linear(nn.Module):
+class Int8Linear(FrozenLinear):
     """bitsandbytes' 8-bit weights (a scale for each row), multiplied as integers by oneDNN.
 
     Each row of the input is rounded to 8 bits by its own largest value, as LLM.int8 does. A row with
@@ -94,7 +132,7 @@ class Int8Linear(nn.Module):
         """Bytes that are neither parameters nor buffers."""
         return self.in_features * self.out_features
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def multiply(self, x: torch.Tensor) -> torch.Tensor:
         rows = x.reshape(-1, self.in_features)
         if len(rows) == 1:
             return self._one(rows).view(*x.shape[:-1], self.out_features)
@@ -102,6 +140,17 @@ class Int8Linear(nn.Module):
         for some, into in zip(rows.split(_ROWS), out.split(_ROWS), strict=True):
             self._many(some, into)
         return out.view(*x.shape[:-1], self.out_features)
+
+    def multiply_back(self, grad: torch.Tensor) -> torch.Tensor:
+        made = grad.new_empty(*grad.shape[:-1], self.in_features)
+        for start in range(0, self.in_features, _ROWS):
+            # oneDNN's order cannot be read back: ones at one column each give the columns.
+            count = min(_ROWS, self.in_features - start)
+            levels = torch.full((count, self.in_features), 128, dtype=torch.uint8)
+            levels[range(count), range(start, start + count)] += 1
+            columns = self._product(levels, 1.0, None, torch.float32)
+            made[..., start : start + count] = grad @ columns.T.to(grad.dtype)
+        return made
 
     def _one(self, x: torch.Tensor) -> torch.Tensor:
         """(1, in) → (1, out), in as few steps as there are: they are a third of the time."""
@@ -148,7 +197,7 @@ def _levels(x: torch.Tensor, per: torch.Tensor | float) -> torch.Tensor:
     return x.mul_(per).round_().to(torch.int8).view(torch.uint8).bitwise_xor_(128)
 
 
-class Nf4Linear(nn.Module):
+class Nf4Linear(FrozenLinear):
     """bitsandbytes' 4-bit weights of any width, unpacked block by block and multiplied in full.
 
     Takes as long as full precision from a hundred rows on. bitsandbytes' own kernels want widths
@@ -180,7 +229,7 @@ class Nf4Linear(nn.Module):
             self.scale_mean, self.scale_block = float(state.offset), state.state2.blocksize
         self.bias = _bias(layer, dtype)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def multiply(self, x: torch.Tensor) -> torch.Tensor:
         scales = self._scales()
         blocks = list(self._blocks())
         if len(blocks) == 1:
@@ -190,6 +239,12 @@ class Nf4Linear(nn.Module):
             bias = None if self.bias is None else self.bias[start:end]
             out[..., start:end] = F.linear(x, self._unpacked(scales, start, end), bias)
         return out
+
+    def multiply_back(self, grad: torch.Tensor) -> torch.Tensor:
+        scales, made = self._scales(), grad.new_zeros(*grad.shape[:-1], self.in_features)
+        for start, end in self._blocks():
+            made += grad[..., start:end] @ self._unpacked(scales, start, end)
+        return made
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
         """Ranges of output rows; each begins with a group of its own."""
@@ -258,7 +313,7 @@ def measured_cpu() -> bool:
 def adopt(model: nn.Module, dtype: torch.dtype) -> None:
     """Exchange a loaded model's Linears for the fastest that are right on this CPU, in place.
 
-    For inference alone, and before the first answer.
+    Before the first answer. Adapters are trained through what is adopted; the weights are not.
     """
     fast = FASTEST if dtype == torch.bfloat16 and measured_cpu() else {}
     # By name: a layer that is held here would keep its memory until the last one is exchanged.

@@ -236,6 +236,17 @@ class KVCache:
                 room[:, :, :, : first.length] = getattr(cache, name)[:, :, :, : first.length]
         return other
 
+    def repeated(self, count: int, extra: int) -> "KVCache":
+        """A copy with every row `count` times, one after the other, and room for `extra` positions."""
+        other = object.__new__(KVCache)
+        other.length = self.length
+        for name in ("keys", "values"):
+            held = getattr(self, name)[:, :, :, : self.length].repeat_interleave(count, 1)
+            room = held.new_empty((*held.shape[:3], self.length + extra, held.shape[4]))
+            room[:, :, :, : self.length] = held
+            setattr(other, name, room)
+        return other
+
     def row(self, number: int) -> "KVCache":
         """A copy of one row."""
         rows = slice(number, number + 1)

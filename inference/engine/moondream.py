@@ -358,7 +358,7 @@ class Moondream:
         began = time.perf_counter()
         embeds = self.model.text.embed(torch.tensor([ids], device=self.device))
         for at, value in regions.items():
-            embeds[0, at] = self._region_embedding(value)
+            embeds[0, at] = self.region_embedding(value)
         hidden = self.model.prefill(embeds, cache)
         run.prefill_ms = (time.perf_counter() - began) * 1e3
         run.prompt_tokens = cache.length
@@ -368,7 +368,8 @@ class Moondream:
         """Room for a cache beyond what it holds: as much as is needed, or all for a compiled step."""
         return needed if self._compiled_step is None else self.sections.text.max_context - held
 
-    def _region_embedding(self, value: tuple[float, ...]) -> torch.Tensor:
+    def region_embedding(self, value: tuple[float, ...]) -> torch.Tensor:
+        """(dim,) of a coordinate (one number) or of a size (width and height), 0..1."""
         tensor = torch.tensor(value, device=self.device, dtype=self.dtype)
         region = self.model.region
         return region.encode_coord(tensor) if len(value) == 1 else region.encode_size(tensor)

@@ -1,0 +1,357 @@
+"""Whole trainings: from examples and a reward to a tuned adapter, step by step.
+
+    loop = Loop(tuner, examples, LoopSettings(steps=60), reward=Reward.from_json(text))
+    for record in loop.run():
+        print(record.step, record.report.reward)
+
+What a step asks and samples follows from the seed and the step's number alone: a training that goes on
+from a checkpoint is the one that would have been.
+"""
+
+import math
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from inference.engine.rewards import Reward, Score
+from inference.engine.tuning.examples import Example
+from inference.engine.tuning.rollouts import REGION_SKILLS, Rollout
+from inference.engine.tuning.sampling import SamplingSettings
+from inference.engine.tuning.tuner import RLGroup, SFTGroup, StepReport, Tuner
+
+Method = Literal["rl", "sft"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """How long and on what is trained.
+
+    Raises:
+        ValueError: out of range.
+    """
+
+    method: Method = "rl"
+    steps: int = 60
+    lr: float = 1e-3
+    warmup: int = 3
+    """Steps over which the learning rate rises."""
+    groups: int = 6
+    """Questions a step."""
+    group_size: int = 8
+    """Sampled answers of each."""
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    refills: int = 2
+    """How often questions whose answers were all rewarded alike are replaced by others in a step
+    (DAPO's dynamic sampling, Yu et al. 2025, arXiv 2503.14476)."""
+    kl_limit: float | None = None
+    """The training ends before a step that starts further from the base than this, nats a token."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("steps", 1, 100_000), ("groups", 1, 256), ("group_size", 1, 64), ("refills", 0, 8),
+            ("warmup", 0, 1000),
+        ):  # fmt: skip
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} is {low} to {high}.")
+        if self.method == "rl" and self.group_size < 2:
+            raise ValueError(
+                "group_size is at least 2: an answer is better than its group's others."
+            )
+        if not 0 < self.lr <= 0.1 or (self.kl_limit is not None and self.kl_limit <= 0):
+            raise ValueError("lr is over 0 and at most 0.1, kl_limit over 0.")
+        if self.method == "rl" and not self.sampling.temperature:
+            raise ValueError("Reinforcement learning samples: its temperature is over 0.")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step (from 0)."""
+        return self.lr * min(1.0, (step + 1) / (self.warmup + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRollout:
+    """An answer with what it was given."""
+
+    rollout: Rollout
+    score: Score
+    advantage: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question of a step, with its answers."""
+
+    example: Example
+    answers: Sequence[ScoredRollout]
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """What there is to tell of one step."""
+
+    report: StepReport
+    terms: Mapping[str, float]
+    """Mean of each reward term where it could be told, raw, 0..1, by the term's place and slug."""
+    weighted: Mapping[str, float]
+    """Its share of the reward."""
+    asked: Sequence[Asked]
+    tokens: int
+    """Choices sampled; of supervised steps, taught."""
+    sampling_s: float
+    training_s: float
+
+    @property
+    def step(self) -> int:
+        return self.report.step
+
+    def metrics(self) -> dict[str, float]:
+        """Flat, by TRL's names."""
+        r = self.report
+        named = {
+            "loss": r.loss, "sft_loss": r.sft_loss, "reward": r.reward, "reward_std": r.reward_std,
+            "frac_reward_zero_std": r.frac_reward_zero_std, "kl": r.kl, "entropy": r.entropy,
+            "clip_ratio/low_mean": r.clip_low, "clip_ratio/high_mean": r.clip_high,
+            "completions/mean_length": r.completion_length, "grad_norm": r.grad_norm,
+            "sampling/sampling_logp_difference/mean": r.logp_difference,
+        }  # fmt: skip
+        named |= {f"rewards/{name}/mean": value for name, value in self.terms.items()}
+        named |= {f"rewards/{name}/weighted": value for name, value in self.weighted.items()}
+        seconds = self.sampling_s + self.training_s
+        named["tokens_per_second"] = self.tokens / seconds if seconds else 0.0
+        return {name: float(value) for name, value in named.items() if value is not None}
+
+
+class Collapsed(RuntimeError):
+    """The training went further from the base than its limit allows."""
+
+
+class Loop:
+    """A training on examples.
+
+    Raises:
+        ValueError: no examples, or some that cannot be trained on so.
+    """
+
+    def __init__(
+        self,
+        tuner: Tuner,
+        examples: Sequence[Example],
+        settings: LoopSettings,
+        *,
+        reward: Reward | None = None,
+        seed: int = 0,
+    ) -> None:
+        if not examples:
+            raise ValueError("There is nothing to train on: no examples.")
+        if settings.method == "rl" and reward is None:
+            raise ValueError("Reinforcement learning needs a reward.")
+        if settings.method == "sft":
+            bare = sum(1 for example in examples if example.target is None)
+            if bare:
+                raise ValueError(f"{bare} of {len(examples)} examples have no target to learn.")
+        self.tuner, self.examples, self.settings = tuner, examples, settings
+        self.reward, self.seed = reward, seed
+        self.kl = 0.0
+
+    def run(self) -> Iterator[StepRecord]:
+        """Train from where the tuner stands to the last step.
+
+        Raises:
+            Collapsed: the KL limit was reached.
+            TunerError: an invariant does not hold.
+        """
+        while self.tuner.steps < self.settings.steps:
+            yield self.step()
+
+    def step(self) -> StepRecord:
+        """One step; see `run`."""
+        number = self.tuner.steps
+        record = (
+            self._reinforce(number) if self.settings.method == "rl" else self._supervise(number)
+        )
+        if number == 2 and record.report.applied:
+            self.tuner.check_learning()
+        self.kl = record.report.kl or 0.0
+        limit = self.settings.kl_limit
+        if limit is not None and self.kl > limit:
+            raise Collapsed(
+                f"At step {number + 1} the divergence to the base was {self.kl:.2f} nats a token; "
+                f"the limit is {limit:g}."
+            )
+        return record
+
+    def drawn(self, step: int, part: int = 0) -> list[Example]:
+        """The questions of a step: each is asked once before one is asked again.
+
+        Args:
+            part: 0 for the step's first, further ones for its refills.
+        """
+        count = self.settings.groups
+        if part:
+            rng = random.Random(f"{self.seed}:{step}:{part}")
+            return rng.sample(self.examples, min(count, len(self.examples)))
+        drawn: list[Example] = []
+        at = step * count
+        while len(drawn) < count:
+            epoch, place = divmod(at + len(drawn), len(self.examples))
+            order = list(range(len(self.examples)))
+            random.Random(f"{self.seed}:{epoch}").shuffle(order)
+            drawn += [self.examples[n] for n in order[place : place + count - len(drawn)]]
+        return drawn
+
+    def _supervise(self, number: int) -> StepRecord:
+        started = time.perf_counter()
+        groups = [SFTGroup(e, e.target or {}) for e in self.drawn(number)]
+        report = self.tuner.train_step(groups, self.settings.rate(number))
+        spent = time.perf_counter() - started
+        return StepRecord(report, {}, {}, [Asked(g.example, ()) for g in groups], 0, 0.0, spent)
+
+    def _reinforce(self, number: int) -> StepRecord:
+        started = time.perf_counter()
+        groups = self._sampled(number)
+        sampled = time.perf_counter()
+        trained = [
+            RLGroup(a.example, [s.rollout for s in a.answers], [_vote(s.score) for s in a.answers],
+                    [s.score.values for s in a.answers])
+            for a in groups
+        ]  # fmt: skip
+        report = self.tuner.train_step(trained, self.settings.rate(number))
+        scores = [s.score for a in groups for s in a.answers]
+        assert self.reward is not None
+        terms, weighted = term_means(self.reward, scores)
+        tokens = sum(s.rollout.length for a in groups for s in a.answers)
+        return StepRecord(
+            report, terms, weighted, groups, tokens, sampled - started,
+            time.perf_counter() - sampled,
+        )  # fmt: skip
+
+    def _sampled(self, number: int) -> list[Asked]:
+        """The step's questions with scored answers. Flat ones are replaced while there are refills
+        left; then they stay, and are left out of the loss."""
+        kept: list[Asked] = []
+        flat: list[Asked] = []
+        for part in range(self.settings.refills + 1):
+            missing = self.settings.groups - len(kept)
+            if not missing:
+                break
+            asked = self.answers(
+                self.drawn(number, part)[:missing], seed=_seed(self.seed, number, part)
+            )
+            kept += [a for a in asked if not _is_flat(a)]
+            flat += [a for a in asked if _is_flat(a)]
+        return kept + flat[: self.settings.groups - len(kept)]
+
+    def answers(self, examples: Sequence[Example], *, seed: int) -> list[Asked]:
+        """Sampled and scored answers of examples."""
+        assert self.reward is not None
+        settings = self.settings
+        groups = self.tuner.rollouts(examples, settings.group_size, settings.sampling, seed=seed)
+        return [
+            Asked(example, scored(self.reward, example, group))
+            for example, group in zip(examples, groups, strict=True)
+        ]
+
+
+def scored(reward: Reward, example: Example, rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
+    """Answers with their scores and advantages within their group."""
+    pairs = [(completion(rollout), example.reference) for rollout in rollouts]
+    scores = reward.score_all(pairs)
+    votes = [vote for score in scores if (vote := _vote(score)) is not None]
+    mean = math.fsum(votes) / len(votes) if votes else 0.0
+    made = []
+    for rollout, score in zip(rollouts, scores, strict=True):
+        vote = _vote(score)
+        made.append(ScoredRollout(rollout, score, None if vote is None else vote - mean))
+    return made
+
+
+def completion(rollout: Rollout) -> Any:
+    """What a reward reads of an answer: its text, or its places as the API gives them."""
+    if rollout.skill in REGION_SKILLS:
+        return rollout.output
+    return next(iter(rollout.output.values()))
+
+
+def _vote(score: Score) -> float | None:
+    """A reward of which no term could be told is no vote."""
+    return None if all(value is None for value in score.values) else score.total
+
+
+def _is_flat(asked: Asked) -> bool:
+    votes = [vote for s in asked.answers if (vote := _vote(s.score)) is not None]
+    return not votes or max(votes) - min(votes) <= 1e-6
+
+
+def _seed(*parts: int) -> int:
+    return random.Random(":".join(map(str, parts))).getrandbits(62)
+
+
+def term_names(reward: Reward) -> list[str]:
+    """A name for each term of a reward: its slug, numbered where there are several of a kind."""
+    names = [term.type.slug for term in reward.terms]
+    return [
+        name if names.count(name) == 1 else f"{name}_{names[: n + 1].count(name)}"
+        for n, name in enumerate(names)
+    ]
+
+
+def term_means(
+    reward: Reward, scores: Sequence[Score]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean of each term where it could be told, and its mean share of the total."""
+    raw: dict[str, float] = {}
+    weighted: dict[str, float] = {}
+    for number, name in enumerate(term_names(reward)):
+        values = [s.values[number] for s in scores if s.values[number] is not None]
+        if values:
+            raw[name] = math.fsum(v for v in values if v is not None) / len(values)
+            alone: list[float | None] = [None] * len(reward.terms)
+            shares = []
+            for value in values:
+                alone[number] = value
+                shares.append(reward.total(alone))
+            weighted[name] = math.fsum(shares) / len(scores)
+    return raw, weighted
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What an adapter's likeliest answers are worth."""
+
+    reward: float
+    terms: Mapping[str, float]
+    length: float
+    """Mean of the answers' choices."""
+    count: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def measure(
+    tuner: Tuner,
+    examples: Sequence[Example],
+    reward: Reward,
+    *,
+    adapter: bool = True,
+    batch: int = 24,
+    max_tokens: int = 128,
+) -> Measured:
+    """Answer held-out examples with the likeliest choices, and reward them.
+
+    Args:
+        adapter: False measures the base.
+    """
+    settings = SamplingSettings(temperature=0, max_tokens=max_tokens)
+    scores: list[Score] = []
+    lengths: list[int] = []
+    for start in range(0, len(examples), batch):
+        some = examples[start : start + batch]
+        groups = tuner.rollouts(some, 1, settings, seed=0, adapter=adapter)
+        for example, (rollout,) in zip(some, groups, strict=True):
+            scores.append(reward.score(completion(rollout), example.reference))
+            lengths.append(rollout.length)
+    terms, _ = term_means(reward, scores)
+    total = math.fsum(score.total for score in scores) / len(scores)
+    return Measured(total, terms, sum(lengths) / len(lengths), len(scores))
