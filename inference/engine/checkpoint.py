@@ -20,7 +20,7 @@ from inference.engine.model import HIGH_PRECISION, MoondreamForVision
 
 logger = logging.getLogger(__name__)
 Quantization = Literal["int8", "nf4"]
-Kernels = Literal["auto", "loaded"]
+Kernels = Literal["auto", "trainable", "loaded"]
 FILES = ("config.json", "tokenizer.json")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 """Whole, or the index of its parts."""
@@ -63,8 +63,8 @@ def load(
     """Load a folder's network and tokenizer.
 
     Args:
-        kernels: "auto" takes the layers measured fastest on the device, for inference alone;
-            "loaded" leaves torch's and bitsandbytes' own, to save or train them.
+        kernels: "auto" takes the layers measured fastest on the device; "trainable" those of them
+            that gradients go through; "loaded" leaves torch's and bitsandbytes' own, to save them.
 
     Raises:
         CheckpointError: files are missing, or tensors are missing, extra or misshaped.
@@ -106,8 +106,8 @@ def load(
     if not (quantization or saved):
         model.to(device)  # type: ignore[arg-type]  # in place
     model.eval().requires_grad_(requires_grad=False)
-    if kernels == "auto" and device.type == "cpu":
-        adopt(model, dtype)
+    if kernels != "loaded" and device.type == "cpu":
+        adopt(model, dtype, trainable=kernels == "trainable")
     return model, tokenizer
 
 

@@ -57,6 +57,12 @@ class FrozenLinear(nn.Module):
 
     in_features: int
     out_features: int
+    packed: torch.Tensor
+
+    @property
+    def qweight(self) -> torch.Tensor:
+        """The weight as it is held, under the name that PEFT looks for."""
+        return self.packed
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.requires_grad:
@@ -310,10 +316,14 @@ def measured_cpu() -> bool:
     )
 
 
-def adopt(model: nn.Module, dtype: torch.dtype) -> None:
+def adopt(model: nn.Module, dtype: torch.dtype, *, trainable: bool = False) -> None:
     """Exchange a loaded model's Linears for the fastest that are right on this CPU, in place.
 
-    Before the first answer. Adapters are trained through what is adopted; the weights are not.
+    Before the first answer. Weights are not trained, adapters may be.
+
+    Args:
+        trainable: adapters will be: no layers of bitsandbytes' 4 bits are left, which sort their weights
+            for a kernel without gradients when they are first called.
     """
     fast = FASTEST if dtype == torch.bfloat16 and measured_cpu() else {}
     # By name: a layer that is held here would keep its memory until the last one is exchanged.
@@ -321,7 +331,7 @@ def adopt(model: nn.Module, dtype: torch.dtype) -> None:
         layer = model.get_submodule(name)
         kind = type(layer).__name__
         make = fast.get((kind, _part(name)))
-        if make is None and kind == "Linear4bit" and not _is_right(layer):
+        if make is None and kind == "Linear4bit" and (trainable or not _is_right(layer)):
             make = Nf4Linear
         if make is not None:
             parent, _, own = name.rpartition(".")

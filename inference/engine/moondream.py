@@ -68,6 +68,7 @@ class Moondream:
         device: str = "auto",
         dtype: str | torch.dtype = "auto",
         compile: Literal["auto", "on", "off"] = "off",  # noqa: A002  # torch's word
+        trainable: bool = False,  # noqa: FBT001, FBT002
     ) -> Self:
         """Load a model folder.
 
@@ -79,13 +80,16 @@ class Moondream:
             dtype: of what is not quantised; "auto" is bf16 where the hardware has it.
             compile: "auto" compiles at full precision on a GPU (bitsandbytes' layers break the
                 graph); "on" always. See `compile`.
+            trainable: adapters will be trained (`inference.engine.tuning`); the weights never are.
 
         Raises:
             CheckpointError: not a model folder, or other tensors than the architecture's.
         """
         where = choose_device(device)
         # What is compiled has kernels of its own.
-        kernels: Kernels = "loaded" if compile == "on" and quantization is None else "auto"
+        kernels: Kernels = "trainable" if trainable else "auto"
+        if compile == "on" and quantization is None:
+            kernels = "loaded"
         model, tokenizer = load(
             folder,
             quantization=quantization,

@@ -270,6 +270,8 @@ class Adapters:
             raise AdapterError(
                 f"The adapter's tensors are not those that {self.model.info['name']} takes."
             )
+        if not all(value.isfinite().all() for value in weights.values()):
+            raise AdapterError("The adapter holds a weight that is not a number.")
         for key, parameter in own.items():
             parameter.copy_(weights[key])
 
