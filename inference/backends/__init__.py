@@ -3,6 +3,7 @@
 import functools
 
 from inference.backends.base import (
+    AdapterFiles,
     Backend,
     BackendEvent,
     Batching,
@@ -15,7 +16,7 @@ from inference.backends.base import (
 from inference.models import Variant
 
 __all__ = [
-    "Backend", "BackendEvent", "Batching", "Finished", "Found", "Request", "Stage", "Token", "for_variant",
+    "AdapterFiles", "Backend", "BackendEvent", "Batching", "Finished", "Found", "Request", "Stage", "Token", "for_variant",
 ]  # fmt: skip
 
 

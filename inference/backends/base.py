@@ -2,9 +2,24 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFiles:
+    """A tuned adapter that a question is asked of, rather than of its base."""
+
+    name: str
+    """Of its content: one that is trained on has another."""
+    fetch: Callable[[], Path]
+    """The folder that holds it, on this machine.
+
+    Raises:
+        DomainError: it was deleted, or its storage is away.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +30,7 @@ class Request:
     params: Mapping[str, Any]
     image_key: str = ""
     open_image: Callable[[], Image.Image] | None = None
+    adapter: AdapterFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +96,7 @@ class Batching(Backend, Protocol):
     """A backend for which several questions in one pass cost less than one after the other."""
 
     def answer_many(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, BackendEvent]]]:
-        """Captions and plain questions in one pass: the events that come at one time, each with the
+        """Captions and plain questions of one adapter in one pass: the events that come at one time, each with the
         number of its request; the last of each is `Finished`.
 
         Raises:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
+from inference.backends.adapters import AdapterShelf
 from inference.backends.base import BackendEvent, Finished, Found, Request, Stage, Token
 from inference.backends.encoded import EncodedImages, StoredEncodings
 from inference.engine.manifest import identity
@@ -26,7 +27,8 @@ class EngineBackend:
     def __init__(self, folder: str, quantization: str, dtype: str) -> None:
         self.folder, self.quantization, self.dtype = folder, quantization, dtype
         self._model: Moondream | None = None
-        self._key = ""
+        self._adapters: AdapterShelf | None = None
+        self._base_key = ""
 
     @property
     def is_warm(self) -> bool:
@@ -49,7 +51,8 @@ class EngineBackend:
         )
         model.warm_up()
         self._model = model
-        self._key = f"{model.key}/{model.device.type}/{identity(Path(self.folder))}"
+        self._adapters = AdapterShelf(model)
+        self._base_key = f"{model.key}/{model.device.type}/{identity(Path(self.folder))}"
         return {**model.info, "load_ms": (time.perf_counter() - started) * 1e3}
 
     def answer(self, request: Request) -> Iterator[BackendEvent]:
@@ -57,6 +60,9 @@ class EngineBackend:
             self.load()
         assert self._model is not None
         started = time.perf_counter()
+        note = self._switch(request)
+        if note:
+            yield Stage("loading", note)
         encoded, encode_ms, cached = None, 0.0, False
         if request.open_image is not None:
             yield Stage("encoding")
@@ -88,6 +94,7 @@ class EngineBackend:
         if self._model is None:
             self.load()
         assert self._model is not None
+        self._switch(requests[0])
         yield [(row, Stage("encoding")) for row in range(len(requests))]
         encodings = self._encode_all(requests)
         note = f"answered together with {len(requests) - 1} more"
@@ -113,6 +120,27 @@ class EngineBackend:
                 )
                 events.append((row, finished))
             yield events
+
+    def _switch(self, request: Request) -> str:
+        """Answer with the request's adapter, or with the base, from now on.
+
+        Returns:
+            What there is to say of it; empty where it was there.
+
+        Raises:
+            ValueError: the adapter does not fit the model.
+            DomainError: it was deleted, or its storage is away.
+        """
+        if request.adapter is None and self._adapters is None:
+            return ""
+        assert self._adapters is not None
+        return self._adapters.activate(request.adapter)
+
+    @property
+    def _key(self) -> str:
+        """Names what an encoded image depends on. An image's prefix goes through an adapter's layers."""
+        active = self._adapters.active if self._adapters else None
+        return f"{self._base_key}/{active}" if active else self._base_key
 
     def _encode(self, request: Request) -> "_Encoded":
         (encoded,) = self._encode_all([request])

@@ -58,7 +58,7 @@ class Moondream:
         self.sections = model.config.sections
         reference = model.vision.pos_emb
         self.device, self.dtype = reference.device, reference.dtype
-        self._compiled_step: Callable[..., torch.Tensor] | None = None
+        self.compiled_step: Callable[..., torch.Tensor] | None = None
 
     @classmethod
     def from_pretrained(
@@ -110,7 +110,7 @@ class Moondream:
         The step has one shape at every length (its cache takes `max_context` slots), the encoder
         any number of tiles: neither is compiled again. Prompts and batches run as they are.
         """
-        self._compiled_step = torch.compile(self.model.step, backend=backend, dynamic=False)
+        self.compiled_step = torch.compile(self.model.step, backend=backend, dynamic=False)
         vision = self.model.vision
         vision.forward = torch.compile(vision.forward, backend=backend, dynamic=True)  # type: ignore[method-assign]
 
@@ -355,7 +355,7 @@ class Moondream:
             regions = {at + 1: value for at, value in regions.items()}
             slots = self._slots(len(ids) + room, 0)
             cache = KVCache(text, slots, batch=1, dtype=self.dtype, device=self.device)
-        if self._compiled_step is not None:
+        if self.compiled_step is not None:
             # Slots not yet written weigh nothing, but nothing times not-a-number is not nothing.
             for part in (cache.keys, cache.values):
                 part[:, :, :, cache.length :] = 0
@@ -370,7 +370,7 @@ class Moondream:
 
     def _slots(self, needed: int, held: int) -> int:
         """Room for a cache beyond what it holds: as much as is needed, or all for a compiled step."""
-        return needed if self._compiled_step is None else self.sections.text.max_context - held
+        return needed if self.compiled_step is None else self.sections.text.max_context - held
 
     def region_embedding(self, value: tuple[float, ...]) -> torch.Tensor:
         """(dim,) of a coordinate (one number) or of a size (width and height), 0..1."""
@@ -381,10 +381,10 @@ class Moondream:
     def _step(self, embed: torch.Tensor, cache: KVCache) -> torch.Tensor:
         """Feed one embedding, (dim,) → hidden (1, dim)."""
         embeds = embed.view(1, 1, -1)
-        if self._compiled_step is None:
+        if self.compiled_step is None:
             return self.model.prefill(embeds, cache)
         position = torch.tensor([cache.length], device=self.device)
-        hidden = self._compiled_step(embeds, cache.keys, cache.values, position)
+        hidden = self.compiled_step(embeds, cache.keys, cache.values, position)
         cache.length += 1
         # What a CUDA graph returns is written over by its next run.
         return hidden.clone()

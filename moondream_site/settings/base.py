@@ -392,6 +392,8 @@ INFERENCE_MAX_WAITING_PER_CALLER = env.int("INFERENCE_MAX_WAITING_PER_CALLER", d
 INFERENCE_VARIANTS_KEPT_S = env.float("INFERENCE_VARIANTS_KEPT_S", default=1)
 # Waiting questions of one variant that are answered in one pass.
 INFERENCE_BATCH = env.int("INFERENCE_BATCH", default=8)
+# Tuned adapters that a worker keeps beside a loaded model.
+INFERENCE_ADAPTERS_KEPT = env.int("INFERENCE_ADAPTERS_KEPT", default=8)
 INFERENCE_IMAGE_RETENTION_H = env.int("INFERENCE_IMAGE_RETENTION_H", default=24)
 # A worker process that ever took more is replaced after its answer, and loads its model again: well
 # above what loading a model of the vendor's takes (8 GB, of which half is the mapped file).

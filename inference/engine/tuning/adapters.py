@@ -99,9 +99,11 @@ class Adapters:
     _layers: dict[str, list[str]] = field(default_factory=dict)
     """Names of the layers that each adapter changes."""
     _key: str = ""
+    _compiled_step: Any = None
 
     def __post_init__(self) -> None:
         self._key = self.model.key
+        self._compiled_step = self.model.compiled_step
 
     def __contains__(self, name: str) -> bool:
         return name in self._layers
@@ -114,8 +116,9 @@ class Adapters:
         """
         if name in self:
             raise ValueError(f"There is an adapter {name!r} already.")
-        torch.manual_seed(seed)
-        self._inject(name, settings)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self._inject(name, settings)
         self.activate(name)
 
     def _inject(self, name: str, settings: AdapterSettings) -> None:
@@ -136,8 +139,10 @@ class Adapters:
             layer: module for layer, module in network.named_modules() if layer not in self._base
         }
         with warnings.catch_warnings():
-            # PEFT does not know our layers; it asks them for nothing but their widths.
-            warnings.filterwarnings("ignore", "Unsupported layer type")
+            # PEFT does not know our layers, of which it asks nothing but widths; several adapters are meant.
+            warnings.filterwarnings(
+                "ignore", "Unsupported layer type|Already found a `peft_config`"
+            )
             inject_adapter_in_model(config, network, adapter_name=name)
         self._layers[name] = []
         for layer, module in network.named_modules():
@@ -164,6 +169,8 @@ class Adapters:
             self._wrapped[layer]._active_adapter = [name]
         self._place({layer: self._wrapped[layer] for layer in layers})
         self.active = name
+        # A step was compiled with the base's layers.
+        self.model.compiled_step = None if name else self._compiled_step
         # What is encoded belongs to the adapter too: the image's prefix goes through its layers.
         self.model.key = self._key if name is None else f"{self._key}/{name}"
 
@@ -234,13 +241,22 @@ class Adapters:
         }  # fmt: skip
         (path / CARD).write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
 
-    def load(self, name: str, folder: str | os.PathLike[str]) -> None:
+    def load(
+        self, name: str, folder: str | os.PathLike[str], *, on_this_base: bool = False
+    ) -> None:
         """Read an adapter that `save` or PEFT wrote, and activate it.
+
+        Args:
+            on_this_base: refuse one whose card says that it was trained on another base, or on another
+                revision or precision of this one: it would answer otherwise than it was trained to.
 
         Raises:
             AdapterError: no adapter, or not one for this model.
         """
         weights, settings = read(folder)
+        trained, own = trained_on(folder), BaseModel.of(self.model)
+        if on_this_base and trained not in (None, own):
+            raise AdapterError(f"The adapter was trained on {trained}, and this is {own}.")
         known = {
             layer for layer, module in self.model.model.named_modules()
             if hasattr(module, "in_features") and re.fullmatch(settings.pattern, layer)

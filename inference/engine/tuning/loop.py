@@ -35,8 +35,10 @@ class LoopSettings:
     method: Method = "rl"
     steps: int = 60
     lr: float = 1e-3
-    warmup: int = 3
+    lr_warmup: int = 3
     """Steps over which the learning rate rises."""
+    warmup_steps: int = 0
+    """Of "rl": first steps that teach right answers, so that there is something to prefer."""
     groups: int = 6
     """Questions a step."""
     group_size: int = 8
@@ -51,7 +53,7 @@ class LoopSettings:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("steps", 1, 100_000), ("groups", 1, 256), ("group_size", 1, 64), ("refills", 0, 8),
-            ("warmup", 0, 1000),
+            ("lr_warmup", 0, 1000), ("warmup_steps", 0, 1000),
         ):  # fmt: skip
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} is {low} to {high}.")
@@ -64,9 +66,13 @@ class LoopSettings:
         if self.method == "rl" and not self.sampling.temperature:
             raise ValueError("Reinforcement learning samples: its temperature is over 0.")
 
+    def teaches(self, step: int) -> bool:
+        """Whether a step (from 0) teaches right answers, rather than sample."""
+        return self.method == "sft" or step < self.warmup_steps
+
     def rate(self, step: int) -> float:
         """Learning rate of a step (from 0)."""
-        return self.lr * min(1.0, (step + 1) / (self.warmup + 1))
+        return self.lr * min(1.0, (step + 1) / (self.lr_warmup + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +152,7 @@ class Loop:
             raise ValueError("There is nothing to train on: no examples.")
         if settings.method == "rl" and reward is None:
             raise ValueError("Reinforcement learning needs a reward.")
-        if settings.method == "sft":
+        if settings.method == "sft" or settings.warmup_steps:
             bare = sum(1 for example in examples if example.target is None)
             if bare:
                 raise ValueError(f"{bare} of {len(examples)} examples have no target to learn.")
