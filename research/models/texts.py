@@ -9,6 +9,15 @@ from wagtail.contrib.settings.models import BaseSiteSetting, register_setting
 from research.validators import validate_link
 
 
+def _empty(label: str, default: str) -> "models.CharField[str, str]":
+    """What a list says while nothing is in it."""
+    return models.CharField(label, max_length=200, default=default)
+
+
+def _empties(room: str, *names: str) -> MultiFieldPanel:
+    return MultiFieldPanel([FieldPanel(n) for n in names], heading=f"What empty lists say: {room}")
+
+
 @register_setting(icon="edit")
 class SiteTexts(BaseSiteSetting):
     """The words of a site around its pages. Its name is the site's own, under Settings, Sites."""
@@ -37,18 +46,50 @@ class SiteTexts(BaseSiteSetting):
     )  # fmt: skip
     playground_title = models.CharField("title", max_length=100, default="Ask an image.")
     playground_lead = models.TextField("lead", max_length=400, blank=True)
-    no_leaderboards = models.CharField(
-        "no leaderboard", max_length=200, default="An admin makes them with manage.py benchmarks."
+    no_leaderboards = _empty("no leaderboard", "An admin makes them with manage.py benchmarks.")
+    no_entries = _empty(
+        "a leaderboard without an entry",
+        "Our own variants are run in the background after the start; yours could be first.",
     )
-    no_entries = models.CharField(
-        "a leaderboard without an entry", max_length=200,
-        default="Our own variants are run in the background after the start; yours could be first.",
+    no_results = _empty("a search that finds nothing", "Try one word, or fewer of them.")
+    no_prompts = _empty("no prompt fits", "Take a filter away, or propose it.")
+    no_first = _empty(
+        "a leaderboard in the list, without an entry", "No entry yet: yours could be the first."
+    )
+    no_fitting = _empty("no entry fits the filters", "Take a filter away.")
+    no_public = _empty(
+        "a public split without a submission", "Its references can be downloaded, so that a score there is for "
+        "yourself and for comparing item by item.",
     )  # fmt: skip
-    no_results = models.CharField(
-        "a search that finds nothing", max_length=200, default="Try one word, or fewer of them."
+    no_ranking = _empty(
+        "a challenge that ranks nobody", "Nobody is ranked yet: your team could be the first."
     )
-    no_prompts = models.CharField(
-        "no prompt fits", max_length=200, default="Take a filter away, or propose it."
+    no_log = _empty("a log without a line", "Nothing yet.")
+    no_proposals = _empty("nothing proposed by the reader", "None yet.")
+    no_answers = _empty(
+        "a split without answers, for rewards", "No run of ours has answered this split on this server. Ask the "
+        "model below, or write an answer yourself.",
+    )  # fmt: skip
+    no_papers = _empty("no paper", "Nothing is published yet.")
+    no_notebooks = _empty("no notebook", "None runs yet.")
+    no_datasets = _empty("no dataset", "None is published yet.")
+    no_challenges = _empty("no challenge", "None is announced yet.")
+    no_releases = _empty("no release", "None yet.")
+    no_cards = _empty("a column of the roadmap without a card", "Nothing here at the moment.")
+    no_articles = _empty(
+        "a section of the documentation without an article", "Nothing is written here yet."
+    )
+    no_measurements = _empty(
+        "variants nobody measured",
+        "An admin runs manage.py models report; the figures appear here.",
+    )
+    no_submissions = _empty(
+        "an account without a submission",
+        "Choose a leaderboard, run your model on its items, and send what it said.",
+    )
+    no_keys = _empty("an account without an API key", "None yet.")
+    no_checks = _empty(
+        "no check of the site's parts", "The scheduler runs the first within a minute of starting."
     )
 
     panels: ClassVar[list[Any]] = [
@@ -63,10 +104,12 @@ class SiteTexts(BaseSiteSetting):
         MultiFieldPanel(
             [FieldPanel("not_found_title"), FieldPanel("not_found_text")], heading="Where nothing is"
         ),
-        MultiFieldPanel(
-            [FieldPanel(n) for n in ("no_leaderboards", "no_entries", "no_results", "no_prompts")],
-            heading="What empty lists say",
-        ),
+        _empties("leaderboards", "no_leaderboards", "no_first", "no_entries", "no_fitting", "no_public",
+                 "no_ranking", "no_log"),
+        _empties("playground", "no_prompts", "no_proposals", "no_answers"),
+        _empties("research", "no_results", "no_papers", "no_notebooks", "no_datasets", "no_challenges",
+                 "no_releases", "no_cards", "no_articles", "no_measurements"),
+        _empties("account and status", "no_submissions", "no_keys", "no_checks"),
     ]  # fmt: skip
 
     class Meta:

@@ -38,6 +38,12 @@ def shell_chrome(context: template.Context) -> selectors.Chrome:
     return selectors.chrome(site) if site else selectors.Chrome()
 
 
+@register.simple_tag(takes_context=True)
+def site_text(context: template.Context, name: str) -> str:
+    """Words of the request's site that editors may change, by their name in `SiteTexts`."""
+    return str(getattr(shell_chrome(context).texts, name))
+
+
 def _json_ld(record: dict[str, Any]) -> SafeString:
     """A data block: `<` is escaped, so that no text can end it."""
     text = json.dumps(record, ensure_ascii=False).replace("<", "\\u003c")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -10,7 +11,21 @@ from django.urls import reverse
 from wagtail.models import Site
 
 from inference import page_cache
-from research.models import NavigationLink, PaperPage, PapersPage, SiteTexts
+from inference.models import VariantMeasurement
+from leaderboard.models import Benchmark, LogLine
+from research.models import (
+    ChallengePage,
+    DatasetPage,
+    DocsArticlePage,
+    NavigationLink,
+    NotebookPage,
+    PaperPage,
+    PapersPage,
+    ReleasePage,
+    RoadmapItemPage,
+    SiteTexts,
+)
+from status.models import CheckResult
 
 pytestmark = pytest.mark.django_db
 SENT = {
@@ -18,8 +33,8 @@ SENT = {
     "not_found_title": "Gone fishing.", "not_found_text": "Come back later.",
     "leaderboards_title": "Scores & ranks.", "leaderboards_lead": "A lead of our own.",
     "playground_title": "Show it a picture.", "playground_lead": "A sentence before.",
-    "no_leaderboards": "None as yet.", "no_entries": "No row.", "no_results": "Another word?",
-    "no_prompts": "Nothing like it.",
+    **{f.name: f.default for f in SiteTexts._meta.fields if f.name.startswith("no_")},
+    "no_results": "Another word?", "no_prompts": "Nothing like it.",
 }  # fmt: skip
 
 
@@ -120,3 +135,62 @@ def test_a_tag_is_renamed_everywhere_at_once(
     page = client.get(shelf.url).content.decode()
     assert "renamed-tag" in page
     assert "of-an-editor" not in page
+
+
+EMPTY = {
+    "no_papers": "/research/", "no_notebooks": "/research/", "no_datasets": "/research/",
+    "no_challenges": "/research/", "no_releases": "/research/", "no_cards": "/research/roadmap/",
+    "no_articles": "/docs/editing/", "no_log": "/leaderboards/world-vqa/log/", "no_first": "/leaderboards/",
+    "no_public": "/leaderboards/world-vqa/public/", "no_fitting": "/leaderboards/world-vqa/?q=qqqqzzzz",
+    "no_submissions": "/account/", "no_keys": "/account/keys/", "no_proposals": "/playground/prompts/propose/",
+    "no_checks": "/status/", "no_measurements": "/", "no_leaderboards": "/leaderboards/",
+}  # fmt: skip
+
+
+def emptied() -> None:
+    """Nothing of what lists show."""
+    for model in (
+        PaperPage,
+        NotebookPage,
+        DatasetPage,
+        ChallengePage,
+        ReleasePage,
+        RoadmapItemPage,
+        DocsArticlePage,
+    ):
+        for page in model.objects.all():
+            page.delete()
+    CheckResult.objects.all().delete()
+    VariantMeasurement.objects.all().delete()
+    LogLine.objects.all().delete()
+    page_cache.forget()
+
+
+def test_every_empty_list_says_what_a_moderator_wrote(
+    starter, client: Client, member: Callable[[str], Client]
+) -> None:
+    fields = {f.name: f.default for f in SiteTexts._meta.fields if f.name.startswith("no_")}
+    fitted = {
+        "no_results",
+        "no_entries",
+        "no_prompts",
+        "no_answers",
+        "no_ranking",
+    }  # tried elsewhere
+    assert set(fields) == set(EMPTY) | fitted
+    emptied()
+    client.force_login(get_user_model().objects.create_user("ada", "ada@example.org", "pw"))
+
+    def shown() -> dict[str, str]:
+        return {name: client.get(path).content.decode() for name, path in EMPTY.items() if name != "no_leaderboards"}  # fmt: skip
+
+    before = shown()
+    for name, text in before.items():
+        assert fields[name] in text, name
+    changed = {name: f"Own words of {name}" for name in fields}
+    assert member("Moderators").post(settings_page(), SENT | changed).status_code == 302
+    for name, text in shown().items():
+        assert changed[name] in text, name
+        assert fields[name] not in text, name
+    Benchmark.objects.update(is_shown=False)
+    assert changed["no_leaderboards"] in client.get("/leaderboards/").content.decode()
