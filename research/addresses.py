@@ -15,7 +15,11 @@ from wagtail.admin.forms import WagtailAdminPageForm
 from wagtail.admin.forms.pages import CopyForm
 from wagtail.contrib.redirects.middleware import RedirectMiddleware
 from wagtail.contrib.redirects.models import Redirect
+from wagtail.fields import RichTextField
 from wagtail.models import Page, Site
+from wagtail.rich_text import RichText
+
+from research import formulas
 
 MAX_REDIRECTS = 10
 """One after another; browsers give up at about twenty."""
@@ -59,13 +63,18 @@ def is_taken(parent: Page, slug: str) -> bool:
 
 
 class PageForm(WagtailAdminPageForm):
-    """Any page's, which refuses a slug whose address is taken."""
+    """Any page's, which refuses a slug whose address is taken, and formulas that cannot be drawn."""
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean()
         slug = cleaned.get("slug")
         if slug and self.parent_page and is_taken(self.parent_page, slug):
             self.add_error("slug", SAID)
+        for field in (f for f in self._meta.model._meta.fields if f.name in cleaned):
+            value = cleaned[field.name]
+            value = RichText(value) if isinstance(field, RichTextField) else value
+            for problem in formulas.problems(value):
+                self.add_error(field.name, problem)
         return cleaned
 
 

@@ -18,6 +18,8 @@ class _Converter(MarkdownConverter):
     def convert_math(self, el: Tag, text: str, parent_tags: set[str]) -> str:
         tex = el.find("annotation")
         source = tex.get_text() if tex else text
+        if el.get("display") == "inline":
+            return f"${source}$"
         return f"\n\n$$\n{source}\n$$\n\n"
 
 

@@ -3,6 +3,7 @@
 import re
 from functools import lru_cache
 from html import unescape
+from typing import Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 MOST = 2000
@@ -37,8 +38,8 @@ class NotMaths(ValueError):
 
 
 @lru_cache(maxsize=512)
-def mathml(tex: str) -> str:
-    """A displayed formula, with its TeX as an annotation.
+def mathml(tex: str, display: Literal["block", "inline"] = "block") -> str:
+    """A formula by itself or in a line, with its TeX as an annotation.
 
     Raises:
         NotMaths: it is too long, or no formula.
@@ -53,7 +54,7 @@ def mathml(tex: str) -> str:
         raise NotMaths(f"{found[0]} is not for a formula here: write out what it stands for.")
     _check_braces(tex)
     try:
-        made = convert_to_element(tex, display="block")
+        made = convert_to_element(tex, display=display)
     except RecursionError:
         raise NotMaths("It is nested too deep.") from None
     except Exception as error:  # the library has an error for each mistake, and others

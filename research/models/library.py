@@ -16,11 +16,12 @@ from wagtail.contrib.routable_page.models import RoutablePageMixin, path
 from wagtail.documents import get_document_model_string
 from wagtail.fields import RichTextField
 from wagtail.models import Orderable
+from wagtail.rich_text import RichText
 from wagtail.search import index
 
 from inference import page_cache
 from leaderboard import selectors as leaderboard
-from research import citation, selectors, structured
+from research import citation, formulas, selectors, structured
 from research.models.base import (
     PROSE,
     BasePage,
@@ -327,6 +328,11 @@ class PaperSection(Orderable):
         FieldPanel("page"),
         FieldPanel("text"),
     ]
+
+    def clean(self) -> None:
+        super().clean()
+        if problems := formulas.problems(RichText(self.text)):
+            raise ValidationError({"text": problems})
 
     class Meta(Orderable.Meta):
         constraints: ClassVar[list[Any]] = [

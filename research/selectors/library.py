@@ -33,6 +33,7 @@ from wagtail.models import Page, Site
 from inference import page_cache
 from inference.errors import Busy
 from leaderboard import selectors as leaderboard
+from research import formulas
 from research import notebooks as reading
 from research.selectors import searching
 from research.selectors.readable import barred, in_time, readable
@@ -52,7 +53,7 @@ _BREAK = re.compile(r"</?(?:address|blockquote|br|div|h[1-6]|hr|li|ol|p|pre|t[dh
 def plain(html: str, length: int) -> str:
     """The text of some HTML, its entities read, shortened at a word. Only what breaks a line parts
     words: the name in `Q<b>LoRA</b>` is one."""
-    text = unescape(strip_tags(_BREAK.sub(lambda tag: f" {tag[0]}", html)))
+    text = formulas.as_text(unescape(strip_tags(_BREAK.sub(lambda tag: f" {tag[0]}", html))))
     return Truncator(" ".join(text.split())).chars(length)
 
 

@@ -12,7 +12,7 @@ from django.utils.text import slugify
 from wagtail.models import Page, Site
 
 from leaderboard.models import Benchmark
-from research import citation, facts, selectors
+from research import citation, facts, formulas, selectors
 from research.models import BasePage, NotebookPage, PaperPage
 
 register = template.Library()
@@ -108,6 +108,12 @@ def notebook_links(context: template.Context, page: NotebookPage) -> dict[str, s
     chrome = context.get("chrome") or selectors.Chrome()
     path = page.source_path
     return {"colab": chrome.colab_of(path), "binder": chrome.binder_of(path)}
+
+
+@register.filter
+def with_formulas(html: Any) -> SafeString:
+    """Rich text with the formulas in its lines drawn."""
+    return mark_safe(formulas.drawn(str(html)))  # noqa: S308  # MathML of known elements alone
 
 
 _HEADING = re.compile(r"<h([23])>(.*?)</h\1>", re.DOTALL)

@@ -158,7 +158,7 @@ def emptied() -> None:
         RoadmapItemPage,
         DocsArticlePage,
     ):
-        for page in model.objects.all():
+        for page in model._default_manager.all():
             page.delete()
     CheckResult.objects.all().delete()
     VariantMeasurement.objects.all().delete()

@@ -33,6 +33,7 @@ page.details = [
     ("film", {"url": "https://vimeo.com/76979871", "title": "How it points", "caption": "A film."}),
     ("maths", {"tex": r"\mathrm{softmax}(z)_i = \frac{e^{z_i}}{\sum_{j=1}^{n} e^{z_j}}", "name": "Equation 1"}),
 ]
+page.relevance = r"<p>In a line: \(W = W_0 + \frac{\alpha}{r} BA\), where \(r \ll d\); and one that is long: \(p(y \mid x) = \prod_{t=1}^{T} \frac{e^{z_{t,y_t}}}{\sum_{v} e^{z_{t,v}}}, \quad z_t = W h_t + b, \quad h_t = f(h_{t-1}, y_{t-1}, x), \quad \theta^* = \arg\max_\theta \sum_i \log p\).</p>"
 page.save_revision().publish()
 """
 WIDTHS = (1440, 390)
@@ -86,12 +87,16 @@ LISTS = (
     "leaderboard/challenge", "leaderboard/participation", "leaderboard/benchmarkprompt",
     "leaderboard/reportedfigure", "leaderboard/logline", "inference/variant",
     "inference/variantmeasurement", "inference/job", "pricing/apikey", "research/brokenlink",
+    "pricing/mailaddress", "pricing/secondstep", "pricing/linkedaccount", "status/checkresult",
+    "django_celery_beat/periodictask", "taggit/tag",
 )  # fmt: skip
 
 
 def test_the_pages_that_we_add(editor: Page) -> None:
     looked_at(editor, "/admin/", "home", ".w-panel--dashboard, #what-waits")
     looked_at(editor, "/admin/import-papers/", "import", "main form")
+    looked_at(editor, "/admin/mails/", "mails", "main table")
+    looked_at(editor, "/admin/mails/password_reset/", "mail", "main form")
     for name in LISTS:
         editor.set_viewport_size({"width": 1440, "height": 900})
         answer = editor.goto(f"/admin/snippets/{name}/")
@@ -124,6 +129,23 @@ def test_a_key_is_revoked_by_keyboard(editor: Page) -> None:
     editor.keyboard.press("Enter")
     expect(editor.get_by_text("1 API key revoked.")).to_be_visible()
     assert editor.get_by_role("link", name="Delete", exact=True).count() == 0
+
+
+def test_a_mail_is_seen_before_it_is_saved(editor: Page) -> None:
+    editor.set_viewport_size({"width": 1440, "height": 900})
+    editor.goto("/admin/mails/")
+    editor.get_by_role("link", name="Somebody forgot the password").click()
+    editor.get_by_label(re.compile("Body")).fill("Hello {username},\n\nchoose a new one: {link}")
+    editor.get_by_role("button", name="Preview").click()
+    expect(editor.get_by_text("Hello ada,")).to_be_visible()
+    for width in WIDTHS:
+        editor.set_viewport_size({"width": width, "height": 900})
+        shoot(editor, f"admin-mail-preview-{width}")
+        assert axe_in(editor, "main form, main section") == []
+    editor.get_by_label(re.compile("Body")).fill("Hello {nobody}")
+    editor.get_by_role("button", name="Save").click()
+    expect(editor.get_by_text("There is no variable {nobody}")).to_be_visible()
+    shoot(editor, "admin-mail-error")
 
 
 def test_a_paper_is_imported(editor: Page) -> None:
@@ -175,6 +197,7 @@ def test_what_editors_put_on_pages(live_stack: LiveStack, chromium: "Browser", w
     drawn = page.locator(".maths math").bounding_box()
     assert drawn
     assert drawn["height"] > 30  # a fraction, not a line of text
+    assert page.locator(".prose math[display=inline]").count() == 3
     assert axe(page) == []
     shoot(page, f"media-{width}")
     assert not [url for url in asked if "vimeo" in url]
