@@ -3,7 +3,7 @@ registers it."""
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.contrib import messages
@@ -88,6 +88,18 @@ class PhasesPanel(InlinePanel):
 
 class ChallengeForm(WagtailAdminModelForm):
     """Its phases are compared with its dates as they were sent, also before it is saved."""
+
+    def clean_freeze_at(self) -> datetime | None:
+        """What was sent; a freeze that has begun stays, to the second, which the field does not show."""
+        sent: datetime | None = self.cleaned_data["freeze_at"]
+        begun = self.instance.freeze_begun
+        if begun is None:
+            return sent
+        if sent is None or abs(sent - begun) >= timedelta(minutes=1):
+            raise ValidationError(
+                f"The standings stand still since {begun:%Y-%m-%d %H:%M} UTC, until the final ranking."
+            )
+        return begun
 
     def is_valid(self) -> bool:
         for formset in self.formsets.values():

@@ -80,9 +80,10 @@ class Challenge(WorkflowMixin, DraftStateMixin, LockableMixin, RevisionMixin, Cl
         return self.is_shown and self.live and in_time
 
     def with_content_json(self, content: dict[str, Any]) -> "Challenge":
-        """A draft, with what has been settled since it was saved: the final ranking, and phases that
-        have submissions, which neither go nor get another split."""
+        """A draft, with what has been settled since it was saved: the final ranking, a freeze that has
+        begun, and phases that have submissions, which neither go nor get another split."""
         draft: Challenge = super().with_content_json(content)
+        draft.freeze_at = self.freeze_begun or draft.freeze_at
         now = Challenge.objects.filter(pk=self.pk).values(*self.SETTLED).first() or {}
         for name, value in now.items():
             setattr(draft, name, value)
@@ -108,6 +109,13 @@ class Challenge(WorkflowMixin, DraftStateMixin, LockableMixin, RevisionMixin, Cl
     def is_frozen(self) -> bool:
         """Whether the public standings stand still."""
         return self.freeze_at is not None and timezone.now() >= self.freeze_at
+
+    @property
+    def freeze_begun(self) -> datetime | None:
+        """Since when the standings stand still, as it is stored, whatever a draft says; None while they
+        do not. It ends with the final ranking alone."""
+        begun = Challenge.objects.filter(pk=self.pk, freeze_at__lte=timezone.now())
+        return begun.values_list("freeze_at", flat=True).first()
 
     def clean(self) -> None:
         super().clean()

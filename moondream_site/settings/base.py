@@ -452,7 +452,7 @@ CELERY_BEAT_SCHEDULE = {
     "leaderboard-refresh": {"task": "leaderboard.tasks.refresh", "schedule": 6 * 3600.0},
     "leaderboard-rescue": {"task": "leaderboard.tasks.rescue", "schedule": 15.0},
     "research-links": {"task": "research.tasks.check_links", "schedule": 6 * 3600.0},
-    "research-publish": {"task": "research.tasks.publish_scheduled", "schedule": 60.0},
+    "research-publish": {"task": "research.tasks.publish_scheduled", "schedule": 10.0},
     "status-checks": {"task": "status.tasks.run_checks", "schedule": 60.0},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

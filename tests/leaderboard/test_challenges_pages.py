@@ -277,6 +277,34 @@ def test_an_editor_makes_a_challenge_and_errors_stand_at_their_fields(admin_clie
     assert "Tints" in listed.content.decode()
 
 
+def test_a_freeze_that_has_begun_stays_whatever_a_draft_says(admin_client, challenge, user) -> None:
+    before = challenge.save_revision()
+    services.challenge_freeze(challenge=challenge, by=None)
+    frozen = Challenge.objects.get(pk=challenge.pk).freeze_at
+    before.publish()
+    assert Challenge.objects.get(pk=challenge.pk).freeze_at == frozen
+    form = "%Y-%m-%d %H:%M"
+    rows = [
+        {"id": p.pk, "name": p.name, "split": p.split_id, "starts_at": p.starts_at, "ends_at": p.ends_at}
+        for p in challenge.phases.all()
+    ]  # fmt: skip
+    phases = [{k: v.strftime(form) if isinstance(v, datetime) else v for k, v in r.items()} for r in rows]  # fmt: skip
+    address = reverse("wagtailsnippets_leaderboard_challenge:edit", args=[challenge.pk])
+    dates = {
+        "title": "Hues again", "slug": "hues", "phases-INITIAL_FORMS": 2,
+        "opens_at": (challenge.opens_at - timedelta(days=1)).strftime(form),
+        "closes_at": (challenge.closes_at + timedelta(days=1)).strftime(form),
+    }  # fmt: skip
+    for sent in ("", (frozen + timedelta(hours=1)).strftime(form)):
+        answer = admin_client.post(address, snippet(challenge.benchmark, phases, **dates, freeze_at=sent))  # fmt: skip
+        assert "stand still since" in answer.content.decode()
+    shown = frozen.strftime(form)
+    answer = admin_client.post(address, snippet(challenge.benchmark, phases, **dates, freeze_at=shown))  # fmt: skip
+    assert answer.status_code == 302
+    now = Challenge.objects.get(pk=challenge.pk)
+    assert (now.title, now.freeze_at) == ("Hues again", frozen)
+
+
 def test_a_phase_with_submissions_stays(admin_client, challenge, user) -> None:
     join(challenge, user)
     submit(challenge, user)
