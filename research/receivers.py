@@ -18,6 +18,7 @@ from wagtail.models import (
 from wagtail.signals import page_published, page_unpublished, post_page_move
 
 from inference import page_cache
+from inference.messages import send_on_commit
 from leaderboard import services as leaderboard
 from leaderboard.models import Challenge
 from research.models import Announcement, BrokenLink, ChallengePage, Navigation, StarterLoad
@@ -27,6 +28,7 @@ def connect() -> None:
     """Tell challenges of their pages and these of their challenges; name what kept pages show."""
     for signal in (page_published, page_unpublished, post_page_move):
         signal.connect(_challenge_page, dispatch_uid="research-challenge-pages")
+    page_published.connect(_pictures, dispatch_uid="research-pictures")
     post_save.connect(_challenge, sender=Challenge, dispatch_uid="research-challenge-dates")
     # Noting a draft changes no page.
     drafts = ("latest_revision", "latest_revision_created_at", "has_unpublished_changes", "draft_title",
@@ -43,6 +45,13 @@ def connect() -> None:
     page_cache.watch(get_image_model().get_rendition_model(), inserts=False)
     page_cache.changes_at(Page, "expire_at")
     page_cache.changes_at(Announcement, "expire_at")
+
+
+def _pictures(sender: Any, instance: Any, **_: Any) -> None:
+    """A worker makes its pictures; without one the first reader does."""
+    from research.tasks import make_pictures
+
+    send_on_commit(make_pictures, instance.pk, lost=lambda _: None)
 
 
 def _challenge_page(sender: Any, instance: Any, **_: Any) -> None:

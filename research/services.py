@@ -5,10 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
+from django.core.handlers.wsgi import WSGIRequest
 from django.db import transaction
+from django.template.loader import render_to_string
 from django.utils import timezone
-from wagtail.models import Page
+from wagtail.images import get_image_model
+from wagtail.models import Page, ReferenceIndex
 
 from research import links
 from research.importing import Found
@@ -55,6 +60,34 @@ def links_check() -> int:
         BrokenLink.objects.all().delete()
         BrokenLink.objects.bulk_create(found)
     return len(found)
+
+
+def pictures_make(page_id: int) -> int:
+    """Make the pictures of a page in the sizes in which it, and those above it, show them; returns how
+    many were made. Its first reader need not wait, nor meet a storage that is away.
+
+    Raises:
+        DomainError, OSError: the storage is away.
+    """
+    renditions = get_image_model().get_rendition_model().objects
+    page = readable(Page.objects.filter(pk=page_id)).specific().first()
+    if page is None or not _has_pictures(page):
+        return 0
+    before = renditions.count()
+    for shown in [*(above.specific for above in page.trail), page]:
+        request = WSGIRequest(shown._get_dummy_headers())
+        request.user = AnonymousUser()
+        render_to_string(shown.get_template(request), shown.get_context(request), request)
+    return int(renditions.count()) - before
+
+
+def _has_pictures(page: Page) -> bool:
+    """Whether it refers to a picture of the editors'."""
+    kind = ContentType.objects.get_for_model(get_image_model())
+    found: bool = (
+        ReferenceIndex.get_references_for_object(page).filter(to_content_type=kind).exists()
+    )
+    return found
 
 
 @transaction.atomic

@@ -103,6 +103,15 @@ def test_the_menu_on_a_phone(page: Page) -> None:
     expect(menu.locator("summary")).to_be_focused()
 
 
+@pytest.mark.parametrize("width", [320, 390, 1440])
+def test_the_header_is_one_line(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto("/docs/")
+    box = page.locator(".site-header__bar").bounding_box()
+    assert box
+    assert box["height"] <= 66
+
+
 def test_the_skip_link(page: Page) -> None:
     page.goto("/")
     page.keyboard.press("Tab")

@@ -13,6 +13,7 @@ from django.test import Client
 from PIL import Image as Picture
 from wagtail.images import get_image_model
 
+from research import services, tasks
 from research.blocks import ARTICLE, DETAILS, SECTIONS
 from research.blocks.media import FRAMES, PROVIDERS, DataTable, FilmBlock, MathsBlock, provider_of
 from research.maths import MOST, NotMaths, mathml
@@ -181,3 +182,35 @@ def test_a_formula_holds_nothing_but_mathml(tex: str) -> None:
 def test_they_can_be_chosen_wherever_there_is_a_stream() -> None:
     for blocks in (ARTICLE, DETAILS, SECTIONS):
         assert {"image", "table", "film", "maths"} <= {name for name, _ in blocks}
+
+
+def test_a_published_picture_is_made_before_its_first_reader(
+    client, starter, picture, monkeypatch, django_capture_on_commit_callbacks
+) -> None:
+    """As a worker does on publishing; then the page is shown though the storage is away."""
+    sent: list[Any] = []
+    monkeypatch.setattr(tasks.make_pictures, "apply_async", lambda args, **_: sent.append(args))
+    image = picture
+    card = RoadmapItemPage.objects.live().first()
+    card.picture = image
+    with django_capture_on_commit_callbacks(execute=True):
+        card.save_revision().publish()
+    assert sent == [(card.pk,)]
+    assert not image.renditions.exists()
+    tasks.make_pictures(card.pk)
+    made = image.renditions.count()
+    assert made > 0
+
+    def away(*_: Any, **__: Any) -> None:
+        raise AssertionError("asked for the file")
+
+    monkeypatch.setattr("inference.storage.LocalStorage._open", away)
+    for page in (card, *card.trail):
+        assert client.get(page.url).status_code == 200
+    assert image.renditions.count() == made
+
+
+def test_a_page_without_pictures_makes_none(starter) -> None:
+    page = PaperPage.objects.live().first()
+    assert services.pictures_make(page.pk) == 0
+    assert services.pictures_make(0) == 0
