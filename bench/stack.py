@@ -67,12 +67,11 @@ class Stack(Site):
             "worker, child": psutil.Process(self.worker.pid).children(recursive=True),
             "PostgreSQL": [], "Valkey": [],
         }  # fmt: skip
-        for process in psutil.process_iter(["cmdline"]):
-            line = " ".join(process.info["cmdline"] or ())
-            if str(self.services) not in line:
-                continue
-            kind = "Valkey" if "valkey" in line.split()[0] else "PostgreSQL"
-            found[kind] += [process, *process.children(recursive=True)]
+        # Valkey's command line names no folder; all work in their own.
+        for process in psutil.process_iter(["name", "cwd"]):
+            if Path(process.info["cwd"] or "/").is_relative_to(self.services):
+                kind = "Valkey" if "valkey" in process.info["name"] else "PostgreSQL"
+                found[kind].append(process)
         return {kind: sum(map(_seconds, processes)) for kind, processes in found.items()}
 
 

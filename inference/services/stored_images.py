@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
@@ -12,6 +12,13 @@ from inference.images import NormalisedImage, Upload
 from inference.models import Job, StoredImage
 
 _SHA256 = re.compile("[0-9a-f]{64}")
+# Raw, since every question pays for it: the ORM's `bulk_create` takes three times as long.
+_KEEP = """
+INSERT INTO inference_storedimage
+    (sha256, width, height, size_bytes, extension, created_at, used_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (sha256) DO UPDATE SET used_at = EXCLUDED.used_at
+"""
 
 
 @dataclass(slots=True)
@@ -54,12 +61,14 @@ def image_keep(looked: Looked) -> StoredImage:
     assert normal is not None
     kept = StoredImage(
         sha256=normal.sha256, width=normal.width, height=normal.height, size_bytes=len(normal.data),
-        extension=normal.extension, used_at=now,
+        extension=normal.extension, created_at=now, used_at=now,
     )  # fmt: skip
     looked.is_new = images.write(normal, kept.file_name)
-    StoredImage.objects.bulk_create(
-        [kept], update_conflicts=True, unique_fields=["sha256"], update_fields=["used_at"]
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _KEEP,
+            [kept.sha256, kept.width, kept.height, kept.size_bytes, kept.extension, now, now],
+        )
     images.remember(looked.source, kept.sha256)
     return kept
 

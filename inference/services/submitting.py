@@ -68,7 +68,8 @@ def job_submit(
         Job.objects.filter(pk=earlier.pk).update(idempotency_key="")
     job.image = image_keep(looked) if looked else None
     try:
-        with transaction.atomic():
+        # Only a key can be there already.
+        with transaction.atomic() if idempotency_key else contextlib.nullcontext():
             job.save(force_insert=True)
     except IntegrityError:
         earlier = _earlier(job)  # the twin request was quicker

@@ -430,6 +430,8 @@ CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1}
 CELERY_TASK_IGNORE_RESULT = True
+# Nothing is kept in it: without this each request's thread makes one of its own to say so.
+CELERY_RESULT_BACKEND_THREAD_SAFE = True
 CELERY_TASK_ACKS_LATE = True
 # A worker that is asked to stop finishes what it can in this time and hands the rest back, so that
 # another goes on with it at once. Workers start with REMAP_SIGTERM=SIGQUIT for it.
