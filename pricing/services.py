@@ -163,7 +163,8 @@ def _sign_in_check(user: Any, by: Any) -> None:
     """Nobody goes around the password that one's own account asks for, or comes by rights this way."""
     if user == by:
         raise errors.OWN_SIGN_IN()
-    if is_staff(user) and not by.is_superuser:
+    has_rights = user.is_superuser or user.is_staff or is_staff(user)  # also while it is not active
+    if has_rights and not by.is_superuser:
         raise errors.SIGN_IN_PROTECTED()
 
 

@@ -93,11 +93,11 @@ def test_no_secret_and_no_code_is_shown(member: Callable[[str], Client]) -> None
             assert secret not in text, address
 
 
-@pytest.mark.parametrize("rights", ["superuser", "editor"])
+@pytest.mark.parametrize("rights", ["superuser", "inactive superuser", "editor"])
 def test_who_has_rights_is_helped_by_who_may_do_everything_alone(
     member: Callable[[str], Client], admin_client: Client, rights: str
 ) -> None:
-    boss = person("boss", is_superuser=rights == "superuser")
+    boss = person("boss", is_superuser="superuser" in rights, is_active="inactive" not in rights)
     if rights == "editor":
         boss.groups.add(Group.objects.get(name="Editors"))
     page = bulk("pricing_secondstep", "remove", locked(boss))
