@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from inference.engine.metrics.numeric import np
+from inference.engine.metrics.regions import points_f1
 from leaderboard.metrics.captions import bleu_of, bleu_stats, cider_d, rouge_l, tokenise_all, words
 from leaderboard.metrics.detection import AveragePrecision
 from leaderboard.metrics.regions import matched, point_errors
@@ -149,26 +150,6 @@ def points(items: Sequence[Item], found: Sequence[Any]) -> Found:
     for row, (item, points) in enumerate(zip(items, found, strict=True)):
         boxes = [tuple(o["box"]) for o in item.reference["objects"]]
         centres = [((b[0] + b[2]) / 2, (b[1] + b[3]) / 2) for b in boxes]
-        inside[row] = _points_f1(points, boxes)
+        inside[row] = points_f1(points, boxes)
         errors[row] = float(np.mean(point_errors([points], [centres]))) if boxes else 0.0
     return {("point_f1",): mean_of(inside), ("point_error",): mean_of(errors)}
-
-
-def _points_f1(points: Sequence[Any], boxes: Sequence[Any]) -> float:
-    """F1 of points in boxes: the most pairs in which a point lies in its own box."""
-    if not points and not boxes:
-        return 1.0
-    owner: dict[int, int] = {}
-
-    def place(point: int, seen: set[int]) -> bool:
-        x, y = points[point]
-        for index, (x0, y0, x1, y1) in enumerate(boxes):
-            if x0 <= x <= x1 and y0 <= y <= y1 and index not in seen:
-                seen.add(index)
-                if index not in owner or place(owner[index], seen):
-                    owner[index] = point
-                    return True
-        return False
-
-    hits = sum(place(point, set()) for point in range(len(points)))
-    return 2 * hits / (len(points) + len(boxes))

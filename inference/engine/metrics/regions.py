@@ -1,6 +1,9 @@
 """Boxes in an image; coordinates are 0..1."""
 
+from collections.abc import Sequence
+
 Box = tuple[float, float, float, float]
+Point = tuple[float, float]
 
 
 def box_iou(a: Box, b: Box) -> float:
@@ -10,3 +13,23 @@ def box_iou(a: Box, b: Box) -> float:
     shared = width * height
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
     return shared / union if union > 0 else 0.0
+
+
+def points_f1(points: Sequence[Point], boxes: Sequence[Box]) -> float:
+    """F1 of points in boxes: the most pairs in which a point lies in its own box."""
+    if not points and not boxes:
+        return 1.0
+    owner: dict[int, int] = {}
+
+    def place(point: int, seen: set[int]) -> bool:
+        x, y = points[point]
+        for index, (x0, y0, x1, y1) in enumerate(boxes):
+            if x0 <= x <= x1 and y0 <= y <= y1 and index not in seen:
+                seen.add(index)
+                if index not in owner or place(owner[index], seen):
+                    owner[index] = point
+                    return True
+        return False
+
+    hits = sum(place(point, set()) for point in range(len(points)))
+    return 2 * hits / (len(points) + len(boxes))

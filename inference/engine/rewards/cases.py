@@ -8,11 +8,10 @@ from typing import Any
 
 from inference.engine.metrics.counts import read_count
 from inference.engine.metrics.ptb import tokenise
-from inference.engine.metrics.regions import Box
+from inference.engine.metrics.regions import Box, Point
 
 MAX_TEXT = 4000
 MAX_REGIONS = 300
-Point = tuple[float, float]
 Completion = str | Mapping[str, Any]
 
 
