@@ -30,6 +30,8 @@ class Worker:
 
     name: str
     seen_at: datetime
+    queues: frozenset[str] = frozenset()
+    """Whose messages it takes."""
 
 
 def variants_available() -> list[Variant]:
@@ -157,7 +159,10 @@ def workers_seen() -> list[Worker]:
     names = sorted(client.scan_iter(match=f"{settings.REDIS_PREFIX}worker:*", count=100))
     values = client.mget(names) if names else []
     beats = [json.loads(value) for value in values if value]
-    return [Worker(b["name"], datetime.fromtimestamp(b["at"], UTC)) for b in beats]
+    return [
+        Worker(b["name"], datetime.fromtimestamp(b["at"], UTC), frozenset(b.get("queues", ())))
+        for b in beats
+    ]
 
 
 def last_success(variant: Variant) -> Job | None:

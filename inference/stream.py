@@ -112,6 +112,11 @@ def cancel_requested(job_id: UUID | str) -> bool:
     return bool(client().exists(key(job_id, "cancel")))
 
 
+def cancel_withdraw(job_id: UUID | str) -> None:
+    """Take that back: the job goes on."""
+    client().delete(key(job_id, "cancel"))
+
+
 def at(event_id: str) -> str:
     """Where to read on after an event a client names; the beginning if it is none.
 

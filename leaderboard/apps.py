@@ -6,6 +6,6 @@ class LeaderboardConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from leaderboard import receivers
+        from leaderboard import receivers, tuning  # noqa: F401  # registers itself
 
         receivers.connect()

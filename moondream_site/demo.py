@@ -180,6 +180,12 @@ class Demo:
             "--prefetch-multiplier", "1", "-l", "INFO", REMAP_SIGTERM="SIGQUIT",
         )  # fmt: skip
 
+    def _start_trainer(self) -> None:
+        self._start(
+            "trainer", *_CELERY, "worker", "-n", "train@%h", "-Q", "train", "-c", "1",
+            "--prefetch-multiplier", "1", "-l", "INFO", REMAP_SIGTERM="SIGQUIT",
+        )  # fmt: skip
+
     def _start(self, name: str, *args: str, **env: str) -> None:
         log: IO[bytes] = (self.logs / f"{name}.log").open("ab")
         with log:
@@ -200,6 +206,7 @@ class Demo:
         client = redis.Redis.from_url(redis_url)
         self._wait("the worker", lambda: self._worker_beats(client))
         # Last: nobody waits for what it sends, and until here the others need the processor.
+        self._start_trainer()
         self._start("beat", *_CELERY, "beat", "-l", "INFO", "--pidfile=")
 
     def _worker_beats(self, client: redis.Redis) -> bool:
@@ -237,7 +244,7 @@ class Demo:
             time.sleep(0.5)  # watching children
 
     def _stop_all(self) -> None:
-        for name in ("measure", "beat", "worker", "web"):
+        for name in ("measure", "beat", "trainer", "worker", "web"):
             child = self.children.pop(name, None)
             if child is not None:
                 _end_group(child)

@@ -15,6 +15,7 @@ from django.utils import timezone
 from inference import selectors as inference
 from inference import stream
 from inference.storage import SHARED, probe
+from inference.tuning import QUEUE
 from status import readiness
 from status.models import CheckResult
 
@@ -44,6 +45,7 @@ def run_all() -> list[Outcome]:
         _guarded("broker", "Job broker", _broker),
         _guarded("storage", "File storage", _storage),
         _guarded("queue-cpu", "Workers, CPU queue", _workers),
+        _guarded("queue-train", "Workers, tuning", _trainers),
     ]
     try:
         outcomes += _variants()
@@ -110,14 +112,26 @@ def _storage() -> tuple[str, str]:
     return State.UP, ""
 
 
+def _alive() -> list[inference.Worker]:
+    return [w for w in inference.workers_seen() if timezone.now() - w.seen_at < _STALE]
+
+
 def _workers() -> tuple[str, str]:
-    alive = [w for w in inference.workers_seen() if timezone.now() - w.seen_at < _STALE]
+    alive = [w for w in _alive() if w.queues != {QUEUE}]
     waiting = inference.queue_depth("cpu")
     if not alive:
         return State.DOWN, "No worker has been heard of; questions wait."
     note = f"{len(alive)} worker{'s' if len(alive) > 1 else ''}, {waiting} waiting."
     full = waiting >= settings.INFERENCE_MAX_QUEUE_DEPTH
     return (State.DEGRADED if full else State.UP), note
+
+
+def _trainers() -> tuple[str, str]:
+    alive = [w for w in _alive() if QUEUE in w.queues]
+    waiting = inference.queue_depth(QUEUE)
+    if not alive:
+        return State.DEGRADED, "No worker that trains has been heard of; tuning runs wait."
+    return State.UP, f"{len(alive)} worker{'s' if len(alive) > 1 else ''}, {waiting} waiting."
 
 
 def _variants() -> Iterator[Outcome]:

@@ -132,6 +132,13 @@ class LiveStack:
             REMAP_SIGTERM="SIGQUIT", **env,
         )  # fmt: skip
 
+    def start_trainer(self, **env: str) -> None:
+        """Start a worker that trains; it takes messages once it is up."""
+        self._spawn(
+            "trainer", "-m", "celery", "-A", "moondream_site", "worker", "-n", "train@%h", "-Q", "train",
+            "-c", "1", "--prefetch-multiplier", "1", "-l", "WARNING", REMAP_SIGTERM="SIGQUIT", **env,
+        )  # fmt: skip
+
     def bring_back_worker(self, **env: str) -> None:
         """Start the worker and wait until it answers: the next test finds it warm."""
         self.start_worker(**env)

@@ -59,7 +59,8 @@ def cluster_copy(target: Path) -> None:
 
 
 def _digest() -> str:
-    files = sorted(ROOT.glob("*/migrations/*.py")) + sorted(ROOT.glob("requirements/*.txt"))
+    patterns = ("*/migrations/*.py", "inference/*/migrations/*.py", "requirements/*.txt")
+    files = [file for pattern in patterns for file in sorted(ROOT.glob(pattern))]
     digest = hashlib.sha256(sys.version.encode())
     for file in files:
         digest.update(f"{file.relative_to(ROOT)}\n".encode() + file.read_bytes())

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import time
+from collections.abc import Container, Iterable
 from datetime import timedelta
 
 import redis
@@ -74,13 +75,14 @@ def encodings_forget() -> None:
     encoded.trim(settings.INFERENCE_ENCODE_DISK_MB * 2**20)
 
 
-def worker_beat(name: str) -> None:
-    """Note a worker's sign of life for half a minute; also when it tidies up its disk."""
+def worker_beat(name: str, queues: Iterable[str] = ()) -> None:
+    """Note a worker's sign of life for half a minute, and whose messages it takes; also when it tidies up
+    its disk."""
     encodings_forget()
     with contextlib.suppress(redis.exceptions.RedisError):
         stream.client().set(
             f"{settings.REDIS_PREFIX}worker:{name}",
-            json.dumps({"name": name, "at": time.time()}),
+            json.dumps({"name": name, "at": time.time(), "queues": sorted(queues)}),
             ex=30,
         )
 
@@ -91,11 +93,17 @@ def worker_gone(name: str) -> None:
         stream.client().delete(f"{settings.REDIS_PREFIX}worker:{name}")
 
 
-def worker_process_started() -> None:
-    """Warm the default variant in a fresh worker process, so that no visitor waits for it."""
+def worker_process_started(queues: Container[str]) -> None:
+    """Warm the default variant in a fresh worker process, so that no visitor waits for it.
+
+    Args:
+        queues: whose messages the worker takes; the default variant's may not be among them.
+    """
     stream.client.cache_clear()
     try:
         variant = selectors.variant_get(None)
+        if variant.queue not in queues:
+            return
         backend = backends.for_variant(variant)
         if not backend.is_warm:
             variant_loaded(variant, backend.load())

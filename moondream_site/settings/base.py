@@ -29,6 +29,7 @@ INSTALLED_APPS = [
     "pricing",
     "status",
     "inference",
+    "inference.tuning",
     "moondream_site.design",
     "wagtail.contrib.redirects",
     "wagtail.contrib.routable_page",
@@ -401,6 +402,21 @@ INFERENCE_WORKER_MEMORY_MB = env.int(
     "INFERENCE_WORKER_MEMORY_MB",
     default=max(4096, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4 // 2**20),
 )
+# Tuning: a worker of the queue `train` goes on with one run for this long before another's turn comes.
+TUNING_SLICE_S = env.float("TUNING_SLICE_S", default=8)
+# How long a run may be worked on, of an account and of a caller without one, and its steps.
+TUNING_MAX_S = env.int("TUNING_MAX_S", default=3600)
+TUNING_ANON_MAX_S = env.int("TUNING_ANON_MAX_S", default=180)
+TUNING_MAX_STEPS = env.int("TUNING_MAX_STEPS", default=2000)
+# Runs of one account that are under way, and runs that wait in all.
+TUNING_MAX_RUNS = env.int("TUNING_MAX_RUNS", default=3)
+TUNING_MAX_WAITING = env.int("TUNING_MAX_WAITING", default=32)
+# A data set's file; checkpoints and data sets of one account together, and of a caller without one.
+TUNING_MAX_UPLOAD_MB = env.int("TUNING_MAX_UPLOAD_MB", default=50)
+TUNING_STORAGE_MB = env.int("TUNING_STORAGE_MB", default=2048)
+TUNING_ANON_STORAGE_MB = env.int("TUNING_ANON_STORAGE_MB", default=100)
+# Days after which data sets that no run needs, and what callers without an account tuned, are deleted.
+TUNING_RETENTION_DAYS = env.int("TUNING_RETENTION_DAYS", default=7)
 # What hidden references are sealed with, and hidden scenes are drawn from. Several, the newest
 # first, as in "2026b:…,2026a:…": the first seals, the others only open (`manage.py benchmarks reseal`).
 REFERENCES_KEY = env.str("REFERENCES_KEY", default="")
@@ -450,6 +466,8 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SYNC_EVERY = 1
 CELERY_BEAT_SCHEDULE = {
     "inference-purge": {"task": "inference.tasks.purge", "schedule": 900.0},
+    "tuning-purge": {"task": "inference.tuning.tasks.tuning_purge", "schedule": 3600.0},
+    "tuning-rescue": {"task": "inference.tuning.tasks.tuning_rescue", "schedule": 15.0},
     "inference-rescue": {"task": "inference.tasks.rescue", "schedule": 15.0},
     "leaderboard-refresh": {"task": "leaderboard.tasks.refresh", "schedule": 6 * 3600.0},
     "leaderboard-rescue": {"task": "leaderboard.tasks.rescue", "schedule": 15.0},

@@ -32,15 +32,23 @@ def test_before_the_first_check(client: Client) -> None:
 
 def test_all_is_well(client: Client) -> None:
     inference.variants_sync()
-    inference.worker_beat("w@here")
+    inference.worker_beat("w@here", ["cpu", "default"])
+    inference.worker_beat("train@here", ["train"])
     assert set(_states().values()) == {State.UP}
     body = client.get("/status/summary.json").json()
     assert body["status"] == {"indicator": "up", "description": "All systems operational."}
-    assert len(body["components"]) == 10 - 1
+    assert len(body["components"]) == 10
+
+
+def test_who_trains_answers_no_questions() -> None:
+    inference.worker_beat("train@here", ["train"])
+    assert _states()["queue-cpu"] == State.DOWN
+    assert _states()["queue-train"] == State.UP
 
 
 def test_no_worker() -> None:
     inference.variants_sync()
+    inference.worker_beat("train@here", ["train"])
     assert _states()["queue-cpu"] == State.DOWN
     assert selectors.summary().sentence == "Not working: Workers, CPU queue."
 

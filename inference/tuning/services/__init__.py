@@ -1,0 +1,29 @@
+"""Writes: fine-tunes, runs, data sets, checkpoints, and what workers make of them."""
+
+from inference.tuning.services.checkpoints import checkpoint_delete, checkpoint_keep
+from inference.tuning.services.finetunes import finetune_delete, finetune_get_or_make
+from inference.tuning.services.housekeeping import tuning_purge, tuning_rescue
+from inference.tuning.services.metrics import metrics_log
+from inference.tuning.services.operations import (
+    operation_delivered,
+    operation_run,
+    rollouts_submit,
+    train_step_submit,
+)
+from inference.tuning.services.runs import (
+    run_cancel,
+    run_check,
+    run_delete,
+    run_make,
+    run_pause,
+    run_resume,
+)
+from inference.tuning.services.training import run_advance
+from inference.tuning.services.uploads import upload_delete, upload_make
+
+__all__ = [
+    "checkpoint_delete", "checkpoint_keep", "finetune_delete", "finetune_get_or_make", "metrics_log",
+    "operation_delivered", "operation_run", "rollouts_submit", "run_advance", "run_cancel",
+    "run_check", "run_delete", "run_make", "run_pause", "run_resume", "train_step_submit",
+    "tuning_purge", "tuning_rescue", "upload_delete", "upload_make",
+]  # fmt: skip
