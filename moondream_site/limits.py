@@ -13,7 +13,7 @@ from django.shortcuts import render
 from inference.errors import Busy
 from moondream_site import problems
 from pricing import throttling
-from pricing.throttling import FILE, PAGE, READ, STREAM, WORK, Allowance
+from pricing.throttling import FILE, PAGE, READ, STREAM, TUNE, WORK, Allowance
 
 
 class Use(NamedTuple):
@@ -59,6 +59,9 @@ READING: dict[str, Use] = {
 }
 """Reading that costs more than a page, or less."""
 
+TUNING = frozenset({f"{_API}tuning_rollouts", f"{_API}tuning_train_step", f"{_API}tuning_metrics"})
+"""Calls of a client that tunes in a loop of its own; how many of them wait is bounded as well."""
+
 FREE = frozenset({"healthz", "readyz"})
 """What must always answer."""
 
@@ -76,6 +79,8 @@ def use_of(view: str, method: str) -> Use | None:
         return None
     if method in _GET:
         return READING.get(view, Use(PAGE))
+    if view in TUNING:
+        return Use(TUNE)
     works = view in WORKING or (view.startswith(_API) and view not in CHEAP)
     return Use(WORK if works else PAGE)
 

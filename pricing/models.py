@@ -14,6 +14,7 @@ class Scope(models.TextChoices):
 
     SUBMIT = "submit", "Submit to leaderboards"
     INFER = "infer", "Ask the model"
+    FINETUNE = "finetune", "Tune models"
 
 
 class ApiKey(models.Model):

@@ -43,11 +43,12 @@ WORK = Allowance(
     "work", 1, "asking the model, submitting, and whatever else changes something by API"
 )
 SCORE = Allowance("score", 4, "scoring with a reward: it asks no model")
+TUNE = Allowance("tune", 4, "sampling and training steps of a client that tunes")
 READ = Allowance("read", 2, "pages that search or compute, and downloads")
 STREAM = Allowance("stream", 4, "opening a stream of events")
 PAGE = Allowance("page", 10, "any other page that is not kept ready")
 FILE = Allowance("file", 40, "pictures on pages")
-ALLOWANCES = (WORK, SCORE, READ, STREAM, PAGE, FILE)
+ALLOWANCES = (WORK, SCORE, TUNE, READ, STREAM, PAGE, FILE)
 
 
 class Rate(NamedTuple):

@@ -100,6 +100,10 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
         "v1/models/<path:name>": [
             Case("default", {"name": "moondream"}), Case("none", {"name": "no-such-variant"}),
         ],
+        "v1/tuning/finetunes": [Case(bodies={"POST": _json(name="counts", rank=8)})],
+        "v1/tuning/finetunes/<finetune_id>/metrics": [Case(bodies={"POST": _json(step=1, metrics={"a": 1})})],
+        "v1/tuning/rollouts": [Case(bodies={"POST": _json(finetune_id=scene.finetune_id, request={})})],
+        "v1/tuning/train_step": [Case(bodies={"POST": _json(finetune_id=scene.finetune_id, groups=[])})],
         "v1/<path:rest>": [Case(fill={"rest": "no/such/thing"}, bodies={"POST": _json()})],
         "api/<path:rest>": [Case(fill={"rest": "no/such/thing"}, bodies={"POST": _json()})],
         "api/leaderboards/<slug>/check": [Case(bodies={"POST": upload(split="test")})],

@@ -19,6 +19,11 @@ from wagtail.models import Collection, CollectionViewRestriction, PageViewRestri
 
 from inference import services as inference
 from inference.models import Job
+from inference.tuning import services as tuning
+from inference.tuning.downloads import token_of
+from inference.tuning.files import private
+from inference.tuning.models import Checkpoint
+from inference.tuning.who import Who
 from inference.world.samples import sample_bytes
 from leaderboard import services
 from leaderboard.models import Challenge, ReportedFigure, Split, Submission, Team
@@ -94,6 +99,7 @@ def build() -> Scene:
     _keys(scene)
     _pages(scene)
     _work(scene)
+    _tuning(scene)
     return scene
 
 
@@ -188,11 +194,11 @@ def _keys(scene: Scene) -> None:
     gone = person("inactive")
     made = {
         "submit": (people["owner"], ["submit"]),
-        "infer": (people["owner"], ["infer"]),
-        "other's": (people["other"], ["submit", "infer"]),
-        "removed's": (people["removed"], ["submit", "infer"]),
-        "revoked": (people["owner"], ["submit", "infer"]),
-        "inactive's": (gone, ["submit", "infer"]),
+        "infer": (people["owner"], ["infer", "finetune"]),
+        "other's": (people["other"], ["submit", "infer", "finetune"]),
+        "removed's": (people["removed"], ["submit", "infer", "finetune"]),
+        "revoked": (people["owner"], ["submit", "infer", "finetune"]),
+        "inactive's": (gone, ["submit", "infer", "finetune"]),
     }
     for number, (name, (user, scopes)) in enumerate(made.items()):
         key, secret = pricing.key_make(user=user, name=SECRETS["key"], scopes=scopes)
@@ -273,6 +279,19 @@ def _work(scene: Scene) -> None:
     scene.values |= {"job": job, "job_id": job.pk, "image": image,
                      "figure": ReportedFigure.objects.first()}  # fmt: skip
     assert job.status == Job.Status.QUEUED
+
+
+def _tuning(scene: Scene) -> None:
+    """A fine-tune of owner's with a saved checkpoint."""
+    made = tuning.finetune_get_or_make(name="counts", rank=8, who=Who(scene.people["owner"]))
+    folder = f"tuning/{made.pk}/1-a"
+    private().save(f"{folder}/adapter_config.json", ContentFile(b"{}"))
+    kept = Checkpoint.objects.create(
+        finetune=made, step=1, folder=folder, files={"adapter_config.json": 2}, is_kept=True
+    )
+    made.step, made.head = 1, kept
+    made.save()
+    scene.values |= {"finetune_id": made.pk, "step": 1, "token": token_of(kept)}
 
 
 def _owner_key(token: str) -> str:

@@ -54,7 +54,14 @@ def test_every_address_is_in_the_table() -> None:
     assert sorted({address or "/" for address in addresses()} - placed) == []
 
 
-_REFUSED_HERE = {"segment", "detect", "point", "chat_completions"}
+_REFUSED_HERE = {
+    "segment",
+    "detect",
+    "point",
+    "chat_completions",
+    "tuning_rollouts",
+    "tuning_train_step",
+}
 """Operations that are asked what they refuse: the answer of the others needs no worker."""
 
 
