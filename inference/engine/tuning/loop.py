@@ -71,8 +71,9 @@ class LoopSettings:
         return self.method == "sft" or step < self.warmup_steps
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step (from 0)."""
-        return self.lr * min(1.0, (step + 1) / (self.lr_warmup + 1))
+        """Learning rate of a step (from 0): it rises, then falls in a line to a tenth."""
+        rise = min(1.0, (step + 1) / (self.lr_warmup + 1))
+        return self.lr * rise * (1 - 0.9 * step / self.steps)
 
 
 @dataclass(frozen=True, slots=True)
