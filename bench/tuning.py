@@ -16,7 +16,7 @@ import resource
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +142,9 @@ def _each_alone(step: Any, answers: Any, examples: Any) -> Iterator[Packed]:
 
 def memory(folder: Path) -> None:
     """Bytes of base, adapter and optimiser at each precision, and the process's peak with a step."""
-    print(f"{'precision':12}{'base MB':>10}{'adapter MB':>12}{'optimiser MB':>14}{'peak RSS MB':>13}")
+    print(
+        f"{'precision':12}{'base MB':>10}{'adapter MB':>12}{'optimiser MB':>14}{'peak RSS MB':>13}"
+    )
     for quantization in (None, "int8", "nf4"):
         model = Moondream.from_pretrained(folder, quantization=quantization, trainable=True)  # type: ignore[arg-type]
         tuner = Tuner(model)
@@ -189,7 +191,7 @@ class Task:
     settings: LoopSettings
     domain: str = "shapes"
     examples: int = 400
-    adapter: AdapterSettings = AdapterSettings()
+    adapter: AdapterSettings = field(default_factory=AdapterSettings)
 
 
 TASKS: tuple[Task, ...] = ()

@@ -77,7 +77,7 @@ def terminal_event(job: Job) -> Event:
         data = {
             "skill": job.skill, "result": job.result, "timings": job.timings,
             "confidence": job.confidence, "tokens": job.tokens,
-            "finish_reason": job.finish_reason, "variant": job.variant.slug, "attempt": job.attempt,
+            "finish_reason": job.finish_reason, "variant": job.model_name, "attempt": job.attempt,
         }  # fmt: skip
         return Event(stream.START, "result", data)
     if job.status == Job.Status.CANCELLED:

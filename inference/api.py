@@ -24,6 +24,7 @@ from inference import (
     sse,
     stream,
 )  # fmt: skip
+from inference.adapters import Asker
 from inference.database import in_thread
 from inference.errors import DomainError
 from inference.images import Upload
@@ -66,6 +67,7 @@ def _job(
         params=params,
         caller="api",
         owner_key=getattr(request, "client_key", ""),
+        account=getattr(request, "account", None),
         idempotency_key=repeats.own_key_of(request),
     )
 
@@ -266,8 +268,12 @@ def models(request: HttpRequest) -> Any:
     summary="One model",
 )  # fmt: skip
 def model(request: HttpRequest, name: str) -> Any:
-    """The variant that a name means: its own, or one that official clients send for the default."""
-    return _model_out(selectors.variant_get(name))
+    """The variant that a name means: its own, one that official clients send for the default, or a tuned
+    model that is for this caller."""
+    account = getattr(request, "account", None)
+    asker = Asker(getattr(request, "client_key", ""), *([account] if account else []))
+    variant, adapter = selectors.model_get(name, asker)
+    return _model_out(variant) | ({"id": f"{variant.slug}/{adapter}"} if adapter else {})
 
 
 def _job_out(job: Job) -> dict[str, Any]:
@@ -276,7 +282,7 @@ def _job_out(job: Job) -> dict[str, Any]:
         "id": str(job.id),
         "skill": job.skill,
         "status": job.status,
-        "variant": job.variant.slug,
+        "variant": job.model_name,
         "image_id": job.image_sha256,
         "created_at": job.created_at.isoformat(),
         "events_url": f"/v1/jobs/{job.id}/events",
@@ -317,7 +323,7 @@ def job_create(
             "settings": _json_settings(settings),
         },
         caller="playground",
-        owner_key=getattr(request, "client_key", ""),
+        owner_key=getattr(request, "client_key", ""), account=getattr(request, "account", None),
         idempotency_key=repeats.own_key_of(request),
     )  # fmt: skip
     return Status(202, _job_out(job))

@@ -202,7 +202,7 @@ def failure(error: DomainError, in_words: str) -> str:
 
 def _head(job: Job, kind: str) -> dict[str, Any]:
     created = int(job.created_at.timestamp())
-    return {"id": str(job.id), "object": kind, "created": created, "model": job.variant.slug}
+    return {"id": str(job.id), "object": kind, "created": created, "model": job.model_name}
 
 
 def _usage(data: dict[str, Any]) -> dict[str, int]:

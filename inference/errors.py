@@ -219,6 +219,12 @@ UNSUPPORTED_SKILL = _kind(
 VARIANT_NOT_FOUND = _kind(
     "variant_not_found", 404, "There is no such model variant.", "GET /v1/models lists them."
 )
+ADAPTER_GONE = _kind(
+    "adapter_gone",
+    410,
+    "That tuned model is no longer here.",
+    "Ask its base, or another checkpoint.",
+)
 
 # Images.
 BROKEN_IMAGE = _kind(

@@ -154,6 +154,9 @@ class Job(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     skill = models.CharField(max_length=10, choices=Skill.choices)
     variant = models.ForeignKey(Variant, on_delete=models.PROTECT, related_name="jobs")
+    adapter = models.CharField(
+        max_length=40, blank=True, help_text="finetune@step; empty: the variant itself."
+    )
     image = models.ForeignKey(
         StoredImage, on_delete=models.SET_NULL, null=True, blank=True, related_name="jobs"
     )
@@ -192,6 +195,11 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.skill} {self.id}"
+
+    @property
+    def model_name(self) -> str:
+        """What is asked, as a client names it: the variant, or an adapter of it."""
+        return f"{self.variant.slug}/{self.adapter}" if self.adapter else self.variant.slug
 
     @property
     def is_finished(self) -> bool:

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from inference import errors, page_cache, stream
+from inference import adapters, errors, page_cache, stream
 from inference.models import Job, Variant, VariantMeasurement
 
 ALIASES = frozenset(
@@ -54,6 +54,27 @@ def variant_get(name: str | None) -> Variant:
     raise errors.VARIANT_NOT_FOUND(
         f"There is no model variant {wanted!r}.", hint=f"Available: {known}."
     )
+
+
+def model_get(name: str | None, asker: adapters.Asker) -> tuple[Variant, str]:
+    """What a client means: a variant, and the adapter of it ("" for none).
+
+    Of an adapter any base may be named that clients send without meaning one of ours, else its own.
+
+    Raises:
+        NotFound: no such variant, or no such adapter for this asker.
+    """
+    named = adapters.NAME.fullmatch((name or "").strip().removeprefix("moondream/"))
+    if named is None:
+        return variant_get(name), ""
+    found = adapters.variant_id(named["adapter"], asker)
+    variant = next((v for v in _variants() if v.pk == found and v.enabled), None)
+    if variant is None or named["base"] not in ALIASES | {variant.slug}:
+        raise errors.VARIANT_NOT_FOUND(
+            f"There is no tuned model {named.group()!r}, or it is not for you.",
+            hint="Send the API key of its owner, or ask for its link.",
+        )
+    return copy.copy(variant), named["adapter"]
 
 
 def variant_by_id(variant_id: int) -> Variant:

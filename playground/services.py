@@ -1,6 +1,6 @@
 """Asking from the page's form."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from django.core.files.uploadedfile import UploadedFile
 
@@ -29,8 +29,10 @@ def preview(*, file: UploadedFile | None) -> tuple[StoredImage, bytes]:
     return stored, images.preview(stored.file_name)
 
 
-def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str) -> Job:
-    """Submit what the form holds, for a caller known by an opaque key.
+def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str,
+    account: Callable[[], int | None],
+) -> Job:  # fmt: skip
+    """Submit what the form holds, for a caller known by an opaque key, and by an account if any.
 
     Raises:
         DomainError: with a message and a hint for the visitor.
@@ -66,4 +68,5 @@ def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str)
         },
         caller="playground",
         owner_key=owner_key,
+        account=account,
     )

@@ -20,6 +20,7 @@ from leaderboard import services as leaderboards
 from playground import selectors, services
 from playground.forms import ProposeForm
 from pricing import throttling
+from pricing.auth import account_of
 from pricing.callers import caller_of
 
 
@@ -34,7 +35,7 @@ def index(request: HttpRequest) -> HttpResponse:
         throttling.check(request)
         job = services.ask(
             fields=request.POST, file=request.FILES.get("image"),
-            owner_key=caller_of(request).digest,
+            owner_key=caller_of(request).digest, account=lambda: account_of(request),
         )  # fmt: skip
     except DomainError as error:
         context |= {"error": error, "entered": request.POST}

@@ -12,13 +12,25 @@ from pricing.callers import caller_of, token_of
 class ClientIdentity:
     """Gives every caller a stable, opaque `request.client_key`: of the account whose working API key
     was sent, else of the network the address is in. `request.client_scope` tells callers of one
-    network apart, so that none is handed another's job. Asking the model needs neither."""
+    network apart, so that none is handed another's job, and `request.account()` finds the account that
+    was named. Asking the model needs none of them."""
 
     def __call__(self, request: HttpRequest) -> str:
         caller = caller_of(request)
         request.client_key = caller.digest  # type: ignore[attr-defined]
         request.client_scope = caller.scope_digest  # type: ignore[attr-defined]
+        request.account = lambda: account_of(request)  # type: ignore[attr-defined]
         return caller.digest
+
+
+def account_of(request: HttpRequest) -> int | None:
+    """The account of the working key that was sent; without a token, of this site's own session."""
+    caller = caller_of(request)
+    if caller.key is not None:
+        return caller.key.user_id
+    if token_of(request) or not request.user.is_authenticated:
+        return None
+    return request.user.pk
 
 
 class Account:

@@ -24,7 +24,7 @@ SET status = 'running', attempt = attempt + 1, worker = %(worker)s, started_at =
 FROM (SELECT set_config('synchronous_commit', 'off', true)) AS unhurried
 WHERE job.id = ANY(%(ids)s::uuid[]) AND job.status IN ('queued', 'running')
 RETURNING
-    job.id, job.skill, job.variant_id, job.image_id, job.image_sha256, job.params, job.in_background,
+    job.id, job.skill, job.variant_id, job.adapter, job.image_id, job.image_sha256, job.params, job.in_background,
     job.caller, job.owner_key,
     job.status, job.attempt, job.worker, job.created_at, job.started_at,
     (
@@ -32,7 +32,8 @@ RETURNING
     ) AS image_extension,
     EXISTS(
         SELECT FROM inference_job AS other
-        WHERE other.status = 'queued' AND other.variant_id = job.variant_id AND other.id <> job.id
+        WHERE other.status = 'queued' AND other.variant_id = job.variant_id
+            AND other.adapter = job.adapter AND other.id <> job.id
     ) AS others_wait
 """
 
@@ -86,7 +87,7 @@ def alike(job: Job) -> list[UUID]:
     if not job.others_wait:  # type: ignore[attr-defined]
         return []
     waiting = Job.objects.filter(
-        status=Job.Status.QUEUED, variant=job.variant_id, skill__in=(Skill.CAPTION, Skill.QUERY),
+        status=Job.Status.QUEUED, variant=job.variant_id, adapter=job.adapter, skill__in=(Skill.CAPTION, Skill.QUERY),
         params__settings=job.params["settings"], image__isnull=False, in_background=False,
     ).order_by("created_at").only("params", "skill", "image_id", "in_background")  # fmt: skip
     return [other.pk for other in waiting[: settings.INFERENCE_BATCH - 1] if _in_batch(other)]

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from celery.exceptions import SoftTimeLimitExceeded
 
-from inference import backends, errors, images, lease, stream
+from inference import adapters, backends, errors, images, lease, stream
 from inference.engine.manifest import CheckpointError
 from inference.errors import DomainError
 from inference.models import Job
@@ -99,7 +99,7 @@ class _Publisher:
                     self.log(note)
                 # Decoding is published with its first token, which is there.
                 publish = self.hold if name == "decoding" else self
-                publish("stage", {"stage": name, "variant": self.job.variant.slug})
+                publish("stage", {"stage": name, "variant": self.job.model_name})
             case backends.Token(text=text):
                 self.token(text)
             case backends.Found(kind=kind, data=data):
@@ -261,7 +261,7 @@ def _begin(publish: _Publisher) -> None:
 def _load(backend: backends.Backend, publish: _Publisher) -> None:
     job = publish.job
     if not backend.is_warm:
-        publish("stage", {"stage": "loading", "variant": job.variant.slug})
+        publish("stage", {"stage": "loading", "variant": job.model_name})
         loaded = backend.load()
         variant_loaded(job.variant, loaded)
         publish.log(f"loaded {job.variant.slug} in {loaded['load_ms']:.0f} ms")
@@ -273,6 +273,7 @@ def _request(job: Job) -> backends.Request:
         params=job.params,
         image_key=job.image_sha256,
         open_image=partial(images.read, job.image.file_name) if job.image else None,
+        adapter=adapters.files(job.adapter) if job.adapter else None,
     )
 
 
@@ -291,5 +292,5 @@ def _final(
     return {
         "skill": job.skill, "result": done.result, "timings": timings,
         "confidence": done.confidence, "tokens": done.tokens,
-        "finish_reason": done.finish_reason, "variant": job.variant.slug, "attempt": job.attempt,
+        "finish_reason": done.finish_reason, "variant": job.model_name, "attempt": job.attempt,
     }  # fmt: skip

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from inference import errors, selectors, stream
+from inference.adapters import Asker
 from inference.engine.settings import Settings, read_reference
 from inference.errors import kind_of
 from inference.images import Upload
@@ -33,6 +34,7 @@ def job_submit(
     params: Mapping[str, Any],
     caller: str,
     owner_key: str = "",
+    account: Callable[[], int | None] | None = None,
     idempotency_key: str = "",
     in_background: bool = False,
 ) -> Job:
@@ -41,19 +43,21 @@ def job_submit(
 
     The same caller, owner and idempotency key give the same job again, unless it was cancelled or
     failed on our side: then it is asked anew. `in_background` lets every other question pass.
+    `account` finds the caller's account, where a tuned model is named that may be theirs alone.
 
     Raises:
         InvalidInput: params that no model could answer, or an image that cannot be read.
         TooLarge, Unsupported: the image.
-        NotFound: unknown variant.
+        NotFound: unknown variant, or a tuned model that is not for this caller.
         Conflict: the idempotency key was used for another question.
         Busy: the queue is full (429), or broker or queue are away (503); nothing is left behind.
     """
-    variant = selectors.variant_get(variant_slug)
+    asker = Asker(owner_key, account) if account else Asker(owner_key)
+    variant, adapter = selectors.model_get(variant_slug, asker)
     checked = _check_params(skill, params, has_image=image is not None)
     _check_abilities(variant, checked, has_image=image is not None)
     job = Job(
-        skill=skill, variant=variant, params=checked, caller=caller, owner_key=owner_key,
+        skill=skill, variant=variant, adapter=adapter, params=checked, caller=caller, owner_key=owner_key,
         idempotency_key=idempotency_key, in_background=in_background,
     )  # fmt: skip
     earlier = _earlier(job)
@@ -140,7 +144,7 @@ def _same(earlier: Job, job: Job) -> Job:
     Raises:
         Conflict: it asks for something else.
     """
-    same = ("skill", "variant_id", "image_sha256", "params")
+    same = ("skill", "variant_id", "adapter", "image_sha256", "params")
     if any(getattr(earlier, name) != getattr(job, name) for name in same):
         raise errors.IDEMPOTENCY_CONFLICT(
             "This Idempotency-Key was used for another request.",

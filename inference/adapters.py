@@ -1,0 +1,66 @@
+"""Tuned adapters as models: what they are called, and where they come from.
+
+Fine-tunes are kept by `inference.tuning`, which is above what answers questions: it says here where
+adapters come from, when it is ready.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from inference import errors
+from inference.backends.base import AdapterFiles
+
+NAME = re.compile(r"(?P<base>[^/@]{1,100})/(?P<adapter>[0-9A-HJKMNP-TV-Z]{26}@[0-9]{1,9})")
+"""`base/finetune@step`, as the official client's `model()` builds it; a fine-tune's id is a ULID."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who names a model: some adapters are for their owner alone."""
+
+    owner_key: str = ""
+    """The caller's opaque name."""
+    account: Callable[[], int | None] = lambda: None
+    """The caller's account; looked up only where it matters."""
+
+
+class Source(Protocol):
+    """Where adapters come from. They are called `finetune@step`."""
+
+    def variant_id(self, adapter: str, asker: Asker) -> int | None:
+        """The variant that an adapter is of; None where there is no such adapter for this asker."""
+        ...
+
+    def files(self, adapter: str) -> AdapterFiles:
+        """What a worker loads.
+
+        Raises:
+            DomainError: it was deleted.
+        """
+        ...
+
+
+_sources: list[Source] = []
+
+
+def register(source: Source) -> None:
+    """Take adapters from a source from now on."""
+    _sources[:] = [source]
+
+
+def variant_id(adapter: str, asker: Asker) -> int | None:
+    """See `Source.variant_id`; None without a source too."""
+    return _sources[0].variant_id(adapter, asker) if _sources else None
+
+
+def files(adapter: str) -> AdapterFiles:
+    """See `Source.files`.
+
+    Raises:
+        DomainError: there is no such adapter, or it was deleted.
+    """
+    if not _sources:
+        raise errors.ADAPTER_GONE()
+    return _sources[0].files(adapter)
