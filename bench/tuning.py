@@ -24,7 +24,7 @@ import torch
 
 from bench.throughput import race
 from inference.engine import Moondream
-from inference.engine.rewards import PRESETS, Reward
+from inference.engine.rewards import FORMAT, PRESETS, Reward
 from inference.engine.tuning import (
     AdapterSettings,
     Loop,
@@ -36,6 +36,7 @@ from inference.engine.tuning import (
     measure,
 )
 from inference.engine.tuning import tuner as steps
+from inference.engine.tuning.adapters import Part
 from inference.engine.tuning.examples import Example
 from inference.engine.tuning.loop import Collapsed, scored
 from inference.engine.tuning.scoring import Packed, Row, pack
@@ -194,7 +195,30 @@ class Task:
     adapter: AdapterSettings = field(default_factory=AdapterSettings)
 
 
-TASKS: tuple[Task, ...] = ()
+def _reward(*terms: tuple[str, float, dict[str, Any]]) -> Reward:
+    rows = [
+        {"type": kind, "weight": weight, "parameters": values} for kind, weight, values in terms
+    ]
+    return Reward.from_dict({"format": FORMAT, "name": "Bench", "terms": rows})
+
+
+_BOTH: tuple[Part, ...] = ("text", "regions")
+TASKS = (
+    Task("counting", "counts", _reward(("exact", 1.0, {})),
+         LoopSettings(steps=120, lr=5e-4, groups=8, group_size=16, sampling=SamplingSettings(1.3, 4))),
+    Task("counting on a shelf", "counts", _reward(("exact", 1.0, {})),
+         LoopSettings(steps=120, lr=5e-4, groups=8, group_size=16, sampling=SamplingSettings(1.3, 4)), "shelf"),
+    Task("shorter captions", "captions-shorter", PRESETS["short-captions"].reward,
+         LoopSettings(steps=60, lr=1e-3, groups=6, group_size=12, sampling=SamplingSettings(1.4, 40))),
+    Task("boxes", "boxes", PRESETS["boxes-overlap"].reward,
+         LoopSettings(steps=120, lr=5e-4, groups=6, group_size=16), "phantom", adapter=AdapterSettings(parts=_BOTH)),
+    Task("pointing", "points", _reward(("points", 1.0, {})),
+         LoopSettings(steps=100, lr=5e-4, groups=6, group_size=16), "shelf", adapter=AdapterSettings(parts=_BOTH)),
+    Task("answers as JSON", "json-answers",
+         _reward(("json", 1.0, {"kind": "object", "keys": "answer:string"}), ("count", 1.0, {"where": "first"})),
+         LoopSettings(steps=50, warmup_steps=20, lr=1e-3, groups=10, group_size=8,
+                      sampling=SamplingSettings(1.0, 16)), examples=200),
+)  # fmt: skip
 _OTHERS = (
     ("counts", "counts", "count-right"),
     ("colours", "colours", "count-right"),

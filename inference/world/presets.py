@@ -60,8 +60,8 @@ def _reference(found: QA) -> Any:
     return {"answers": [found.answer]} if count is None else {"count": count}
 
 
-def _described(scene: Scene, rng: random.Random, *, length: str) -> Asked:
-    text = caption(scene, length)
+def _described(scene: Scene, rng: random.Random, *, length: str, wanted: str = "") -> Asked:
+    text = caption(scene, wanted or length)
     return {"length": length}, {"captions": [text]}, {"caption": text}
 
 
@@ -105,6 +105,8 @@ PRESETS: Mapping[str, Preset] = {
         _query("places", "Places", "Where in the image something is.", "place"),
         _query("reading", "Reading", "What a sign says.", "reading"),
         _query("json-answers", "Answers as JSON", 'Counts and colours, answered as {"answer": "…"}.', "count", "color", as_json=True),
+        Preset("captions-shorter", "Captions, made shorter", "Asked for a normal caption, and compared with the short one.", "caption",
+               partial(_described, length="normal", wanted="short")),
         _caption("short", "The fewest words that name what is there."),
         _caption("normal", "A sentence or two."),
         _caption("long", "Everything, with where it is."),

@@ -15,6 +15,7 @@ TERM_LINKS: dict[str, tuple[str, str]] = {
     "keywords": (f"{PAPERS}/ifeval/#sec-keywords", "Zhou et al. 2023, keywords"),
     "regex": (f"{DOCS}#pattern", "how this site defines it"),
     "iou": (f"{PAPERS}/pascal-voc/#sec-overlap", "Everingham et al. 2010, overlap of boxes"),
+    "points": (f"{DOCS}#points-inside", "how this site defines it"),
     "count": (f"{DOCS}#count", "how this site defines it"),
     "repetition": (f"{PAPERS}/unlikelihood/#sec-seq-rep", "Welleck et al. 2019, seq-rep-n"),
 }

@@ -278,6 +278,7 @@ CHAPTERS: list[dict[str, Any]] = [
                    "<h3>Pattern</h3><p>1 if a regular expression matches. It may have 200 characters and 50 ms a text; one that is still searching then is 0.</p>"
                    "<h3>Boxes</h3><p>Pairs are made greedily by overlap, each box once. F1 of the pairs at a threshold, or their mean overlap where a box "
                    "without a partner counts as 0. The order of boxes changes nothing.</p>"
+                   "<h3>Points inside</h3><p>F1 of points in the reference's boxes: each box is hit by one point, and what is left over on either side costs.</p>"
                    "<h3>Count</h3><p>1 for the right number, less by 1 / (tolerance + 1) for each one off. The number of boxes or points; in a text a numeral, "
                    "or a word to twenty.</p>"
                    "<h3>Repetition</h3><p>The share of n-grams said before. Its weight is negative.</p>"),

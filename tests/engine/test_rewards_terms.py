@@ -227,3 +227,24 @@ def test_every_term_stays_in_its_range(slug: str, said: str, right: str | None) 
     assert found is None or 0 <= found <= 1
     if not TERMS[slug].needs:
         assert found is not None
+
+
+def test_points_inside():
+    right = objects([(0.1, 0.1, 0.3, 0.3), (0.6, 0.6, 0.9, 0.9)])
+
+    def points(*places):
+        return {"points": [{"x": x, "y": y} for x, y in places]}
+
+    for said, expected in (
+        (points((0.2, 0.2), (0.7, 0.7)), 1.0),
+        (points((0.7, 0.7), (0.2, 0.2)), 1.0),  # in any order
+        (points((0.2, 0.2), (0.21, 0.2)), 0.5),  # a box is hit once
+        (points((0.2, 0.2)), 2 / 3),
+        (points((0.5, 0.5)), 0.0),
+        (points(), 0.0),
+        ("over there", 0.0),
+        ({"points": [{"x": "left", "y": 0.2}]}, 0.0),
+    ):
+        assert value("points", said, right) == pytest.approx(expected)
+    assert value("points", points(), {"objects": []}) == 1
+    assert value("points", points((0.2, 0.2)), "a text") is None

@@ -11,8 +11,8 @@ from typing import Any
 
 from inference.engine.metrics.captions import DocumentFrequency, bleu_counts, cider_d, tokenise_all
 from inference.engine.metrics.counts import read_count
-from inference.engine.metrics.regions import Box, box_iou
-from inference.engine.rewards.cases import Case
+from inference.engine.metrics.regions import Box, box_iou, points_f1
+from inference.engine.rewards.cases import Case, read_points
 from inference.engine.rewards.parameters import words_of
 from inference.engine.rewards.patterns import found, pattern
 
@@ -150,6 +150,15 @@ def iou(case: Case, values: Values) -> float | None:
         return min(1.0, sum(overlaps) / max(len(truth), len(case.boxes)))
     hits = sum(overlap >= values["threshold"] for overlap in overlaps)
     return 2 * hits / (len(truth) + len(case.boxes))
+
+
+def points_inside(case: Case, values: Values) -> float | None:
+    """F1 of points in the references' boxes, each box once."""
+    truth = case.reference.boxes
+    if truth is None:
+        return None
+    points = read_points(case.data)
+    return 0.0 if points is None else points_f1(points, truth)
 
 
 def paired(found_boxes: Iterable[Box], truth: Iterable[Box]) -> Iterable[float]:

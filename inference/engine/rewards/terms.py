@@ -148,6 +148,11 @@ TERMS: Mapping[str, TermType] = {
              Parameter("threshold", "Threshold", "number", 0.5, "Of F1: the least overlap of a hit.", 0.05, 0.95)), needs="boxes",
         ),
         TermType(
+            "points", "Points inside", "Points of the answer against the reference's boxes: F1 of the most pairs in which a point lies in its own box. "
+            "A box without a point and a point without a box cost alike.",
+            "F1 as this site's leaderboards use it for pointing.", measures.points_inside, needs="boxes",
+        ),
+        TermType(
             "count", "Count", "1 for the right number, less by a step for each one off. The number of boxes or points, or a number "
             "in the text: a numeral, or a word to twenty.",
             _OURS, measures.count,
