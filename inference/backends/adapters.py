@@ -1,7 +1,9 @@
 """The adapters that a loaded model answers with: fetched once, switched without loading anything anew."""
 
+import tempfile
 import time
 from collections import OrderedDict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -64,4 +66,6 @@ class AdapterShelf:
         while len(self._order) >= settings.INFERENCE_ADAPTERS_KEPT:
             oldest, _ = self._order.popitem(last=False)
             adapters.remove(oldest)
-        adapters.load(wanted.name, wanted.fetch(), on_this_base=True)
+        with tempfile.TemporaryDirectory(prefix="adapter-") as folder:
+            wanted.fetch(Path(folder))
+            adapters.load(wanted.name, folder, on_this_base=True)

@@ -14,8 +14,8 @@ class AdapterFiles:
 
     name: str
     """Of its content: one that is trained on has another."""
-    fetch: Callable[[], Path]
-    """The folder that holds it, on this machine.
+    fetch: Callable[[Path], None]
+    """Brings its files into a folder.
 
     Raises:
         DomainError: it was deleted, or its storage is away.

@@ -38,6 +38,13 @@ NOTHING_TRAINED = _kind(
     "nothing_trained", 409, "Nothing was trained yet: there is nothing to save.",
     "Train a step first.",
 )  # fmt: skip
+ACCOUNT_NEEDED = _kind(
+    "account_needed", 403, "Only an account publishes a tuned model.", "Sign in, and tune it again."
+)
+CARD_NEEDED = _kind(
+    "card_needed", 422, "What everybody sees needs a card.",
+    "Say what it was tuned for, on what, and where it fails.",
+)  # fmt: skip
 TUNING_RUN_NOT_FOUND = _kind(
     "tuning_run_not_found", 404, "There is no such tuning run.",
     "It may be deleted, or another caller's.",

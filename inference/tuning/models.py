@@ -18,6 +18,11 @@ def new_id() -> str:
 class Finetune(models.Model):
     """An adapter of one base model, and how far it is trained."""
 
+    class Visibility(models.TextChoices):
+        PRIVATE = "private", "Only you"
+        LINK = "link", "Whoever has its name"
+        PUBLIC = "public", "Everybody: it is listed"
+
     id = models.CharField(primary_key=True, max_length=26, default=new_id, editable=False)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True,
@@ -43,6 +48,12 @@ class Finetune(models.Model):
     )
     fence = models.PositiveBigIntegerField(
         default=0, help_text="Rises with each worker that takes it: an earlier one writes no more."
+    )
+    visibility = models.CharField(
+        max_length=8, choices=Visibility.choices, default=Visibility.PRIVATE
+    )
+    card = models.TextField(
+        blank=True, help_text="What it was tuned for, on what, and where it fails."
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

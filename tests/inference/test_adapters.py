@@ -1,5 +1,6 @@
 """Tuned adapters on a warm model: its base stays what it was, and each question gets its own."""
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def _adapter(folder: Path, name: str, seed: int) -> AdapterFiles:
             value.copy_(torch.randn(value.shape, generator=generator) * 0.3)
     kept = folder.parent / name
     adapters.save(name, kept)
-    return AdapterFiles(name, lambda: kept)
+    return AdapterFiles(name, partial(shutil.copytree, kept, dirs_exist_ok=True))
 
 
 def _picture() -> Image.Image:
@@ -78,9 +79,9 @@ def test_latest_are_kept(folder: Path, backend: EngineBackend, settings: object)
     fetched: list[str] = []
     adapters = [_adapter(folder, f"adapter-{n}", n) for n in range(3)]
 
-    def counted(adapter: AdapterFiles) -> Path:
+    def counted(adapter: AdapterFiles, into: Path) -> None:
         fetched.append(adapter.name)
-        return adapter.fetch()
+        adapter.fetch(into)
 
     asked = [AdapterFiles(a.name, partial(counted, a)) for a in adapters]
     answers = [_answer(backend, _ask(adapter)) for adapter in asked]
@@ -109,7 +110,7 @@ def test_of_another_precision(folder: Path) -> None:
 
 
 def test_deleted_meanwhile(backend: EngineBackend) -> None:
-    def gone() -> Path:
+    def gone(into: Path) -> None:
         raise LookupError("no such adapter")
 
     with pytest.raises(LookupError):

@@ -18,11 +18,12 @@ from inference.tuning.services.runs import (
     run_pause,
     run_resume,
 )
+from inference.tuning.services.sharing import finetune_share
 from inference.tuning.services.training import run_advance
 from inference.tuning.services.uploads import upload_delete, upload_make
 
 __all__ = [
-    "checkpoint_delete", "checkpoint_keep", "finetune_delete", "finetune_get_or_make", "metrics_log",
+    "checkpoint_delete", "checkpoint_keep", "finetune_delete", "finetune_get_or_make", "finetune_share", "metrics_log",
     "operation_delivered", "operation_run", "rollouts_submit", "run_advance", "run_cancel",
     "run_check", "run_delete", "run_make", "run_pause", "run_resume", "train_step_submit",
     "tuning_purge", "tuning_rescue", "upload_delete", "upload_make",
