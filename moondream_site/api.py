@@ -23,12 +23,13 @@ from inference.api import jobs_router
 from inference.api import router as skills_router
 from inference.errors import DomainError
 from inference.tuning.api import router as tuning_router
+from inference.tuning.api_runs import router as tuning_runs_router
 from inference.world.samples import InvalidSample
 from leaderboard.api import router as leaderboards_router
 from leaderboard.api_challenges import router as challenges_router
 from moondream_site import errors, openapi, problems
 from moondream_site.readable import ReadableParser
-from pricing.auth import Account, ClientIdentity
+from pricing.auth import Account, AccountOrVisitor, ClientIdentity
 from pricing.models import Scope
 from research.selectors import register_schema
 
@@ -71,6 +72,7 @@ api = HubAPI(
 api.add_router("/v1", skills_router)
 api.add_router("/v1", jobs_router)
 api.add_router("/v1/tuning", tuning_router, auth=[Account(Scope.FINETUNE)])
+api.add_router("/v1/tuning", tuning_runs_router, auth=[AccountOrVisitor(Scope.FINETUNE)])
 api.add_router("/api/leaderboards", leaderboards_router, auth=[Account("submit")])
 api.add_router("/api/challenges", challenges_router, auth=[Account("submit")])
 

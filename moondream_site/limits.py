@@ -39,6 +39,7 @@ READING: dict[str, Use] = {
     f"{_API}job_events": Use(STREAM),
     f"{_API}submission_events": Use(STREAM),
     f"{_API}board_events": Use(STREAM),
+    f"{_API}tuning_run_events": Use(STREAM),
     f"{_API}challenge_events": Use(STREAM),
     # Searched, drawn or computed for this reader.
     "research:search": Use(READ, 2),
@@ -65,7 +66,15 @@ TUNING = frozenset({f"{_API}tuning_rollouts", f"{_API}tuning_train_step", f"{_AP
 FREE = frozenset({"healthz", "readyz"})
 """What must always answer."""
 
-CHEAP = frozenset({f"{_API}job_cancel", f"{_API}submission_withdraw", f"{_API}submission_publish"})
+CHEAP = frozenset(
+    {
+        f"{_API}job_cancel",
+        f"{_API}tuning_run_cancel",
+        f"{_API}tuning_run_pause",
+        f"{_API}submission_withdraw",
+        f"{_API}submission_publish",
+    }
+)
 """Operations that make less work, not more."""
 
 WORKING = frozenset({"leaderboard_submit", "challenge_submit", "team_invite", "api_keys"})

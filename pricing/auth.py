@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from ninja.utils import check_csrf
 
@@ -62,3 +63,21 @@ class Account:
             raise errors.WRONG_SCOPE(f"This key may not be used to {self.scope}.")
         services.key_used(key)
         return key.user
+
+
+class AccountOrVisitor(Account):
+    """An account as `Account` knows it, or whoever sends no key and is not signed in.
+
+    The user is `request.auth`, of a visitor an anonymous one; `request.client_key` tells visitors apart.
+    """
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """
+        Raises:
+            Unauthorised: a key that is unknown or revoked.
+            Forbidden: the key is not for this, or the page's token has expired.
+        """
+        request.client_key = caller_of(request).digest  # type: ignore[attr-defined]
+        if not token_of(request) and not request.user.is_authenticated:
+            return AnonymousUser()
+        return super().__call__(request)

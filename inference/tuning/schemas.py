@@ -117,3 +117,55 @@ class DownloadOut(Schema):
     url: str = Field(
         description="A zip of the adapter in PEFT's format; works for an hour, without a key."
     )
+
+
+class UploadOut(Schema):
+    id: str
+    name: str
+    size_bytes: int
+    rows: int
+    images: int
+    skills: dict[str, int] = Field(description="Examples by skill.")
+    notes: list[str] = Field(description="What was not read, and is no fault.")
+    has_targets: bool = Field(description="Every example says what is right, and can be taught.")
+    has_references: bool = Field(description="Every example has what a reward may read.")
+
+
+class RunIn(Schema):
+    data: dict[str, Any] = Field(
+        description="`source`: world (`preset`, `domain`, `count`, `seed`), upload (`upload`) or benchmark "
+        "(`benchmark`, `split`).",
+        examples=[{"source": "world", "preset": "counts", "count": 400}],
+    )
+    reward: dict[str, Any] | None = Field(
+        default=None, description="A reward document, as the builder makes it; sft needs none."
+    )
+    settings: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What differs from the defaults.",
+        examples=[{"steps": 40}],
+    )
+    model: str | None = Field(default=None, max_length=200, description=_MODEL)
+    title: str = Field(default="", max_length=200)
+
+
+class RunOut(Schema):
+    id: str
+    title: str
+    status: str = Field(description="queued, running, paused, succeeded, failed or cancelled.")
+    wish: str = Field(description="pause or cancel, where that was asked and is not done yet.")
+    finish_reason: str = Field(description="steps, time_limit or kl_limit.")
+    error: dict[str, str] | None
+    base: str
+    step: int = Field(description="Steps that are stored.")
+    steps: int
+    model: str | None
+    settings: dict[str, Any]
+    reward: dict[str, Any] | None
+    data: dict[str, Any]
+    measured: dict[str, Any] = Field(description="On held-out examples, `before` and `after`.")
+    spent_s: float
+    limit_s: int
+    created_at: str
+    events_url: str
+    cancel_url: str

@@ -8,6 +8,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from inference import stream
+from inference.errors import payload
+from inference.stream import Event
 from inference.tuning import errors
 from inference.tuning.models import Checkpoint, Finetune, Operation, StepRecord, TuningRun
 from inference.tuning.who import Who
@@ -67,6 +70,26 @@ def run_get(run_id: UUID | str, who: Who) -> TuningRun:
     if found is None:
         raise errors.TUNING_RUN_NOT_FOUND()
     return found
+
+
+def ending(run: TuningRun) -> tuple[str, dict[str, Any]]:
+    """The last event of a run that has ended."""
+    if run.status == TuningRun.Status.CANCELLED:
+        return "cancelled", {"step": run.finetune.step}
+    if run.status == TuningRun.Status.FAILED:
+        return "error", payload(run.error_code, run.error_message)
+    return "result", {
+        "step": run.finetune.step, "finish_reason": run.finish_reason, "measured": run.measured,
+        "model": run.finetune.model_name(run.finetune.step),
+    }  # fmt: skip
+
+
+def run_ended(run_id: UUID) -> Event | None:
+    """The last event of a run as the database knows it; None while it goes on."""
+    run = TuningRun.objects.select_related("finetune__variant").filter(pk=run_id).first()
+    if run is None:
+        return Event(stream.START, "cancelled", {})
+    return Event(stream.START, *ending(run)) if run.is_finished else None
 
 
 def steps_of(finetune: Finetune, after: int = 0) -> list[dict[str, Any]]:

@@ -48,6 +48,10 @@ def _picture() -> SimpleUploadedFile:
     return SimpleUploadedFile("night.webp", sample_bytes("night"))
 
 
+def _rows() -> SimpleUploadedFile:
+    return SimpleUploadedFile("rows.jsonl", b'{"question": "Is it?", "answer": "yes"}')
+
+
 def _skill(**more: Any) -> list[Case]:
     import base64
 
@@ -102,6 +106,9 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
         ],
         "v1/tuning/finetunes": [Case(bodies={"POST": _json(name="counts", rank=8)})],
         "v1/tuning/finetunes/<finetune_id>/metrics": [Case(bodies={"POST": _json(step=1, metrics={"a": 1})})],
+        "v1/tuning/runs": [Case(bodies={"POST": _json(data={"source": "world", "preset": "counts"}, settings={"method": "sft"})})],
+        "v1/tuning/runs/<run_id>/resume": [Case(fill={"run_id": scene.resting.pk}, bodies={"POST": _json()})],
+        "v1/tuning/uploads": [Case(bodies={"POST": lambda: {"data": {"file": _rows()}}})],
         "v1/tuning/rollouts": [Case(bodies={"POST": _json(finetune_id=scene.finetune_id, request={})})],
         "v1/tuning/train_step": [Case(bodies={"POST": _json(finetune_id=scene.finetune_id, groups=[])})],
         "v1/<path:rest>": [Case(fill={"rest": "no/such/thing"}, bodies={"POST": _json()})],

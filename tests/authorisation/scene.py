@@ -291,6 +291,17 @@ def _tuning(scene: Scene) -> None:
     )
     made.step, made.head = 1, kept
     made.save()
+    rows = io.BytesIO(b'{"question": "Is it?", "answer": "yes"}')
+    sent = tuning.upload_make(file=rows, name="rows.jsonl", who=Who(scene.people["owner"]))
+    run, resting = (
+        tuning.run_make(
+            who=Who(scene.people["owner"]), data={"source": "world", "preset": "counts"},
+            plan={"method": "sft"},
+        )
+        for _ in range(2)
+    )  # fmt: skip
+    tuning.run_pause(run=resting)
+    scene.values |= {"run_id": run.pk, "resting": resting, "upload_id": sent.pk}
     scene.values |= {"finetune_id": made.pk, "step": 1, "token": token_of(kept)}
 
 

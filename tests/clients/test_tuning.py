@@ -200,12 +200,12 @@ def test_names_lists_downloads_and_ends(stack, key) -> None:
     assert refused.value.code == 409
     assert json.load(refused.value)["error"]["code"] == "finetune_conflict"
     page = asked(stack, key, "/finetunes?limit=1")
-    seen = [f["finetune_id"] for f in page["finetunes"]]
+    ids = [f["finetune_id"] for f in page["finetunes"]]
     while page["has_more"]:
         page = asked(stack, key, f"/finetunes?limit=1&cursor={page['next_cursor']}")
-        seen += [f["finetune_id"] for f in page["finetunes"]]
-    assert seen == sorted(seen)
-    assert first.finetune_id in seen
+        ids += [f["finetune_id"] for f in page["finetunes"]]
+    assert ids == sorted(ids)
+    assert first.finetune_id in ids
     with pytest.raises(urllib.error.HTTPError) as refused:
         first.save_checkpoint()
     assert refused.value.code == 409

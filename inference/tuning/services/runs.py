@@ -17,7 +17,7 @@ from inference.engine.tuning.plan import Plan, PlanError
 from inference.errors import DomainError
 from inference.messages import send_on_commit
 from inference.models import Variant
-from inference.tuning import QUEUE, errors, signals
+from inference.tuning import QUEUE, errors, selectors, signals
 from inference.tuning.models import Finetune, TuningRun
 from inference.tuning.services.finetunes import base_of, finetune_delete, finetune_new
 from inference.tuning.services.owners import one_at_a_time, storage_check
@@ -294,21 +294,9 @@ def _told(run: TuningRun, error: DomainError | None) -> None:
             run.pk, "status", {"status": run.status, "step": run.finetune.step}
         )
         return
-    kind, data = ending(run)
+    kind, data = selectors.ending(run)
     stream.publish_if_reachable(run.pk, kind, error.payload if error else data)
     signals.run_finished.send(TuningRun, run=run)
-
-
-def ending(run: TuningRun) -> tuple[str, dict[str, Any]]:
-    """The last event of a run that has ended."""
-    if run.status == TuningRun.Status.CANCELLED:
-        return "cancelled", {"step": run.finetune.step}
-    if run.status == TuningRun.Status.FAILED:
-        return "error", inference_errors.payload(run.error_code, run.error_message)
-    return "result", {
-        "step": run.finetune.step, "finish_reason": run.finish_reason, "measured": run.measured,
-        "model": run.finetune.model_name(run.finetune.step),
-    }  # fmt: skip
 
 
 @transaction.atomic
