@@ -21,13 +21,17 @@ _DEPTH = 1024
 _BLANK = b" \t\r\n"
 
 
-def rows(pieces: Iterable[bytes], *, most: int, most_bytes: int) -> Iterator[tuple[int, Any]]:
+def rows(
+    pieces: Iterable[bytes], *, most: int, most_bytes: int, most_in_array: int | None = None
+) -> Iterator[tuple[int, Any]]:
     """Numbered rows: the line, or the place in the array. One that is no JSON comes as the
     `UnreadableError` that says so.
 
     Args:
         most: lines or rows after which the file is given up.
         most_bytes: of one row.
+        most_in_array: of one in a JSON array, whose strings are looked through again with each piece; by
+            default the same.
 
     Raises:
         UnreadableError: the whole file is of no use.
@@ -42,7 +46,8 @@ def rows(pieces: Iterable[bytes], *, most: int, most_bytes: int) -> Iterator[tup
     if not first:
         raise UnreadableError("The file is empty.")
     if first.startswith(b"["):
-        yield from _array(first, source, skipped + 1, most, most_bytes)
+        in_array = most_bytes if most_in_array is None else most_in_array
+        yield from _array(first, source, skipped + 1, most, in_array)
     else:
         yield from _lines(first, source, skipped, most, most_bytes)
 
@@ -61,19 +66,23 @@ def _lines(
 
 
 def _split(first: bytes, source: Iterator[bytes], number: int, most_bytes: int) -> Iterator[bytes]:
-    rest = first
-    while True:
-        *whole, rest = rest.split(b"\n")
-        yield from whole
-        number += len(whole)
-        if len(rest) > most_bytes:
+    """Lines; the parts of a long one are put together once, at its end."""
+    parts: list[bytes] = []
+    size = 0
+    piece: bytes | None = first
+    while piece is not None:
+        *whole, rest = piece.split(b"\n")
+        for end in whole:
+            yield b"".join([*parts, end])
+            number += 1
+            parts, size = [], 0
+        parts.append(rest)
+        size += len(rest)
+        if size > most_bytes:
             raise UnreadableError(f"Line {number + 1} is longer than {most_bytes >> 10} KB.")
         piece = next(source, None)
-        if piece is None:
-            break
-        rest += piece
-    if rest:
-        yield rest
+    if size:
+        yield b"".join(parts)
 
 
 _TOKEN = re.compile(

@@ -31,6 +31,8 @@ MOST_NAMED = 200
 MAX_IMAGE_BYTES = 20 * 2**20
 _ROW_BYTES = 64 * 1024
 _ROW_WITH_IMAGE = MAX_IMAGE_BYTES * 4 // 3 + _ROW_BYTES
+_ROW_IN_ARRAY = 2**20
+"""Images in rows are for JSON lines, or for a zip."""
 _ROW_FILES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".json.gz")
 
 
@@ -168,7 +170,8 @@ class _Reading:
         left = self.most_rows - self.data.rows
         if left <= 0:
             raise UnreadableError(f"The files have more than {self.most_rows:,} rows.")
-        for line, row in rows(source, most=left, most_bytes=_ROW_WITH_IMAGE):
+        bounds = {"most_bytes": _ROW_WITH_IMAGE, "most_in_array": _ROW_IN_ARRAY}
+        for line, row in rows(source, most=left, **bounds):
             self.data.rows += 1
             try:
                 for asked in read_row(_parsed(row)):

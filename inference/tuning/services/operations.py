@@ -306,9 +306,10 @@ def operation_end(
         status__in=(Status.SUCCEEDED, Status.FAILED)
     )
     if open_.update(**ended):
-        transaction.on_commit(partial(_woken, operation.pk))
+        transaction.on_commit(partial(_woken, operation.pk, operation.request))
 
 
-def _woken(operation_id: UUID) -> None:
+def _woken(operation_id: UUID, request: str) -> None:
+    files.drop(request)  # with its images; what was asked is known by its digest
     with contextlib.suppress(redis.exceptions.RedisError):
         stream.publish(operation_id, "result", {})

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import struct
+import time
 import zipfile
 
 import pytest
@@ -250,3 +251,14 @@ def test_what_is_not_read_is_said():
     assert read(lines(row, system)).notes == [
         "difficulty: not read, in 1 of the rows", "the system's message: not read, in 1 of the rows",
     ]  # fmt: skip
+
+
+@pytest.mark.timeout(20)
+def test_long_rows_are_read_in_time_that_grows_with_them():
+    """A data set may have images in its lines: 25 MB in one, in pieces of 64 KB."""
+    row = {"question": "a", "answer": "b", "image": "data:image/png;base64," + "A" * (25 * 2**20)}
+    started = time.perf_counter()
+    (fault,) = read(lines(row, row)[: 30 * 2**20]).faults[:1]
+    assert "no image that can be read" in fault.problem
+    assert time.perf_counter() - started < 8
+    assert "longer than 1024 KB" in read(json.dumps([row]).encode()).faults[0].problem
