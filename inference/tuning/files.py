@@ -97,6 +97,7 @@ def store(name: str, file: IO[bytes]) -> str:
     """
     file.seek(0)
     try:
-        return private().save(name, File(file))
+        # A File without a name is false, and false is sent to a bucket as nothing.
+        return private().save(name, File(file, name=name))
     except (OSError, DomainError) as error:
         raise told(error) from error

@@ -312,3 +312,27 @@ def test_figures_of_a_clients_own(finetune):
     ):
         with pytest.raises(DomainError):
             services.metrics_log(finetune=finetune, step=1, metrics=metrics)
+
+
+def test_machines_that_share_a_bucket_alone(finetune, settings):
+    """Trained on one worker, gone on with on another: what they share is a server that speaks S3."""
+    from moondream_site.settings.base import in_bucket
+    from tests.bucket import KEYS, client_of, s3_server
+
+    with s3_server() as address:
+        client = client_of(address)
+        client.create_bucket(Bucket="tuned")
+        settings.STORAGES = settings.STORAGES | in_bucket(
+            bucket_name="tuned", endpoint_url=address, timeout_s=5, **KEYS
+        )
+        for number in (1, 2, 3):
+            another_worker()
+            assert done(step(finetune, step=number))["step"] == number
+        finetune.refresh_from_db()
+        held = [o["Key"] for o in client.list_objects_v2(Bucket="tuned")["Contents"]]
+        assert sorted(held) == sorted(
+            f"private/{finetune.head.folder}/{f}" for f in finetune.head.files
+        )
+        services.tuning_purge()
+        services.finetune_delete(finetune=finetune)
+        assert "Contents" not in client.list_objects_v2(Bucket="tuned")

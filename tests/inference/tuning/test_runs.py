@@ -475,3 +475,32 @@ def test_data_is_the_same_however_often_it_is_read(make):
     first, again = (source_of(COUNTS).examples(chosen, Path()) for _ in range(2))
     assert [e.params for e in first.training] == [e.params for e in again.training]
     assert not {e.image_key for e in first.training} & {e.image_key for e in first.held_out}
+
+
+def test_room_that_is_used_up_ends_a_run_with_what_it_has(make, settings, monkeypatch):
+    run = make(plan={"steps": 50, "checkpoint_every": 2})
+    run = turn_of_one_step(run, monkeypatch)
+    settings.TUNING_STORAGE_MB = 0
+    run = work(run)
+    assert (run.status, run.error_code) == ("failed", "tuning_storage_full")
+    kept = selectors.checkpoints(run.finetune)
+    assert [c.step for c in kept] == [run.finetune.step]
+    assert run.finetune.step >= 1
+
+
+def turn_of_one_step(run, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_SHARE", 0)
+        patch.setattr(training.settings, "TUNING_SLICE_S", 0)
+        return turn(run)
+
+
+def test_a_visitors_run_goes_in_time(make, private):
+    visitor = Who(None, "a" * 64)
+    old = work(make(by=visitor, plan={"steps": 1}))
+    kept = work(make(plan={"steps": 1}))
+    TuningRun.objects.update(created_at=timezone.now() - timedelta(days=30))
+    services.tuning_purge()
+    assert list(TuningRun.objects.all()) == [kept]
+    assert stored(private)
+    assert not [f for f in stored(private) if old.finetune_id in f]
