@@ -1,6 +1,7 @@
 """Waiting for a worker's answer longer than a client waits for a sign of life."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -37,33 +38,31 @@ async def reply(
         DomainError: the operation failed, or nobody is there to do it.
     """
     with places.taken(request) as place:
-        ending = asyncio.ensure_future(_ended(operation.pk))
-        try:
-            await asyncio.wait({ending}, timeout=_PATIENCE_S)
-        except asyncio.CancelledError:
-            ending.cancel()
-            raise
-        if ending.done():
-            ending.result()
-        lines = _lines(operation.pk, ending, told)
-        response = sse.EventStream(place, lines, broken=_broken)
+        answer = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                answer = await _ended(operation.pk)
+        response = sse.EventStream(place, _lines(operation.pk, answer, told), broken=_broken)
         response["Content-Type"] = "application/json"
         return response
 
 
 async def _lines(
-    operation_id: UUID, ending: "asyncio.Future[dict[str, Any]]",
-    told: Callable[[dict[str, Any]], dict[str, Any]],
+    operation_id: UUID, answer: dict[str, Any] | None, told: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> AsyncIterator[str]:  # fmt: skip
-    try:
-        while not ending.done():
-            yield " "
-            await asyncio.wait({ending}, timeout=_SIGN_S)
-        yield json.dumps(told(ending.result()))
-        # Only here has the caller been sent all of it; who hung up before comes again.
-        await in_thread(services.operation_delivered)(operation_id=operation_id)
-    finally:
-        ending.cancel()
+    if answer is None:
+        # Begun anew here: what the view began would look at the database by a thread that is gone.
+        ending = asyncio.ensure_future(_ended(operation_id))
+        try:
+            while not ending.done():
+                yield " "
+                await asyncio.wait({ending}, timeout=_SIGN_S)
+            answer = ending.result()
+        finally:
+            ending.cancel()
+    yield json.dumps(told(answer))
+    # Only here has the caller been sent all of it; who hung up before comes again.
+    await in_thread(services.operation_delivered)(operation_id=operation_id)
 
 
 def _broken(error: DomainError) -> str:
