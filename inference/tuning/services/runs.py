@@ -190,7 +190,7 @@ def _check_room(who: Who) -> None:
     """
     mine = TuningRun.objects.filter(
         finetune__in=Finetune.objects.filter(who.owns), status__in=UNFINISHED
-    )
+    ).exclude(wish=TuningRun.Wish.CANCEL)  # over within seconds
     most = settings.TUNING_MAX_RUNS if who.is_account else 1
     if mine.count() >= most:
         raise errors.TOO_MANY_RUNS(f"{most} at a time.")
