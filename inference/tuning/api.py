@@ -99,7 +99,7 @@ def _sampling(request: HttpRequest, body: schemas.RolloutsIn) -> Operation:
 
 
 @router.post("/rollouts", response={200: schemas.RolloutsOut}, operation_id="tuning_rollouts")
-async def rollouts(request: HttpRequest, body: schemas.RolloutsIn) -> Any:
+async def tuning_rollouts(request: HttpRequest, body: schemas.RolloutsIn) -> Any:
     """Sample answers of one request. With `ground_truth` they are rewarded: by the overlap of boxes, or
     F1 of points. A reply that takes long begins with blanks, which JSON allows."""
     operation = await _sampling(request, body)
@@ -117,7 +117,7 @@ def _training(request: HttpRequest, body: schemas.TrainStepIn) -> Operation:
 
 
 @router.post("/train_step", response={200: schemas.TrainStepOut}, operation_id="tuning_train_step")
-async def train_step(request: HttpRequest, body: schemas.TrainStepIn) -> Any:
+async def tuning_train_step(request: HttpRequest, body: schemas.TrainStepIn) -> Any:
     """One update from groups of rollouts with rewards, of right answers, or of both. It is answered when
     the step is stored. A request that is repeated before its answer came is trained once; with `step`,
     always. Fields that are not known are left out."""
@@ -130,7 +130,7 @@ async def train_step(request: HttpRequest, body: schemas.TrainStepIn) -> Any:
 @router.post(
     "/finetunes/{finetune_id}/metrics", response={200: schemas.MetricsOut}, operation_id="tuning_metrics"
 )  # fmt: skip
-def metrics_log(request: HttpRequest, finetune_id: str, body: schemas.MetricsIn) -> Any:
+def tuning_metrics(request: HttpRequest, finetune_id: str, body: schemas.MetricsIn) -> Any:
     """Keep figures of your own beside a step's."""
     finetune = selectors.finetune_get(finetune_id, _who(request))
     count = services.metrics_log(finetune=finetune, step=body.step, metrics=body.metrics)

@@ -49,7 +49,7 @@ def run_out(run: TuningRun) -> dict[str, Any]:
 
 
 @router.post("/uploads", response={201: schemas.UploadOut}, operation_id="tuning_upload_create")
-def upload_create(request: HttpRequest, file: UploadedFile = File(...)) -> Any:
+def tuning_upload_create(request: HttpRequest, file: UploadedFile = File(...)) -> Any:
     """Keep a data set: JSON lines, or a zip with its images. All faults are named at once, by file and line.
     Nobody else can use it; it goes with the run that was trained on it."""
     made = services.upload_make(file=file, name=file.name or "", who=who_of(request))
@@ -59,14 +59,14 @@ def upload_create(request: HttpRequest, file: UploadedFile = File(...)) -> Any:
 @router.delete(
     "/uploads/{upload_id}", response={200: schemas.OkOut}, operation_id="tuning_upload_delete"
 )
-def upload_delete(request: HttpRequest, upload_id: UUID) -> Any:
+def tuning_upload_delete(request: HttpRequest, upload_id: UUID) -> Any:
     """Delete a data set that no run needs."""
     services.upload_delete(upload_id=str(upload_id), who=who_of(request))
     return {"ok": True}
 
 
 @router.post("/runs", response={202: schemas.RunOut}, operation_id="tuning_run_create")
-def run_create(request: HttpRequest, body: schemas.RunIn) -> Any:
+def tuning_run_create(request: HttpRequest, body: schemas.RunIn) -> Any:
     """Start a training. What cannot work is refused with every field that is wrong. Without an account it is
     one small run of the embedded model at a time."""
     made = services.run_make(
@@ -77,19 +77,19 @@ def run_create(request: HttpRequest, body: schemas.RunIn) -> Any:
 
 
 @router.get("/runs", response={200: list[schemas.RunOut]}, operation_id="tuning_runs")
-def run_list(request: HttpRequest, limit: int = Query(50, ge=1, le=100)) -> Any:
+def tuning_runs(request: HttpRequest, limit: int = Query(50, ge=1, le=100)) -> Any:
     """Your runs, the newest first."""
     return [run_out(run) for run in selectors.runs_of(who_of(request))[:limit]]
 
 
 @router.get("/runs/{run_id}", response={200: schemas.RunOut}, operation_id="tuning_run")
-def run_get(request: HttpRequest, run_id: UUID) -> Any:
+def tuning_run(request: HttpRequest, run_id: UUID) -> Any:
     """A run's state."""
     return run_out(selectors.run_get(run_id, who_of(request)))
 
 
 @router.delete("/runs/{run_id}", response={200: schemas.OkOut}, operation_id="tuning_run_delete")
-def run_delete(request: HttpRequest, run_id: UUID) -> Any:
+def tuning_run_delete(request: HttpRequest, run_id: UUID) -> Any:
     """End a run, and delete its checkpoints, its steps and its data set."""
     services.run_delete(run=selectors.run_get(run_id, who_of(request)))
     return {"ok": True}
@@ -103,7 +103,7 @@ def _changed(request: HttpRequest, run_id: UUID, change: Any) -> dict[str, Any]:
 @router.post(
     "/runs/{run_id}/cancel", response={200: schemas.RunOut}, operation_id="tuning_run_cancel"
 )
-def run_cancel(request: HttpRequest, run_id: UUID) -> Any:
+def tuning_run_cancel(request: HttpRequest, run_id: UUID) -> Any:
     """End a run within two seconds, and keep its last checkpoint. Repeating it changes nothing."""
     return _changed(request, run_id, services.run_cancel)
 
@@ -111,7 +111,7 @@ def run_cancel(request: HttpRequest, run_id: UUID) -> Any:
 @router.post(
     "/runs/{run_id}/pause", response={200: schemas.RunOut}, operation_id="tuning_run_pause"
 )
-def run_pause(request: HttpRequest, run_id: UUID) -> Any:
+def tuning_run_pause(request: HttpRequest, run_id: UUID) -> Any:
     """Let a run rest within two seconds, until it is resumed."""
     return _changed(request, run_id, services.run_pause)
 
@@ -119,7 +119,7 @@ def run_pause(request: HttpRequest, run_id: UUID) -> Any:
 @router.post(
     "/runs/{run_id}/resume", response={200: schemas.RunOut}, operation_id="tuning_run_resume"
 )
-def run_resume(request: HttpRequest, run_id: UUID) -> Any:
+def tuning_run_resume(request: HttpRequest, run_id: UUID) -> Any:
     """Go on with a paused run from its last stored step."""
     return _changed(request, run_id, services.run_resume)
 
@@ -127,7 +127,9 @@ def run_resume(request: HttpRequest, run_id: UUID) -> Any:
 @router.get(
     "/runs/{run_id}/steps", response={200: list[dict[str, Any]]}, operation_id="tuning_run_steps"
 )
-def run_steps(request: HttpRequest, run_id: UUID, after: int = Query(0, ge=0, le=2**31 - 1)) -> Any:
+def tuning_run_steps(
+    request: HttpRequest, run_id: UUID, after: int = Query(0, ge=0, le=2**31 - 1)
+) -> Any:
     """What each step did, by TRL's names, in order; `saved` says whether it is stored."""
     run = selectors.run_get(run_id, who_of(request))
     return selectors.steps_of(run.finetune, after)
@@ -137,14 +139,14 @@ def run_steps(request: HttpRequest, run_id: UUID, after: int = Query(0, ge=0, le
     "/runs/{run_id}/steps/{step}/rollouts", response={200: list[dict[str, Any]]},
     operation_id="tuning_run_rollouts",
 )  # fmt: skip
-def run_rollouts(request: HttpRequest, run_id: UUID, step: int) -> Any:
+def tuning_run_rollouts(request: HttpRequest, run_id: UUID, step: int) -> Any:
     """The first questions of a step, with each sampled answer, its reward by term, and its advantage."""
     run = selectors.run_get(run_id, who_of(request))
     return selectors.rollouts_at(run.finetune, step)
 
 
 @router.get("/runs/{run_id}/events", operation_id="tuning_run_events")
-async def run_events(request: HttpRequest, run_id: UUID) -> Any:
+async def tuning_run_events(request: HttpRequest, run_id: UUID) -> Any:
     """A run's events as server-sent events, from the beginning or after `Last-Event-ID`: `status`, `step`,
     `checkpoint`, `measured`, `log`; ends with `result`, `error` or `cancelled`."""
     run = await in_thread(selectors.run_get)(run_id, who_of(request))

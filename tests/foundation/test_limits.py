@@ -176,7 +176,7 @@ def test_every_name_in_the_table_is_an_address_of_the_site() -> None:
         return found
 
     known = names(get_resolver().url_patterns) | {"readyz"}
-    assert {*limits.READING, *limits.FREE, *limits.CHEAP, *limits.WORKING} <= known
+    assert {*limits.READING, *limits.FREE, *limits.CHEAP, *limits.WORKING, *limits.TUNING} <= known
     # Whoever adds a stream has to place it.
     assert {n for n in known if n.endswith("_events")} <= set(limits.READING)
 
