@@ -1,16 +1,27 @@
 """Public splits as data to tune on (`inference.tuning.sources`). Hidden ones are never among them."""
 
 import io
+import mimetypes
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.core.files.storage import default_storage
+from django.db.models import OuterRef, QuerySet, Subquery
 from PIL import Image, ImageOps
 
 from inference.engine.tuning.examples import LENGTHS, Example, ExampleError
-from inference.tuning.sources import Chosen, Examples, known_fields, parted, register, wrong
+from inference.tuning import errors as tuning_errors
+from inference.tuning.sources import (
+    Chosen,
+    Examples,
+    Picture,
+    known_fields,
+    parted,
+    register,
+    wrong,
+)
 from inference.tuning.who import Who
 from leaderboard import errors
 from leaderboard.models import BenchmarkItem, Split
@@ -22,13 +33,15 @@ _CORNERS = ("x_min", "y_min", "x_max", "y_max")
 
 def splits() -> list[Split]:
     """Public splits of leaderboards that are shown, whose images are here."""
-    shown = Split.objects.filter(is_public=True, benchmark__is_shown=True, item_count__gt=0)
-    return [split for split in shown.select_related("benchmark") if _is_here(split)]
+    return list(_here().order_by("benchmark__title", "name"))
 
 
-def _is_here(split: Split) -> bool:
-    first = split.items.first()
-    return first is not None and not first.image.startswith("http")
+def _here() -> QuerySet[Split]:
+    """Public splits whose first item's image is a file of this server's."""
+    first = BenchmarkItem.objects.filter(split=OuterRef("pk")).values("image")[:1]
+    shown = Split.objects.filter(is_public=True, benchmark__is_shown=True)
+    with_image = shown.annotate(first_image=Subquery(first)).exclude(first_image=None)
+    return with_image.exclude(first_image__startswith="http").select_related("benchmark")
 
 
 class PublicSplit:
@@ -40,7 +53,7 @@ class PublicSplit:
     def choose(self, data: Mapping[str, Any], who: Who) -> Chosen:
         known_fields(data, "benchmark", "split")
         split = _split(data)
-        if not _is_here(split):
+        if not _here().filter(pk=split.pk).exists():
             raise wrong("split", "has no images on this server")
         references_check(split)
         kept = {"source": self.slug, "benchmark": split.benchmark.slug, "split": split.name}
@@ -55,6 +68,18 @@ class PublicSplit:
                 example = _example(split, item, reference.reference)
                 made += [example] if example else []
         return parted(made)
+
+    def picture(self, data: Mapping[str, Any], image_key: str) -> Picture:
+        name = image_key.removeprefix("media:")
+        kind = mimetypes.guess_type(name)[0] or ""
+        is_shown = kind.startswith("image/") and kind != "image/svg+xml"
+        if not is_shown or not _split(data).items.filter(image=name).exists():
+            raise tuning_errors.TUNING_IMAGE_NOT_FOUND()
+        try:
+            with default_storage.open(name) as file:
+                return Picture(file.read(), kind)
+        except FileNotFoundError as error:
+            raise tuning_errors.TUNING_IMAGE_NOT_FOUND() from error
 
 
 def _split(data: Mapping[str, Any]) -> Split:

@@ -41,6 +41,7 @@ READING: dict[str, Use] = {
     f"{_API}board_events": Use(STREAM),
     f"{_API}tuning_run_events": Use(STREAM),
     f"{_API}challenge_events": Use(STREAM),
+    "playground:tuning_events": Use(STREAM),
     # Searched, drawn or computed for this reader.
     "research:search": Use(READ, 2),
     "research:card": Use(READ, 2),
@@ -57,6 +58,7 @@ READING: dict[str, Use] = {
     # Pictures: a page shows many.
     "media": Use(FILE),
     "playground:prompt_image": Use(FILE),
+    "playground:tuning_picture": Use(FILE),
 }
 """Reading that costs more than a page, or less."""
 

@@ -10,3 +10,7 @@ TOO_LARGE = _kind("too_large", 413, "That is too much to score at once.", "Leave
 PLACEHOLDER_LEFT = _kind(
     "placeholder_left", 400, "The prompt still holds a placeholder.", "Write what you ask in its place."
 )  # fmt: skip
+FLAT_REWARD = _kind(
+    "flat_reward", 422, "Every sampled answer is worth the same, so there is nothing to learn.",
+    "Raise the temperature, choose another reward, or let some steps teach first.",
+)  # fmt: skip

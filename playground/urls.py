@@ -2,6 +2,7 @@ from django.urls import path
 
 from playground import views
 from playground.rewards.views import builder
+from playground.tuning import views as tuning
 
 app_name = "playground"
 urlpatterns = [
@@ -9,6 +10,13 @@ urlpatterns = [
     path("panel/", views.panel, name="panel"),
     path("preview/", views.preview, name="preview"),
     path("rewards/", builder, name="rewards"),
+    path("tuning/", tuning.runs, name="tuning"),
+    path("tuning/new/", tuning.start, name="tuning_new"),
+    path("tuning/pictures/<str:token>/", tuning.picture, name="tuning_picture"),
+    path("tuning/<uuid:run_id>/", tuning.run, name="tuning_run"),
+    path("tuning/<uuid:run_id>/events/", tuning.events, name="tuning_events"),
+    path("tuning/<uuid:run_id>/checkpoints/<int:step>/", tuning.checkpoint, name="tuning_checkpoint"),
+    path("tuning/<uuid:run_id>/<slug:name>/", tuning.act, name="tuning_act"),
     path("jobs/<uuid:job_id>/", views.job, name="job"),
     path("prompts/", views.prompts, name="prompts"),
     path("prompts/line/", views.prompt_line, name="prompt_line"),

@@ -56,6 +56,9 @@ STEP_CONFLICT = _kind(
     "step_conflict", 409, "The fine-tune is at another step.",
     "Read its step, and send the next one.",
 )  # fmt: skip
+TUNING_IMAGE_NOT_FOUND = _kind(
+    "tuning_image_not_found", 404, "There is no such image.", "Its data set may be deleted."
+)
 TUNING_UPLOAD_NOT_FOUND = _kind(
     "tuning_upload_not_found", 404, "There is no such data set.",
     "It may be past its retention: upload it again.",
@@ -69,6 +72,9 @@ TOO_MANY_RUNS = _kind(
     "too_many_runs", 429, "Too many of your tuning runs are under way.",
     "Wait for one, or cancel it.", 60,
 )  # fmt: skip
+TOO_MANY_TRIALS = _kind(
+    "too_many_trials", 429, "Another check of yours is under way.", "Wait until it has ended.", 5
+)
 TUNING_BUSY = _kind(
     "tuning_busy", 503, "Too many trainings are waiting.", "Try again in a minute.", 30
 )

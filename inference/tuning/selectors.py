@@ -54,7 +54,7 @@ def checkpoint_get(finetune: Finetune, step: int) -> Checkpoint:
 def runs_of(who: Who) -> QuerySet[TuningRun]:
     """A caller's runs, the newest first."""
     mine = Finetune.objects.filter(who.owns, deleted_at=None)
-    return TuningRun.objects.filter(finetune__in=mine).select_related("finetune__variant")
+    return TuningRun.objects.filter(finetune__in=mine).select_related("finetune__variant", "upload")
 
 
 def run_get(run_id: UUID | str, who: Who) -> TuningRun:
@@ -123,6 +123,6 @@ def seconds_a_step(variant_id: int, *, days: int = 30) -> float | None:
     since = timezone.now() - timedelta(days=days)
     rows = StepRecord.objects.filter(
         finetune__variant=variant_id, created_at__gte=since, metrics__has_key="step_s"
-    ).order_by("-created_at")[:200]
-    found = [row.metrics["step_s"] for row in rows]
+    ).order_by("-created_at")
+    found = list(rows.values_list("metrics__step_s", flat=True)[:200])
     return sum(found) / len(found) if found else None

@@ -1,5 +1,6 @@
 """Where a run's examples come from. Higher rooms add sources of theirs (`register`)."""
 
+import io
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,13 @@ from inference.engine.tuning.examples import Example
 from inference.errors import DomainError
 from inference.tuning import errors
 from inference.tuning.who import Who
-from inference.world.presets import PRESETS, UnknownPresetError, preset_get, world_examples
+from inference.world.presets import (
+    PRESETS,
+    UnknownPresetError,
+    preset_get,
+    world_examples,
+    world_image,
+)
 
 MOST_EXAMPLES = 20_000
 HELD_OUT = 60
@@ -52,6 +59,15 @@ def parted(examples: list[Example]) -> Examples:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image file."""
+
+    data: bytes
+    kind: str
+    """Its media type."""
+
+
 class Source(Protocol):
     """One kind of data."""
 
@@ -73,6 +89,13 @@ class Source(Protocol):
 
         Raises:
             DomainError: what was chosen is gone, or cannot be read.
+        """
+
+    def picture(self, data: Mapping[str, Any], image_key: str) -> Picture:
+        """The image of an example, for pages; whoever asks may see the data.
+
+        Raises:
+            NotFound: the data is gone, or has no such image.
         """
 
 
@@ -158,6 +181,14 @@ class World:
             world_examples(data["preset"], data["count"], **drawn),
             world_examples(data["preset"], HELD_OUT, **drawn, held_out=True),
         )
+
+    def picture(self, data: Mapping[str, Any], image_key: str) -> Picture:
+        file = io.BytesIO()
+        try:
+            world_image(image_key).save(file, "WEBP", quality=90)
+        except ValueError as error:
+            raise errors.TUNING_IMAGE_NOT_FOUND() from error
+        return Picture(file.getvalue(), "image/webp")
 
 
 register(World())

@@ -19,6 +19,17 @@ def tuning_operate(operation_id: str) -> None:
     services.operation_run(operation_id=operation_id)
 
 
+@shared_task(soft_time_limit=services.TRIAL_S, time_limit=services.TRIAL_S + 30)
+def tuning_try(
+    name: str, mine: str, variant_id: int, data: dict[str, Any], plan: dict[str, Any],
+    reward: dict[str, Any],
+) -> None:  # fmt: skip
+    """Sample and reward a few answers for who thinks about a run."""
+    services.trial_run(
+        name=name, mine=mine, variant_id=variant_id, data=data, plan=plan, reward=reward
+    )
+
+
 @shared_task
 def tuning_rescue() -> None:
     """Go on with what nobody works on any more."""

@@ -17,6 +17,7 @@ from inference.tuning.sources import (
     MOST_EXAMPLES,
     Chosen,
     Examples,
+    Picture,
     known_fields,
     parted,
     register,
@@ -112,6 +113,37 @@ class Upload:
         if read.faults:
             raise refused(read)
         return parted(read.examples)
+
+    def picture(self, data: Mapping[str, Any], image_key: str) -> Picture:
+        upload = TuningUpload.objects.filter(pk=data["upload"]).first()
+        if upload is None:
+            raise errors.TUNING_UPLOAD_NOT_FOUND()
+        try:
+            with files.private().open(upload.file) as stored:
+                read_dataset(stored, _Wanted(image_key), most_rows=MOST_EXAMPLES)
+        except _Found as found:
+            normal = images.normalise(found.data)
+            return Picture(normal.data, f"image/{normal.extension.replace('jpg', 'jpeg')}")
+        raise errors.TUNING_IMAGE_NOT_FOUND()
+
+
+class _Found(Exception):
+    """The image that was looked for: nothing more is read."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.data = data
+
+
+class _Wanted(_Headers):
+    """One image of a data set."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def keep(self, key: str, data: bytes) -> None:
+        if key == self.key:
+            raise _Found(data)
 
 
 def upload_of(key: Any, who: Who) -> TuningUpload:

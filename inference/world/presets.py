@@ -9,10 +9,13 @@ come of different seeds.
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from PIL import Image
 
 from inference.engine.metrics.counts import read_count
 from inference.engine.tuning.examples import Example
@@ -24,6 +27,9 @@ from inference.world.scenes import Scene, WorldObject, sample_scene
 
 Asked = tuple[dict[str, Any], Any, dict[str, Any]]
 """What is asked with, the reference, and what supervised tuning teaches."""
+_KEY = re.compile(
+    r"world:(?P<name>(tune|held-out:tuning):[0-9]{1,10}:(?P<domain>[a-z-]{1,20}):[0-9]{1,7})"
+)
 _MOST_TRIES = 50
 """Scenes in a row of which none allows the question, before a preset is given up."""
 
@@ -154,13 +160,29 @@ def world_examples(
     return list(_examples(preset, count, name, domain))
 
 
+def world_image(image_key: str) -> Image.Image:
+    """The image of an example, drawn anew from its `image_key`.
+
+    Raises:
+        ValueError: it is no key of one.
+    """
+    found = _KEY.fullmatch(image_key)
+    if found is None or found["domain"] not in DOMAINS:
+        raise ValueError(f"{image_key[:60]!r} names no drawn scene.")
+    return render(_scene(found["name"], found["domain"]))
+
+
+def _scene(name: str, domain: str) -> Scene:
+    rng = random.Random(name)
+    return sample_scene(rng) if domain == "shapes" else DOMAINS[domain].sample(rng)
+
+
 def _examples(preset: Preset, count: int, name: str, domain: str) -> Iterable[Example]:
     number = tries = made = 0
     while made < count:
         key = f"{name}:{number}"
         number += 1
-        rng = random.Random(key)
-        scene = sample_scene(rng) if domain == "shapes" else DOMAINS[domain].sample(rng)
+        scene = _scene(key, domain)
         asked = preset.ask(scene, random.Random(f"{key}:{preset.slug}"))
         if asked is None:
             tries += 1

@@ -76,6 +76,15 @@ class Reward:
         divides = size > 0 and self.normalise == "weights"
         object.__setattr__(self, "_size", size if divides else 1.0)
 
+    @property
+    def term_names(self) -> list[str]:
+        """A name for each term: its slug, numbered where there are several of a kind."""
+        names = [term.type.slug for term in self.terms]
+        return [
+            name if names.count(name) == 1 else f"{name}_{names[: n + 1].count(name)}"
+            for n, name in enumerate(names)
+        ]
+
     def total(self, values: Sequence[float | None]) -> float:
         """The weighted sum of the terms' values."""
         pairs = zip(self.terms, values, strict=True)

@@ -245,8 +245,8 @@ class Loop:
             asked = self.answers(
                 self.drawn(number, part)[:missing], seed=_seed(self.seed, number, part)
             )
-            kept += [a for a in asked if not _is_flat(a)]
-            flat += [a for a in asked if _is_flat(a)]
+            kept += [a for a in asked if not is_flat(a)]
+            flat += [a for a in asked if is_flat(a)]
         return kept + flat[: self.settings.groups - len(kept)]
 
     def answers(self, examples: Sequence[Example], *, seed: int) -> list[Asked]:
@@ -285,7 +285,8 @@ def _vote(score: Score) -> float | None:
     return None if all(value is None for value in score.values) else score.total
 
 
-def _is_flat(asked: Asked) -> bool:
+def is_flat(asked: Asked) -> bool:
+    """Whether all answers were rewarded alike, so that none is better than another."""
     votes = [vote for s in asked.answers if (vote := _vote(s.score)) is not None]
     return not votes or max(votes) - min(votes) <= 1e-6
 
@@ -294,22 +295,13 @@ def _seed(*parts: int) -> int:
     return random.Random(":".join(map(str, parts))).getrandbits(62)
 
 
-def term_names(reward: Reward) -> list[str]:
-    """A name for each term of a reward: its slug, numbered where there are several of a kind."""
-    names = [term.type.slug for term in reward.terms]
-    return [
-        name if names.count(name) == 1 else f"{name}_{names[: n + 1].count(name)}"
-        for n, name in enumerate(names)
-    ]
-
-
 def term_means(
     reward: Reward, scores: Sequence[Score]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Mean of each term where it could be told, and its mean share of the total."""
     raw: dict[str, float] = {}
     weighted: dict[str, float] = {}
-    for number, name in enumerate(term_names(reward)):
+    for number, name in enumerate(reward.term_names):
         values = [s.values[number] for s in scores if s.values[number] is not None]
         if values:
             raw[name] = math.fsum(v for v in values if v is not None) / len(values)

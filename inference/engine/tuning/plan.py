@@ -81,7 +81,7 @@ class Plan:
     def _problems(self) -> list[Problem]:
         problems = [
             (name, f"must be {low:g} to {high:g}")
-            for name, (kind, low, high) in _RANGES.items()
+            for name, (kind, low, high) in RANGES.items()
             if not _is_number(getattr(self, name), kind) or not low <= getattr(self, name) <= high
         ]
         problems += [
@@ -141,7 +141,7 @@ class Plan:
         return self.method == "sft" or self.warmup_steps > 0
 
 
-_RANGES: dict[str, tuple[type, float, float]] = {
+RANGES: Mapping[str, tuple[type, float, float]] = {
     "steps": (int, 1, 10_000),
     "warmup_steps": (int, 0, 1000),
     "lr_warmup": (int, 0, 1000),

@@ -1,7 +1,7 @@
 """Writes: fine-tunes, runs, data sets, checkpoints, and what workers make of them."""
 
 from inference.tuning.services.checkpoints import checkpoint_delete, checkpoint_keep
-from inference.tuning.services.finetunes import finetune_delete, finetune_get_or_make
+from inference.tuning.services.finetunes import base_of, finetune_delete, finetune_get_or_make
 from inference.tuning.services.housekeeping import tuning_purge, tuning_rescue
 from inference.tuning.services.metrics import metrics_log
 from inference.tuning.services.operations import (
@@ -11,6 +11,7 @@ from inference.tuning.services.operations import (
     train_step_submit,
 )
 from inference.tuning.services.runs import (
+    Checked,
     run_cancel,
     run_check,
     run_delete,
@@ -20,11 +21,14 @@ from inference.tuning.services.runs import (
 )
 from inference.tuning.services.sharing import finetune_share
 from inference.tuning.services.training import run_advance
+from inference.tuning.services.trials import SOFT_LIMIT_S as TRIAL_S
+from inference.tuning.services.trials import Trial, trial_ask, trial_get, trial_name, trial_run
 from inference.tuning.services.uploads import upload_delete, upload_make
 
 __all__ = [
-    "checkpoint_delete", "checkpoint_keep", "finetune_delete", "finetune_get_or_make", "finetune_share", "metrics_log",
-    "operation_delivered", "operation_run", "rollouts_submit", "run_advance", "run_cancel",
-    "run_check", "run_delete", "run_make", "run_pause", "run_resume", "train_step_submit",
-    "tuning_purge", "tuning_rescue", "upload_delete", "upload_make",
+    "TRIAL_S", "Checked", "Trial", "base_of", "checkpoint_delete", "checkpoint_keep",
+    "finetune_delete", "finetune_get_or_make", "finetune_share", "metrics_log", "operation_delivered",
+    "operation_run", "rollouts_submit", "run_advance", "run_cancel", "run_check", "run_delete",
+    "run_make", "run_pause", "run_resume", "train_step_submit", "trial_ask", "trial_get", "trial_name",
+    "trial_run", "tuning_purge", "tuning_rescue", "upload_delete", "upload_make",
 ]  # fmt: skip

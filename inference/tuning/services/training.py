@@ -29,6 +29,7 @@ from inference.tuning.models import Finetune, StepRecord, TuningRun
 from inference.tuning.services.checkpoints import Superseded, head_store
 from inference.tuning.services.owners import storage_check
 from inference.tuning.services.runs import UNDER_WAY, WISHED, lease_name, run_send, settle
+from inference.tuning.shown import shown
 from inference.tuning.sources import Examples, source_of
 from inference.tuning.who import Who
 
@@ -42,8 +43,6 @@ _SHARE = 20
 """How many times longer than storing a step training goes on before the next is stored: a twentieth of
 the time goes into it."""
 _STORAGE_TRIES, _STORAGE_PAUSE_S = 3, 2.0
-_SHOWN = 4
-"""Questions of each step whose answers are kept for pages, and as many answers as there are."""
 
 
 def run_advance(*, run_id: UUID | str, turn: int, worker: str) -> None:
@@ -396,7 +395,7 @@ class _Turn:
         }  # fmt: skip
         StepRecord.objects.update_or_create(
             finetune=self.finetune, step=record.step,
-            defaults={"metrics": metrics, "rollouts": _shown(record)},
+            defaults={"metrics": metrics, "rollouts": shown(record.asked)},
         )  # fmt: skip
         method = "sft" if self.plan.teaches(record.step - 1) else "rl"
         self._tell(
@@ -409,26 +408,6 @@ class _Turn:
     def _tell(self, kind: str, data: dict[str, Any]) -> None:
         with contextlib.suppress(redis.exceptions.RedisError):
             stream.publish(self.run.pk, kind, data)
-
-
-def _shown(record: "loops.StepRecord") -> list[dict[str, Any]]:
-    """A step's first questions with their answers, for pages."""
-    return [
-        {
-            "skill": asked.example.skill, "params": dict(asked.example.params),
-            "image": asked.example.image_key, "reference": asked.example.reference,
-            "target": dict(asked.example.target or {}) if not asked.answers else None,
-            "answers": [
-                {
-                    "output": answer.rollout.output, "finish_reason": answer.rollout.finish_reason,
-                    "reward": answer.score.total, "terms": list(answer.score.values),
-                    "advantage": answer.advantage,
-                }
-                for answer in asked.answers
-            ],
-        }
-        for asked in record.asked[:_SHOWN]
-    ]  # fmt: skip
 
 
 def _explained(error: Exception, run: TuningRun) -> DomainError:

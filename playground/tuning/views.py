@@ -1,0 +1,181 @@
+"""The console's pages. They work without JavaScript; scripts draw what comes live."""
+
+from uuid import UUID
+
+import redis
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from inference import errors as inference_errors
+from inference import sse, stream
+from inference.answering import to_the_end
+from inference.errors import Busy, DomainError, NotFound
+from inference.tuning import selectors as tuning
+from inference.tuning import services
+from inference.tuning.downloads import token_of
+from inference.tuning.models import TuningRun
+from inference.tuning.who import Who
+from leaderboard.tuning import splits
+from playground.rewards.work import read_form
+from playground.tuning import pictures, selectors, starting
+from playground.tuning.forms import ADVANCED, MAIN, RunForm
+from playground.tuning.links import GUIDE
+from playground.tuning.selectors import RunView
+from playground.tuning.starting import Outcome
+from pricing import throttling
+from pricing.callers import caller_of
+
+_ACTS = {
+    "pause": services.run_pause, "resume": services.run_resume, "cancel": services.run_cancel,
+}  # fmt: skip
+
+
+def who_asks(request: HttpRequest) -> Who:
+    """The account that is signed in, or the caller without one."""
+    user = request.user if request.user.is_authenticated else None
+    return Who(user, caller_of(request).digest)
+
+
+@never_cache
+@require_safe
+def runs(request: HttpRequest) -> HttpResponse:
+    """The caller's runs."""
+    page, rows = selectors.runs_page(who_asks(request), request.GET.get("page"))
+    return render(request, "playground/tuning/index.html", {"page": page, "rows": rows, "guide": GUIDE})  # fmt: skip
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def start(request: HttpRequest) -> HttpResponse:
+    """The form that starts a run: it checks, tries the reward on a few answers, and starts."""
+    who, action = who_asks(request), request.POST.get("do", "")
+    given = {
+        "variants": selectors.bases(who), "splits": splits(), "uploads": selectors.uploads(who),
+    }  # fmt: skip
+    if action not in ("check", "start"):
+        initial = (
+            starting.from_builder(read_form(request.POST.dict()))
+            if request.method == "POST"
+            else starting.from_preset(request.GET.get("reward", ""))
+        )
+        if "benchmark" in initial:
+            names = [f"{s.benchmark.slug}/{s.name}" for s in given["splits"] if s.benchmark.slug == initial["benchmark"]]  # fmt: skip
+            initial |= {"split": names[0]} if names else {"source": "world"}
+        return _form_page(request, who, RunForm(initial=initial, **given), Outcome())
+    form = RunForm(request.POST, request.FILES, **given)
+    try:
+        throttling.check(request)
+    except DomainError as error:
+        return _form_page(request, who, form, Outcome(error=error, status=error.status))
+    outcome = starting.submit(form, who, starts=action == "start")
+    if outcome.run is not None:
+        return redirect("playground:tuning_run", outcome.run.pk)
+    return _form_page(request, who, form, outcome)
+
+
+def _form_page(request: HttpRequest, who: Who, form: RunForm, outcome: Outcome) -> HttpResponse:
+    context = {
+        "form": form, "outcome": outcome, "guide": GUIDE, "who": who,
+        "main": [form[name] for name in MAIN], "advanced": [form[name] for name in ADVANCED],
+        "advanced_is_open": any(name in form.errors for name in ADVANCED) if form.is_bound else False,
+    }  # fmt: skip
+    answer = render(request, "playground/tuning/start.html", context, status=outcome.status)
+    if isinstance(outcome.error, Busy):
+        answer["Retry-After"] = str(outcome.error.retry_after)
+    return answer
+
+
+def _run(request: HttpRequest, run_id: UUID) -> TuningRun:
+    return tuning.run_get(run_id, who_asks(request))
+
+
+@never_cache
+@require_safe
+def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    """A run: how far it is, its figures, its answers; with `X-Partial` only what changes."""
+    view = RunView(_run(request, run_id), _step(request.GET.get("step", "")))
+    partial = request.headers.get("X-Partial", "")
+    name = {"1": "_live.html", "rollouts": "_rollouts.html"}.get(partial, "run.html")
+    answer = render(request, f"playground/tuning/{name}", {"view": view, "run": view.run, "guide": GUIDE})  # fmt: skip
+    answer["Vary"] = "X-Partial"
+    return answer
+
+
+def _step(text: str) -> int | None:
+    """
+    Raises:
+        Http404: an address names a step that cannot be.
+    """
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and 0 < len(text) < 7 and int(text)):
+        raise Http404
+    return int(text)
+
+
+@require_POST
+def act(request: HttpRequest, run_id: UUID, name: str) -> HttpResponse:
+    """Pause, resume, cancel or delete a run."""
+    found = _run(request, run_id)
+    if name == "delete":
+        services.run_delete(run=found)
+        return redirect("playground:tuning")
+    if name not in _ACTS:
+        raise Http404
+    try:
+        _ACTS[name](run=found)
+    except DomainError as error:  # it went on meanwhile: the page says how it is now
+        messages.error(request, error.message)
+    return redirect("playground:tuning_run", found.pk)
+
+
+@require_safe
+def checkpoint(request: HttpRequest, run_id: UUID, step: int) -> HttpResponse:
+    """Where a checkpoint's files are for an hour."""
+    found = tuning.checkpoint_get(_run(request, run_id).finetune, min(step, 2**31 - 1))
+    return redirect(reverse("api-1:adapter_file", kwargs={"token": token_of(found)}))
+
+
+@require_safe
+def picture(request: HttpRequest, token: str) -> HttpResponse:
+    """The image that a question is about."""
+    try:
+        found = pictures.picture(token, who_asks(request))
+    except NotFound:
+        raise
+    except DomainError as error:
+        return _refused(error)
+    response = HttpResponse(found.data, content_type=found.kind)
+    response["Cache-Control"] = "private, max-age=86400"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+@require_safe
+def events(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
+    """A run's events as server-sent events, from the beginning or after `Last-Event-ID`; they end with
+    `result`, `error` or `cancelled`."""
+    _run(request, run_id)
+    after = stream.at(request.headers.get("Last-Event-ID", ""))
+    try:
+        stream.client().ping()  # an error has a status of its own only before the stream begins
+        return sse.response(
+            request, to_the_end(stream.follow(run_id, after), lambda: tuning.run_ended(run_id))
+        )
+    except redis.exceptions.RedisError:
+        return _refused(inference_errors.STREAM_INTERRUPTED())
+    except DomainError as error:
+        return _refused(error)
+
+
+def _refused(error: DomainError) -> HttpResponse:
+    """For a script or a picture, which read the status alone."""
+    answer = HttpResponse(error.message, status=error.status, content_type="text/plain")
+    if isinstance(error, Busy):
+        answer["Retry-After"] = str(error.retry_after)
+    return answer

@@ -1,0 +1,263 @@
+// A run's page: draws its figures, and follows what its worker reports. The page is whole without this.
+const page = document.querySelector("[data-run]");
+const data = JSON.parse(document.querySelector("#tn-data").textContent);
+const ENDED = ["succeeded", "failed", "cancelled"];
+const NAMES = { queued: "Waiting", running: "Running", paused: "Paused", succeeded: "Finished", failed: "Failed", cancelled: "Cancelled" };
+const title = document.title;
+const byStep = new Map(data.points.map((point) => [point.step, point]));
+const followsNewest = () => !new URLSearchParams(location.search).has("step");
+const part = (name) => page.querySelector(`[data-part="${name}"]`);
+
+function say(text) {
+  page.querySelector("[data-live]").textContent = text;
+}
+
+function tell(text = "") {
+  page.querySelector("[data-told]").hidden = !text;
+  page.querySelector("[data-told-text]").textContent = text;
+}
+
+function inWords(seconds) {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+// Charts: one line a figure, drawn when they come near; tables beneath follow.
+
+const style = getComputedStyle(document.body);
+const colour = (name) => style.getPropertyValue(name).trim();
+const COLOURS = ["--accent-green", "--accent-blue", "--accent-amber", "--accent-purple", "--accent-teal", "--accent-slate"];
+const charts = [];
+let echarts = null;
+
+const points = () => [...byStep.values()].sort((a, b) => a.step - b.step);
+
+function option(chart) {
+  const text = { color: colour("--ink-2"), fontFamily: "Inter Variable, Arial, sans-serif", fontSize: 12 };
+  const lines = { lineStyle: { color: colour("--line-strong") } };
+  const rows = points();
+  return {
+    animation: false, textStyle: text, color: COLOURS.map(colour),
+    grid: { left: 52, right: 12, top: chart.series.length > 1 ? 34 : 12, bottom: 28 },
+    legend: chart.series.length > 1 ? { top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 3, textStyle: text } : undefined,
+    tooltip: { trigger: "axis", renderMode: "richText", textStyle: { color: "#0a0c12", fontSize: 12 }, valueFormatter: (value) => (value === undefined || value === null ? "—" : Number(value).toFixed(4)) },
+    xAxis: { type: "value", min: 1, max: Math.max(2, data.steps), minInterval: 1, axisLabel: text, axisLine: lines, splitLine: { show: false } },
+    yAxis: { type: "value", scale: true, axisLabel: text, splitNumber: 3, splitLine: { lineStyle: { color: colour("--line") } } },
+    series: chart.series.map(([key, name]) => ({ name, type: "line", showSymbol: rows.length < 3, symbolSize: 5, lineStyle: { width: 1.75 }, data: rows.filter((row) => row[key] !== undefined).map((row) => [row.step, row[key]]) })),
+  };
+}
+
+function fillTable(chart, body) {
+  const rows = points();
+  const every = Math.max(1, Math.ceil(rows.length / data.rows));
+  body.replaceChildren(...rows.filter((_, n) => n % every === 0 || n === rows.length - 1).map((row) => {
+    const line = document.createElement("tr");
+    const head = Object.assign(document.createElement("th"), { scope: "row", className: "num mono", textContent: row.step });
+    line.append(head, ...chart.series.map(([key]) => Object.assign(document.createElement("td"), { className: "num mono", textContent: row[key] === undefined ? "—" : row[key].toFixed(4) })));
+    return line;
+  }));
+}
+
+let drawLater = 0;
+function draw() {
+  clearTimeout(drawLater);
+  drawLater = setTimeout(() => {
+    for (const { chart, drawn, figure } of charts) {
+      drawn?.setOption(option(chart));
+      const details = figure.querySelector("details");
+      if (details.open) fillTable(chart, figure.querySelector("[data-rows]"));
+    }
+    page.querySelector("[data-collapse]").hidden = !hasCollapsed();
+  }, 200);
+}
+
+function hasCollapsed() {
+  const [share, count] = data.collapse;
+  const found = points().map((row) => row.entropy).filter((value) => value !== undefined);
+  const sum = (values) => values.reduce((a, b) => a + b, 0);
+  return found.length >= 2 * count && sum(found.slice(-count)) < share * sum(found.slice(0, count));
+}
+
+async function start() {
+  for (const chart of data.charts) {
+    const figure = page.querySelector(`[data-figure="${chart.slug}"]`);
+    charts.push({ chart, figure, drawn: null });
+    figure.querySelector("details").addEventListener("toggle", draw);
+  }
+  echarts = await import(page.dataset.library);
+  for (const entry of charts) {
+    const place = entry.figure.querySelector("[data-chart]");
+    place.hidden = false;
+    entry.drawn = echarts.init(place, null, { renderer: "svg" });
+    new ResizeObserver(() => entry.drawn.resize()).observe(place);
+  }
+  draw();
+}
+
+// What a step, a checkpoint or an end changes.
+
+function keep(step) {
+  const row = { step: step.step };
+  for (const chart of data.charts) for (const [key] of chart.series) if (typeof step[key] === "number") row[key] = step[key];
+  byStep.set(step.step, row);
+}
+
+function onStep(step) {
+  keep(step);
+  const at = Math.max(...byStep.keys());
+  if (step.step !== at) return draw();
+  const state = part("state");
+  state.querySelector("[data-at]").textContent = at;
+  state.querySelector("[data-progress]").value = at;
+  state.querySelector("[data-eta]").textContent = data.status === "running" && step.eta_s ? `about ${inWords(step.eta_s)} left` : "";
+  if (data.status === "running") document.title = `${at}/${data.steps} · ${title}`;
+  draw();
+  if (followsNewest()) newest();
+}
+
+let newestLater = 0;
+function newest() {
+  if (newestLater) return;
+  newestLater = setTimeout(() => {
+    newestLater = 0;
+    const busy = part("rollouts").contains(document.activeElement) || !followsNewest();
+    if (!busy) show("", { focus: false });
+  }, 1500);
+}
+
+let changeLater = 0;
+function changed() {
+  clearTimeout(changeLater);
+  changeLater = setTimeout(async () => {
+    let response;
+    try {
+      response = await fetch(location.pathname, { headers: { "X-Partial": "1" } });
+    } catch {
+      return; // the next event looks again
+    }
+    if (!response.ok) return;
+    const drawn = new DOMParser().parseFromString(await response.text(), "text/html");
+    for (const name of ["state", "taken"]) {
+      const fresh = drawn.querySelector(`[data-part="${name}"]`);
+      const old = part(name);
+      const open = old.querySelector("details[open]");
+      if (!fresh || (open && old.contains(document.activeElement))) continue;
+      const had = old.contains(document.activeElement);
+      old.replaceWith(fresh);
+      if (had) fresh.querySelector("button, a")?.focus({ preventScroll: true });
+    }
+    data.status = part("state").dataset.status;
+  }, 300);
+}
+
+function status(name) {
+  if (name === data.status && !part("state").dataset.wish) return;
+  const ends = ENDED.includes(name);
+  data.status = name;
+  document.title = name === "running" ? title : `${NAMES[name]} · ${title}`;
+  say(`The run is ${NAMES[name].toLowerCase()}.`);
+  changed();
+  if (ends) newest();
+}
+
+const logged = new Set();
+function log(seconds, message, id) {
+  if (logged.has(id)) return; // a stream that is followed anew begins anew
+  logged.add(id);
+  const list = page.querySelector("[data-log]");
+  list.querySelector("[data-log-empty]")?.remove();
+  const line = document.createElement("li");
+  line.append(Object.assign(document.createElement("span"), { className: "mono", textContent: seconds === undefined ? "" : `${Number(seconds).toFixed(1)} s` }), Object.assign(document.createElement("span"), { textContent: message }));
+  const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+  list.append(line);
+  if (isAtEnd) list.scrollTop = list.scrollHeight;
+}
+
+function follow() {
+  const source = new EventSource(page.dataset.events);
+  const on = (kind, react) => source.addEventListener(kind, (event) => {
+    tell();
+    react(JSON.parse(event.data), event.lastEventId);
+  });
+  on("step", onStep);
+  on("log", (event, id) => log(event.at_s, event.message, id));
+  on("measured", (event, id) => {
+    log(undefined, `Measured ${event.when}: reward ${event.reward.toFixed(3)} on ${event.count} held-out examples`, id);
+    if (!ENDED.includes(data.status)) changed();
+  });
+  on("checkpoint", (event, id) => {
+    if (!event.is_kept) return;
+    log(undefined, `Checkpoint of step ${event.step} kept`, id);
+    if (!ENDED.includes(data.status)) changed();
+  });
+  let replayed = null;
+  on("status", (event, id) => {
+    log(undefined, NAMES[event.status], id);
+    // A replay tells of states that have passed: the last of them is the one that counts.
+    clearTimeout(replayed);
+    replayed = setTimeout(() => !ENDED.includes(data.status) && status(event.status), 250);
+  });
+  for (const [kind, name] of [["result", "succeeded"], ["cancelled", "cancelled"], ["error", "failed"]]) {
+    source.addEventListener(kind, (event) => {
+      if (!event.data || JSON.parse(event.data).code === "stream_interrupted") return; // the connection: it comes back
+      clearTimeout(replayed);
+      source.close();
+      tell();
+      log(undefined, NAMES[name], "end");
+      if (!ENDED.includes(data.status)) status(name);
+    });
+  }
+  source.onerror = (event) => {
+    if (event.data !== undefined) return;
+    tell("The connection was lost; resuming. Nothing is lost.");
+    // A server that refuses closes it for good; one that is gone is asked again by the browser.
+    if (source.readyState === EventSource.CLOSED) setTimeout(follow, 5000);
+  };
+  addEventListener("pagehide", () => source.close(), { once: true });
+}
+
+// Looking from step to step; the address names the one that is looked at.
+
+let shows = 0;
+async function show(step, { focus = true } = {}) {
+  const number = ++shows;
+  const query = step ? `?step=${step}` : "";
+  part("rollouts").setAttribute("aria-busy", "true");
+  let drawn = null;
+  try {
+    const response = await fetch(location.pathname + query, { headers: { "X-Partial": "rollouts" } });
+    if (response.ok) drawn = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("[data-part=rollouts]");
+  } catch {
+    // Said below.
+  }
+  if (number !== shows) return;
+  if (!drawn) {
+    part("rollouts").removeAttribute("aria-busy");
+    return tell("The answers of that step could not be loaded. Try again.");
+  }
+  part("rollouts").replaceWith(drawn);
+  if (!focus) return;
+  history.replaceState(null, "", location.pathname + query);
+  drawn.querySelector("h2").focus({ preventScroll: true });
+  say(drawn.querySelector("h2").textContent);
+}
+
+page.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-to]");
+  if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  show(link.dataset.to);
+});
+addEventListener("keydown", (event) => {
+  const key = { ArrowLeft: "before", ArrowRight: "after" }[event.key];
+  if (!key || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (event.target.closest("input, select, textarea, summary, .scroll-x, [data-log]")) return;
+  const to = part("rollouts").dataset[key];
+  if (!to) return;
+  event.preventDefault();
+  show(to);
+});
+
+start();
+follow();

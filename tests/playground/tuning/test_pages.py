@@ -1,0 +1,199 @@
+"""The console's list and its page of a run: whole without JavaScript, and for its owner alone."""
+
+import json
+import re
+from html import unescape
+from io import BytesIO
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.urls import reverse
+from PIL import Image
+
+from inference.tuning.models import StepRecord, TuningRun
+from inference.tuning.who import Who
+from playground.tuning import figures, selectors
+from tests.playground.tuning.conftest import group, made
+
+pytestmark = pytest.mark.django_db
+URL = "/playground/tuning/"
+
+
+def text_of(response) -> str:
+    return unescape(response.content.decode())
+
+
+def test_an_empty_list_says_what_tuning_is_and_offers_one_thing(client: Client, variants):
+    text = text_of(client.get(URL))
+    assert "No run yet" in text
+    assert len(re.findall(r'class="button button--primary" href="/playground/tuning/new/"', text)) == 1
+
+
+def test_the_list_in_few_queries(ada, user, variants, settings, django_assert_max_num_queries):
+    settings.TUNING_MAX_RUNS = 100
+    for _ in range(3):
+        made(Who(user), steps=6)
+    ada.get(URL)
+    with django_assert_max_num_queries(8):
+        text = text_of(ada.get(URL))
+    assert text.count("6 of 20") == 3
+    assert text.count("<polyline") == 3
+    assert "0.300" in text
+    for _ in range(selectors.PAGE):
+        made(Who(user), steps=1)
+    with django_assert_max_num_queries(8):
+        text = text_of(ada.get(URL))
+    assert text.count('class="board__model"') == selectors.PAGE
+    assert "Page 1 of 2" in text
+    assert "6 of 20" in text_of(ada.get(f"{URL}?page=2"))
+
+
+def test_a_long_run_is_a_short_line(user, variants):
+    run = made(Who(user), plan={"steps": 900})
+    rows = [StepRecord(finetune=run.finetune, step=n, metrics={"reward": n / 900}) for n in range(1, 901)]
+    StepRecord.objects.bulk_create(rows)
+    run.finetune.step = 900
+    run.finetune.save()
+    _, (row,) = selectors.runs_page(Who(user), 1)
+    assert 20 <= len(row.spark.split()) <= 60
+    assert row.last == 1.0
+
+
+def test_a_run_is_for_its_owner_alone(ada, user, variants):
+    run = made(Who(user), steps=6)
+    other = Client()
+    other.force_login(get_user_model().objects.create_user("eve", "eve@example.org", "x"))
+    picture = re.search(r'src="(/playground/tuning/pictures/[^"]+)"', text_of(ada.get(f"{URL}{run.pk}/")))
+    assert picture
+    for path in ("", "events/", "checkpoints/5/", "?step=3"):
+        for stranger in (other, Client()):
+            assert stranger.get(f"{URL}{run.pk}/{path}").status_code == 404, path
+    for name in ("pause", "resume", "cancel", "delete"):
+        assert other.post(f"{URL}{run.pk}/{name}/").status_code == 404
+    assert "Counting" not in text_of(other.get(URL))
+    assert TuningRun.objects.filter(pk=run.pk, status="running").exists()
+
+
+def test_callers_without_an_account_see_their_own(client, variants):
+    from django.test import RequestFactory
+
+    from pricing.callers import caller_of
+
+    mine = made(Who(None, caller_of(RequestFactory().get("/")).digest), steps=1)
+    assert client.get(f"{URL}{mine.pk}/").status_code == 200
+    elsewhere = Client(REMOTE_ADDR="203.0.113.9")
+    assert elsewhere.get(f"{URL}{mine.pk}/").status_code == 404
+    signed_in = Client()
+    signed_in.force_login(get_user_model().objects.create_user("eve", "eve@example.org", "x"))
+    assert signed_in.get(f"{URL}{mine.pk}/").status_code == 404
+
+
+def test_a_runs_page_is_whole_without_javascript(ada, user, variants, django_assert_max_num_queries):
+    run = made(Who(user), steps=7)
+    run.measured = {"before": {"reward": 0.2, "terms": {"count": 0.4}, "length": 3.0, "count": 60},
+                    "after": {"reward": 0.7, "terms": {"count": 0.9}, "length": 1.0, "count": 60}}  # fmt: skip
+    run.save()
+    with django_assert_max_num_queries(12):
+        text = text_of(ada.get(f"{URL}{run.pk}/"))
+    assert 'max="20" value="7"' in text
+    assert "3 min left" in text
+    for chart in figures.charts(selectors.RunView(run).reward, teaches=False):
+        assert f'data-figure="{chart.slug}"' in text
+    assert text.count("<tbody data-rows>") == 8
+    assert "0.3500" in text  # the reward of step 7, in its table
+    assert "the loss of the first sampled step is 0" in text.lower()
+    model = run.finetune.model_name(5)
+    assert f'/playground/?variant={model.replace("/", "%2F").replace("@", "%40")}"' in text
+    assert re.search(r"Reward</th><td[^>]*>0.200</td><td[^>]*>0.700", text)
+    assert "Answers of step 7" in text
+    # The best answer first, with each term's value, its reward and its advantage.
+    assert text.index(">3</td>") < text.index(">two</td>")
+    assert re.search(r">two</td><td[^>]*>0.50</td><td[^>]*>0.00</td><td[^>]*>—</td><td[^>]*>0.250</td><td[^>]*>-0.250", text)
+    data = json.loads(re.search(r'id="tn-data" type="application/json">(.*?)</script>', text)[1])
+    assert [p["step"] for p in data["points"]] == list(range(1, 8))
+    assert data["points"][6]["rewards/count/mean"] == 0.5
+
+
+def test_steps_have_addresses(ada, user, variants):
+    run = made(Who(user), steps=3)
+    text = text_of(ada.get(f"{URL}{run.pk}/?step=2"))
+    assert "Answers of step 2" in text
+    assert 'data-before="1" data-after="3"' in text
+    partial = ada.get(f"{URL}{run.pk}/?step=1", headers={"X-Partial": "rollouts"})
+    assert "<html" not in text_of(partial)
+    assert 'data-before="" data-after="2"' in text_of(partial)
+    assert "Answers of step 3" in text_of(ada.get(f"{URL}{run.pk}/?step=99"))
+    for strange in ("0", "x", "-1", "1.5", "٣", "9999999"):
+        assert ada.get(f"{URL}{run.pk}/", {"step": strange}).status_code == 404, strange
+
+
+def test_the_image_of_a_question_is_shown_and_none_that_was_not_signed(ada, user, variants):
+    run = made(Who(user), steps=1)
+    page = text_of(ada.get(f"{URL}{run.pk}/"))
+    (address,) = set(re.findall(r'src="(/playground/tuning/pictures/[^"]+)"', page))
+    answer = ada.get(address)
+    assert (answer.status_code, answer["Content-Type"]) == (200, "image/webp")
+    assert Image.open(BytesIO(answer.content)).width > 100
+    assert "private" in answer["Cache-Control"]
+    assert ada.get(address[:-3] + "x/").status_code == 404
+    assert ada.get(reverse("playground:tuning_picture", args=["x"])).status_code == 404
+
+
+def test_pause_resume_cancel_delete(ada, user, variants):
+    run = made(Who(user), steps=5)
+    address = f"{URL}{run.pk}/"
+    assert ada.get(f"{address}pause/").status_code == 405
+    assert ada.post(f"{address}resume/").status_code == 302
+    assert "Only a paused run can be resumed." in text_of(ada.get(address))
+    assert ada.post(f"{address}pause/")["Location"] == address
+    text = text_of(ada.get(address))
+    assert "Paused" in text
+    assert "Resume" in text
+    ada.post(f"{address}resume/")
+    assert "Waiting" in text_of(ada.get(address))
+    ada.post(f"{address}cancel/")
+    text = text_of(ada.get(address))
+    assert "It was cancelled at step 5" in text
+    assert "Resume" not in text
+    assert ada.post(f"{address}other/").status_code == 404
+    assert ada.post(f"{address}delete/")["Location"] == URL
+    assert ada.get(address).status_code == 404
+    assert not TuningRun.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("entropy", "collapsed"),
+    [([1, 1, 1, 0.05, 0.05, 0.05], True), ([1, 1, 1, 0.2, 0.2, 0.2], False), ([1, 1, 1, 0.01], False), ([], False)],
+)
+def test_the_alarm_of_a_collapse(entropy, collapsed):
+    assert figures.is_collapsed([{"entropy": value} for value in entropy]) is collapsed
+
+
+def test_what_a_run_says_at_its_end(ada, user, variants):
+    run = made(Who(user), steps=5, status="failed")
+    run.error_message = "The disk is full."
+    run.save()
+    text = text_of(ada.get(f"{URL}{run.pk}/"))
+    assert "The disk is full. Its last checkpoint is kept." in text
+    assert "left" not in re.search(r"data-eta>(.*?)</span>", text)[1]
+
+
+def test_answers_are_shown_as_text(ada, user, variants):
+    run = made(Who(user), steps=1)
+    record = StepRecord.objects.get()
+    record.rollouts = [group()]
+    record.rollouts[0]["answers"][0]["output"] = {"answer": "<script>alert(1)</script>"}
+    record.save()
+    raw = ada.get(f"{URL}{run.pk}/").content.decode()
+    assert "<script>alert(1)" not in raw
+    assert "&lt;script&gt;alert(1)" in raw
+
+
+def test_places_are_drawn(ada, user, variants):
+    run = made(Who(user), steps=1)
+    record = StepRecord.objects.get()
+    box = {"x_min": 0.25, "y_min": 0.5, "x_max": 0.75, "y_max": 1.0}
+    record.rollouts[0]["answers"][1]["output"] = {"objects": [box]}
+    record.save()
+    assert '<rect x="25.00" y="50.00" width="50.00" height="50.00"/>' in text_of(ada.get(f"{URL}{run.pk}/"))
