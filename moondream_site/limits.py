@@ -41,7 +41,6 @@ READING: dict[str, Use] = {
     f"{_API}board_events": Use(STREAM),
     f"{_API}tuning_run_events": Use(STREAM),
     f"{_API}challenge_events": Use(STREAM),
-    "playground:tuning_events": Use(STREAM),
     # Searched, drawn or computed for this reader.
     "research:search": Use(READ, 2),
     "research:card": Use(READ, 2),

@@ -14,8 +14,9 @@ urlpatterns = [
     path("tuning/new/", tuning.start, name="tuning_new"),
     path("tuning/pictures/<str:token>/", tuning.picture, name="tuning_picture"),
     path("tuning/<uuid:run_id>/", tuning.run, name="tuning_run"),
-    path("tuning/<uuid:run_id>/events/", tuning.events, name="tuning_events"),
-    path("tuning/<uuid:run_id>/checkpoints/<int:step>/", tuning.checkpoint, name="tuning_checkpoint"),
+    path(
+        "tuning/<uuid:run_id>/checkpoints/<int:step>/", tuning.checkpoint, name="tuning_checkpoint"
+    ),
     path("tuning/<uuid:run_id>/<slug:name>/", tuning.act, name="tuning_act"),
     path("jobs/<uuid:job_id>/", views.job, name="job"),
     path("prompts/", views.prompts, name="prompts"),

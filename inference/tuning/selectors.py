@@ -118,11 +118,15 @@ def waiting_ahead(run: TuningRun) -> int:
     return TuningRun.objects.filter(before, status__in=("queued", "running")).count()
 
 
-def seconds_a_step(variant_id: int, *, days: int = 30) -> float | None:
-    """What a step took in recent runs on a base, for an estimate; None where none are known."""
+def seconds_an_answer(variant_id: int, method: str, *, days: int = 30) -> float | None:
+    """What one sampled answer, or one taught example, took in recent runs on a base, training included;
+    for an estimate. None where no run is known."""
     since = timezone.now() - timedelta(days=days)
     rows = StepRecord.objects.filter(
-        finetune__variant=variant_id, created_at__gte=since, metrics__has_key="step_s"
-    ).order_by("-created_at")
-    found = list(rows.values_list("metrics__step_s", flat=True)[:200])
-    return sum(found) / len(found) if found else None
+        finetune__variant=variant_id, created_at__gte=since, metrics__has_key="step_s",
+        finetune__run__plan__method=method,
+    ).order_by("-created_at")  # fmt: skip
+    plan = "finetune__run__plan__"
+    found = list(rows.values_list("metrics__step_s", f"{plan}groups", f"{plan}group_size")[:200])
+    answers = sum(groups * (size if method == "rl" else 1) for _, groups, size in found)
+    return sum(step_s for step_s, _, _ in found) / answers if found else None

@@ -59,7 +59,7 @@ def charts(reward: Reward | None, *, teaches: bool) -> list[Chart]:
     loss = [Series("loss", "loss")] if reward else []
     taught = [Series("sft_loss", "of right answers")] if teaches else []
     losses = Chart(
-        "loss", "Loss", "", "The loss of the first sampled step is 0, and that is right: its gradient is not."
+        "loss", "Loss", "", "At the first sampled step it is 0, or near it where answers differ in length, and that is right: its gradient is not 0."
         if reward else "How far the right answers are from the likeliest ones.", (*loss, *taught),
     )  # fmt: skip
     if reward is None:

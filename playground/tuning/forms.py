@@ -20,7 +20,7 @@ from leaderboard.models import Split
 from playground.tuning.links import LINKS
 
 OWN = "own"
-_DEFAULTS = {field.name: field.default for field in fields_of(Plan)}
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields_of(Plan)}
 MAIN = ("steps", "groups", "group_size", "lr", "temperature")
 ADVANCED = (
     "warmup_steps", "rank", "max_tokens", "max_objects", "refills", "loss", "scaling", "combination",
@@ -44,9 +44,10 @@ def _number(name: str, label: str, about: str, step: str = "any") -> forms.Field
 
 
 def _choice(name: str, label: str, about: str, choices: Iterable[tuple[Any, str]]) -> forms.Field:
+    kind: Any = type(_DEFAULTS[name])
     return forms.TypedChoiceField(
         label=label, help_text=about, choices=list(choices), initial=_DEFAULTS[name],
-        coerce=type(_DEFAULTS[name]), required=False, empty_value=_DEFAULTS[name],
+        coerce=kind, required=False, empty_value=_DEFAULTS[name],
     )  # fmt: skip
 
 
@@ -138,7 +139,7 @@ class RunForm(forms.Form):
         choices: dict[str, list[tuple[str, str]]] = {
             "base": [(v.slug, v.name) for v in variants],
             "split": [(f"{s.benchmark.slug}/{s.name}", f"{s.benchmark.title}, {s.name}") for s in splits],
-            "upload": [("", "none"), *((str(u.pk), f"{u.name} ({u.rows:,} rows)") for u in self.uploads)],
+            "upload": [("", "none"), *map(_upload_choice, self.uploads)],
             "reward": [*((slug, p.reward.name) for slug, p in REWARDS.items()), (OWN, "From the builder, as JSON below")],
         }  # fmt: skip
         for name, given in choices.items():
@@ -179,9 +180,9 @@ class RunForm(forms.Form):
         self.uploads = [upload, *self.uploads]
         field = self.fields["upload"]
         assert isinstance(field, forms.ChoiceField)
-        field.choices = [*field.choices, (str(upload.pk), f"{upload.name} ({upload.rows:,} rows)")]  # type: ignore[list-item]
-        self.data = self.data.copy()
-        self.data["upload"] = self.cleaned_data["upload"] = str(upload.pk)
+        field.choices = [("", "none"), *map(_upload_choice, self.uploads)]
+        self.data = {**self.data, "upload": str(upload.pk)}
+        self.cleaned_data["upload"] = str(upload.pk)
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -230,6 +231,10 @@ class RunForm(forms.Form):
             text = each["problem"]
             text = f"{text[:1].upper()}{text[1:]}."
             self.add_error(name if name in self.fields else None, text)
+
+
+def _upload_choice(upload: TuningUpload) -> tuple[str, str]:
+    return str(upload.pk), f"{upload.name} ({upload.rows:,} rows)"
 
 
 def _class(field: forms.Field) -> str:

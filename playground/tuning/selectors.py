@@ -52,6 +52,11 @@ def state_of(run: TuningRun) -> str:
     return _WISHES.get(run.wish) or _STATES[run.status]
 
 
+def reason_of(run: TuningRun) -> str:
+    """Why a run has finished, in a sentence; empty where there is nothing to say."""
+    return _REASONS.get(run.finish_reason, "")
+
+
 @dataclass(frozen=True, slots=True)
 class RunRow:
     """A run in the list."""
@@ -125,7 +130,7 @@ class RunView:
 
     @property
     def reason(self) -> str:
-        return _REASONS.get(self.run.finish_reason, "")
+        return reason_of(self.run)
 
     @property
     def data_text(self) -> str:
@@ -286,10 +291,10 @@ def estimate(plan: Plan, variant: Variant, who: Who, answer_s: float | None) -> 
     """
     sampled = plan.steps - plan.warmup_steps if plan.method == "rl" else 0
     answers = sampled * plan.groups * plan.group_size + (plan.steps - sampled) * plan.groups
-    step_s = tuning.seconds_a_step(variant.pk)
+    measured_s = tuning.seconds_an_answer(variant.pk, plan.method)
     return Estimate(
-        answers, step_s * plan.steps if step_s else None,
-        answer_s * sampled * plan.groups * plan.group_size if answer_s else None,
+        answers, answers * measured_s if measured_s else None,
+        answer_s * answers if answer_s else None,
         settings.TUNING_MAX_S if who.is_account else settings.TUNING_ANON_MAX_S,
         settings.TUNING_STORAGE_MB if who.is_account else settings.TUNING_ANON_STORAGE_MB,
     )  # fmt: skip

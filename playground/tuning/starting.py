@@ -91,7 +91,7 @@ def _take_file(form: RunForm, who: Who) -> None:
 def _try(form: RunForm, who: Who, outcome: Outcome, *, starts: bool) -> None:
     data = form.cleaned_data
     variant = services.base_of(data["base"], who)
-    given = {"data": form.chosen, "plan": form.plan, "reward": form.rewarded}
+    given: dict[str, Any] = {"data": form.chosen, "plan": form.plan, "reward": form.rewarded}
     checked = services.run_check(who=who, variant=variant, **given)
     if checked.reward is not None:
         outcome.trial = services.trial_ask(who=who, variant=variant, checked=checked)

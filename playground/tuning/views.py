@@ -1,19 +1,15 @@
 """The console's pages. They work without JavaScript; scripts draw what comes live."""
 
+from typing import Any
 from uuid import UUID
 
-import redis
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from inference import errors as inference_errors
-from inference import sse, stream
-from inference.answering import to_the_end
 from inference.errors import Busy, DomainError, NotFound
 from inference.tuning import selectors as tuning
 from inference.tuning import services
@@ -54,7 +50,7 @@ def runs(request: HttpRequest) -> HttpResponse:
 def start(request: HttpRequest) -> HttpResponse:
     """The form that starts a run: it checks, tries the reward on a few answers, and starts."""
     who, action = who_asks(request), request.POST.get("do", "")
-    given = {
+    given: dict[str, Any] = {
         "variants": selectors.bases(who), "splits": splits(), "uploads": selectors.uploads(who),
     }  # fmt: skip
     if action not in ("check", "start"):
@@ -67,7 +63,7 @@ def start(request: HttpRequest) -> HttpResponse:
             names = [f"{s.benchmark.slug}/{s.name}" for s in given["splits"] if s.benchmark.slug == initial["benchmark"]]  # fmt: skip
             initial |= {"split": names[0]} if names else {"source": "world"}
         return _form_page(request, who, RunForm(initial=initial, **given), Outcome())
-    form = RunForm(request.POST, request.FILES, **given)
+    form = RunForm(request.POST.dict(), request.FILES, **given)
     try:
         throttling.check(request)
     except DomainError as error:
@@ -156,25 +152,8 @@ def picture(request: HttpRequest, token: str) -> HttpResponse:
     return response
 
 
-@require_safe
-def events(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
-    """A run's events as server-sent events, from the beginning or after `Last-Event-ID`; they end with
-    `result`, `error` or `cancelled`."""
-    _run(request, run_id)
-    after = stream.at(request.headers.get("Last-Event-ID", ""))
-    try:
-        stream.client().ping()  # an error has a status of its own only before the stream begins
-        return sse.response(
-            request, to_the_end(stream.follow(run_id, after), lambda: tuning.run_ended(run_id))
-        )
-    except redis.exceptions.RedisError:
-        return _refused(inference_errors.STREAM_INTERRUPTED())
-    except DomainError as error:
-        return _refused(error)
-
-
 def _refused(error: DomainError) -> HttpResponse:
-    """For a script or a picture, which read the status alone."""
+    """For a picture, of which the status alone is read."""
     answer = HttpResponse(error.message, status=error.status, content_type="text/plain")
     if isinstance(error, Busy):
         answer["Retry-After"] = str(error.retry_after)

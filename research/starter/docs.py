@@ -24,7 +24,7 @@ def _note(html: str, tone: str = "info") -> Block:
 def _guide(name: str) -> list[Block]:
     """A guide of the repository's `docs` folder: one source, read there and on the site."""
     text = (settings.BASE_DIR / "docs" / f"{name}.md").read_text()
-    return [_p(MarkdownIt("commonmark").render(text).replace("strong>", "b>"))]
+    return [_p(MarkdownIt("commonmark").enable("table").render(text).replace("strong>", "b>"))]
 
 
 _CAPTION = (
@@ -284,6 +284,8 @@ CHAPTERS: list[dict[str, Any]] = [
                    "<h3>Repetition</h3><p>The share of n-grams said before. Its weight is negative.</p>"),
                 _note("<p>A model that is tuned finds what a reward forgot. Rank answers you would never want, and see that none of them comes first.</p>", "warn"),
              ]},
+            {"slug": "tuning", "title": "Tune a model", "lede": "A small adapter, trained by a reward or by right answers.",
+             "body": _guide("tuning")},
         ],
     },
     {

@@ -147,6 +147,11 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
         ],
         "playground/preview/": [Case(bodies={"POST": lambda: {"data": {"image": _picture()}}})],
         "playground/rewards/": [Case(bodies={"POST": _form(do="score")})],
+        "playground/tuning/new/": [Case(bodies={"POST": _form(do="check", base="none")})],
+        "playground/tuning/<uuid:run_id>/<slug:name>/": [
+            Case(name, {"name": name}, {}, {"POST": _form()})
+            for name in ("pause", "resume", "cancel", "delete")
+        ],
         "playground/prompts/": [Case("search", query={"q": "proposal"})],
         "playground/prompts/line/": _prompts(scene),
         "playground/prompts/image/": _prompts(scene),

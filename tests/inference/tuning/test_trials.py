@@ -104,11 +104,18 @@ def test_the_pictures_of_drawn_scenes_are_those_that_were_asked_about(domain):
     for example in world_examples("counts", 3, seed=5, domain=domain):
         picture = world.picture(data, example.image_key)
         drawn = Image.open(io.BytesIO(picture.data)).convert("RGB")
+        assert example.open_image
         asked = example.open_image()
         assert drawn.size == asked.size
         small = [im.resize((8, 8)).tobytes() for im in (drawn, asked)]
         assert max(abs(a - b) for a, b in zip(*small, strict=True)) < 12
-    for strange in ("", "world:tune:5:none:1", "world:../x", "media:x.png", "world:tune:5:shapes:1x"):
+    for strange in (
+        "",
+        "world:tune:5:none:1",
+        "world:../x",
+        "media:x.png",
+        "world:tune:5:shapes:1x",
+    ):
         with pytest.raises(NotFound):
             world.picture(data, strange)
 

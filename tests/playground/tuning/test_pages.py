@@ -2,22 +2,36 @@
 
 import json
 import re
+import zipfile
+from datetime import timedelta
 from html import unescape
 from io import BytesIO
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user_model
+from django.core import mail
+from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from PIL import Image
 
+from inference.tuning.files import private as storage
 from inference.tuning.models import StepRecord, TuningRun
+from inference.tuning.signals import run_finished
 from inference.tuning.who import Who
 from playground.tuning import figures, selectors
 from tests.playground.tuning.conftest import group, made
 
 pytestmark = pytest.mark.django_db
 URL = "/playground/tuning/"
+
+
+def found(pattern: str, text: str, flags: int = 0) -> re.Match[str]:
+    match = re.search(pattern, text, flags)
+    assert match, pattern
+    return match
 
 
 def text_of(response) -> str:
@@ -27,7 +41,9 @@ def text_of(response) -> str:
 def test_an_empty_list_says_what_tuning_is_and_offers_one_thing(client: Client, variants):
     text = text_of(client.get(URL))
     assert "No run yet" in text
-    assert len(re.findall(r'class="button button--primary" href="/playground/tuning/new/"', text)) == 1
+    assert (
+        len(re.findall(r'class="button button--primary" href="/playground/tuning/new/"', text)) == 1
+    )
 
 
 def test_the_list_in_few_queries(ada, user, variants, settings, django_assert_max_num_queries):
@@ -51,7 +67,10 @@ def test_the_list_in_few_queries(ada, user, variants, settings, django_assert_ma
 
 def test_a_long_run_is_a_short_line(user, variants):
     run = made(Who(user), plan={"steps": 900})
-    rows = [StepRecord(finetune=run.finetune, step=n, metrics={"reward": n / 900}) for n in range(1, 901)]
+    rows = [
+        StepRecord(finetune=run.finetune, step=n, metrics={"reward": n / 900})
+        for n in range(1, 901)
+    ]
     StepRecord.objects.bulk_create(rows)
     run.finetune.step = 900
     run.finetune.save()
@@ -64,9 +83,11 @@ def test_a_run_is_for_its_owner_alone(ada, user, variants):
     run = made(Who(user), steps=6)
     other = Client()
     other.force_login(get_user_model().objects.create_user("eve", "eve@example.org", "x"))
-    picture = re.search(r'src="(/playground/tuning/pictures/[^"]+)"', text_of(ada.get(f"{URL}{run.pk}/")))
+    picture = re.search(
+        r'src="(/playground/tuning/pictures/[^"]+)"', text_of(ada.get(f"{URL}{run.pk}/"))
+    )
     assert picture
-    for path in ("", "events/", "checkpoints/5/", "?step=3"):
+    for path in ("", "checkpoints/5/", "?step=3"):
         for stranger in (other, Client()):
             assert stranger.get(f"{URL}{run.pk}/{path}").status_code == 404, path
     for name in ("pause", "resume", "cancel", "delete"):
@@ -89,7 +110,9 @@ def test_callers_without_an_account_see_their_own(client, variants):
     assert signed_in.get(f"{URL}{mine.pk}/").status_code == 404
 
 
-def test_a_runs_page_is_whole_without_javascript(ada, user, variants, django_assert_max_num_queries):
+def test_a_runs_page_is_whole_without_javascript(
+    ada, user, variants, django_assert_max_num_queries
+):
     run = made(Who(user), steps=7)
     run.measured = {"before": {"reward": 0.2, "terms": {"count": 0.4}, "length": 3.0, "count": 60},
                     "after": {"reward": 0.7, "terms": {"count": 0.9}, "length": 1.0, "count": 60}}  # fmt: skip
@@ -102,15 +125,18 @@ def test_a_runs_page_is_whole_without_javascript(ada, user, variants, django_ass
         assert f'data-figure="{chart.slug}"' in text
     assert text.count("<tbody data-rows>") == 8
     assert "0.3500" in text  # the reward of step 7, in its table
-    assert "the loss of the first sampled step is 0" in text.lower()
+    assert "and that is right: its gradient is not 0" in text
     model = run.finetune.model_name(5)
     assert f'/playground/?variant={model.replace("/", "%2F").replace("@", "%40")}"' in text
     assert re.search(r"Reward</th><td[^>]*>0.200</td><td[^>]*>0.700", text)
     assert "Answers of step 7" in text
     # The best answer first, with each term's value, its reward and its advantage.
     assert text.index(">3</td>") < text.index(">two</td>")
-    assert re.search(r">two</td><td[^>]*>0.50</td><td[^>]*>0.00</td><td[^>]*>—</td><td[^>]*>0.250</td><td[^>]*>-0.250", text)
-    data = json.loads(re.search(r'id="tn-data" type="application/json">(.*?)</script>', text)[1])
+    assert re.search(
+        r">two</td><td[^>]*>0.50</td><td[^>]*>0.00</td><td[^>]*>—</td><td[^>]*>0.250</td><td[^>]*>-0.250",
+        text,
+    )
+    data = json.loads(found(r'id="tn-data" type="application/json">(.*?)</script>', text)[1])
     assert [p["step"] for p in data["points"]] == list(range(1, 8))
     assert data["points"][6]["rewards/count/mean"] == 0.5
 
@@ -164,7 +190,12 @@ def test_pause_resume_cancel_delete(ada, user, variants):
 
 @pytest.mark.parametrize(
     ("entropy", "collapsed"),
-    [([1, 1, 1, 0.05, 0.05, 0.05], True), ([1, 1, 1, 0.2, 0.2, 0.2], False), ([1, 1, 1, 0.01], False), ([], False)],
+    [
+        ([1, 1, 1, 0.05, 0.05, 0.05], True),
+        ([1, 1, 1, 0.2, 0.2, 0.2], False),
+        ([1, 1, 1, 0.01], False),
+        ([], False),
+    ],
 )
 def test_the_alarm_of_a_collapse(entropy, collapsed):
     assert figures.is_collapsed([{"entropy": value} for value in entropy]) is collapsed
@@ -176,7 +207,7 @@ def test_what_a_run_says_at_its_end(ada, user, variants):
     run.save()
     text = text_of(ada.get(f"{URL}{run.pk}/"))
     assert "The disk is full. Its last checkpoint is kept." in text
-    assert "left" not in re.search(r"data-eta>(.*?)</span>", text)[1]
+    assert "left" not in found(r"data-eta>(.*?)</span>", text)[1]
 
 
 def test_answers_are_shown_as_text(ada, user, variants):
@@ -196,4 +227,51 @@ def test_places_are_drawn(ada, user, variants):
     box = {"x_min": 0.25, "y_min": 0.5, "x_max": 0.75, "y_max": 1.0}
     record.rollouts[0]["answers"][1]["output"] = {"objects": [box]}
     record.save()
-    assert '<rect x="25.00" y="50.00" width="50.00" height="50.00"/>' in text_of(ada.get(f"{URL}{run.pk}/"))
+    assert '<rect x="25.00" y="50.00" width="50.00" height="50.00"/>' in text_of(
+        ada.get(f"{URL}{run.pk}/")
+    )
+
+
+def test_a_checkpoint_is_taken_away(ada, user, variants, private):
+    run = made(Who(user), steps=5)
+    storage().save(
+        f"tuning/{run.finetune_id}/5/adapter_model.safetensors", ContentFile(b"x" * 12345)
+    )
+    answer = ada.get(f"{URL}{run.pk}/checkpoints/5/")
+    assert answer.status_code == 302
+    file = b"".join(ada.get(answer["Location"]).streaming_content)
+    assert zipfile.ZipFile(BytesIO(file)).namelist() == ["adapter_model.safetensors"]
+    assert ada.get(f"{URL}{run.pk}/checkpoints/4/").status_code == 404
+    assert ada.get(f"{URL}{run.pk}/checkpoints/99999999999/").status_code == 404
+
+
+def ended(run, status, *, after_s=600, **more):
+    run.created_at = timezone.now() - timedelta(seconds=after_s)
+    run.status, run.finished_at = status, timezone.now()
+    for name, value in more.items():
+        setattr(run, name, value)
+    run_finished.send(TuningRun, run=run)
+
+
+def test_an_account_gets_a_mail_at_the_end(user, variants, settings):
+    settings.TUNING_MAX_RUNS = 9
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    run = made(Who(user))
+    ended(run, "cancelled")
+    ended(run, "succeeded", after_s=10)
+    ended(made(Who(None, "k" * 64)), "succeeded")
+    assert mail.outbox == []
+    ended(run, "succeeded", finish_reason="steps")
+    (letter,) = mail.outbox
+    assert letter.to == [user.email]
+    assert letter.subject == "[Moondream hub] Counting: finished"
+    assert f"/playground/tuning/{run.pk}/" in letter.body
+    assert "All steps are trained." in letter.body
+    ended(run, "failed", error_message="The disk is full.", finish_reason="")
+    assert "The disk is full." in mail.outbox[1].body
+
+
+def test_no_mail_to_an_address_that_is_not_verified(user, variants):
+    EmailAddress.objects.create(user=user, email=user.email, verified=False, primary=True)
+    ended(made(Who(user)), "succeeded")
+    assert mail.outbox == []

@@ -47,6 +47,12 @@ def worker(monkeypatch) -> dict[str, Any]:
     return state
 
 
+def found(pattern: str, text: str, flags: int = 0) -> re.Match[str]:
+    match = re.search(pattern, text, flags)
+    assert match, pattern
+    return match
+
+
 def text_of(response) -> str:
     return unescape(response.content.decode())
 
@@ -93,7 +99,7 @@ def test_a_check_shows_answers_and_queues_nothing(ada, variants):
 def test_the_time_is_that_of_measured_steps(ada, user, variants):
     made(Who(user), steps=6, status="succeeded")
     text = text_of(ada.post(URL, FORM | {"do": "check", "steps": "100"}))
-    assert "about 2 min, by steps measured here" in text  # 100 times 1.5 s
+    assert "about 2 min, by runs measured here" in text  # 100 steps of 1.5 s
     assert "end at its time limit" not in text
     text = text_of(Client().post(URL, FORM | {"do": "check", "steps": "1000"}))
     assert "end at its time limit" in text
@@ -105,7 +111,13 @@ def test_start_after_the_check(ada, user, variants):
     run = TuningRun.objects.get()
     assert answer["Location"] == f"/playground/tuning/{run.pk}/"
     assert (run.title, run.plan["steps"], run.finetune.owner) == ("Counting", 4, user)
-    assert run.data == {"source": "world", "preset": "counts", "domain": "shapes", "count": 50, "seed": 0}
+    assert run.data == {
+        "source": "world",
+        "preset": "counts",
+        "domain": "shapes",
+        "count": 50,
+        "seed": 0,
+    }
     assert run.reward == COUNT_RIGHT
 
 
@@ -138,11 +150,20 @@ def test_every_field_that_is_wrong_is_marked_at_once(ada, variants):
     answer = ada.post(URL, FORM | wrong)
     assert answer.status_code == 422
     assert set(errors_of(text_of(answer))) == {"steps", "lr", "temperature", "rank"}
-    wrong = {"do": "check", "steps": "5000", "groups": "64", "group_size": "32", "domain": "phantom", "preset": "reading"}
+    wrong = {
+        "do": "check",
+        "steps": "5000",
+        "groups": "64",
+        "group_size": "32",
+        "domain": "phantom",
+        "preset": "reading",
+    }
     found = errors_of(text_of(ada.post(URL, FORM | wrong)))
     assert "512" in found["group_size"]
     assert "Reading has no scenes" in found["domain"]
-    found = errors_of(text_of(ada.post(URL, FORM | {"do": "check", "steps": "5000", "reward": "boxes-overlap"})))
+    found = errors_of(
+        text_of(ada.post(URL, FORM | {"do": "check", "steps": "5000", "reward": "boxes-overlap"}))
+    )
     assert "at most" in found["steps"]
     assert "judges boxes" in found["reward"]
 
@@ -159,7 +180,9 @@ def test_train_with_this_reward(ada, variants):
     reward = PRESETS["short-captions"].reward
     text = text_of(ada.post(URL, fields(reward, do="train")))
     assert '<option value="own" selected>' in text
-    document = json.loads(re.search(r'<textarea name="document"[^>]*>(.*?)</textarea>', text, re.DOTALL)[1])
+    document = json.loads(
+        found(r'<textarea name="document"[^>]*>(.*?)</textarea>', text, re.DOTALL)[1]
+    )
     assert document == reward.to_dict()
     assert '<option value="captions-normal" selected>' in text
     given = FORM | {"reward": "own", "document": json.dumps(document), "preset": "captions-normal"}
@@ -169,12 +192,16 @@ def test_train_with_this_reward(ada, variants):
 
 
 def test_a_benchmarks_set_of_the_builder_becomes_the_data(ada, starter):
-    text = text_of(ada.post(URL, fields(PRESETS["short-captions"].reward, do="train", set="world-captions")))
+    text = text_of(
+        ada.post(URL, fields(PRESETS["short-captions"].reward, do="train", set="world-captions"))
+    )
     assert '<option value="benchmark" selected>' in text
     assert '<option value="world-captions/dev" selected>' in text
 
 
-@pytest.mark.parametrize("document", ["", "{", '{"format": "x"}', "[" * 3000, json.dumps(FLAT)[:-1]])
+@pytest.mark.parametrize(
+    "document", ["", "{", '{"format": "x"}', "[" * 3000, json.dumps(FLAT)[:-1]]
+)
 def test_a_reward_that_cannot_be_read_is_said_beside_it(ada, variants, document):
     answer = ada.post(URL, FORM | {"do": "check", "reward": "own", "document": document})
     assert answer.status_code == 422
@@ -193,11 +220,13 @@ GOOD = '{"image": "a.png", "question": "How many?", "answer": "3"}'
 
 
 def test_all_faults_of_a_file_are_shown_at_once(ada, variants):
-    file = archive(GOOD, "{", '{"image": "b.png", "question": "x", "answer": "y"}', '{"image": "a.png"}')
+    file = archive(
+        GOOD, "{", '{"image": "b.png", "question": "x", "answer": "y"}', '{"image": "a.png"}'
+    )
     answer = ada.post(URL, FORM | {"do": "check", "source": "upload", "file": file})
     text = text_of(answer)
     assert answer.status_code == 422
-    table = re.search(r"Faults of the file.*?</table>", text, re.DOTALL)[0]
+    table = found(r"Faults of the file.*?</table>", text, re.DOTALL)[0]
     assert re.findall(r'num mono">(\d+)</td>', table) == ["2", "3", "4"]
     assert "is not in the zip file" in table
     assert not TuningUpload.objects.exists()
@@ -215,7 +244,9 @@ def test_an_upload_is_kept_and_chosen(ada, user, variants):
 
 
 def test_anothers_upload_is_no_choice(ada, user, variants):
-    theirs = TuningUpload.objects.create(name="x", file="f", size_bytes=1, rows=1, images=1, skills={"query": 1}, has_references=True)
+    theirs = TuningUpload.objects.create(
+        name="x", file="f", size_bytes=1, rows=1, images=1, skills={"query": 1}, has_references=True
+    )
     answer = ada.post(URL, FORM | {"do": "check", "source": "upload", "upload": str(theirs.pk)})
     assert "upload" in errors_of(text_of(answer))
     answer = ada.post(URL, FORM | {"do": "check", "source": "upload"})
@@ -231,7 +262,9 @@ def test_without_an_account_one_small_run_at_a_time(client, variants):
     assert "1 at a time." in text_of(answer)
     assert "Retry-After" in answer
     assert Client(REMOTE_ADDR="203.0.113.9").post(URL, FORM | {"do": "start"}).status_code == 302
-    answer = Client(REMOTE_ADDR="203.0.113.7").post(URL, FORM | {"do": "check", "base": "moondream-embedded-nf4"})
+    answer = Client(REMOTE_ADDR="203.0.113.7").post(
+        URL, FORM | {"do": "check", "base": "moondream-embedded-nf4"}
+    )
     assert "base" in errors_of(text_of(answer))
 
 
@@ -247,9 +280,16 @@ def test_an_estimate_reads_no_answers(user, variants, django_assert_num_queries)
     with django_assert_num_queries(1):
         found = selectors.estimate(Plan(steps=10), run.finetune.variant, Who(user), None)
     assert (found.answers, found.seconds_text) == (480, "15 s")
+    found = selectors.estimate(Plan(steps=10, groups=12), run.finetune.variant, Who(user), None)
+    assert (found.answers, found.seconds_text) == (960, "30 s")  # twice the answers
+    found = selectors.estimate(Plan(method="sft"), run.finetune.variant, Who(user), None)
+    assert (found.answers, found.seconds_text) == (360, "")  # no taught run was measured
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0.2, "1 s"), (89, "89 s"), (90, "2 min"), (3600, "1 h 0 min"), (None, "")])
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "1 s"), (89, "89 s"), (90, "2 min"), (3600, "1 h 0 min"), (None, "")],
+)
 def test_times_in_words(seconds, said):
     assert selectors.duration(seconds) == said
 
