@@ -103,6 +103,7 @@ def test_callers_without_an_account_see_their_own(client, variants):
 
     mine = made(Who(None, caller_of(RequestFactory().get("/")).digest), steps=1)
     assert client.get(f"{URL}{mine.pk}/").status_code == 200
+    assert "whoever shares your network address" in text_of(client.get(URL))
     elsewhere = Client(REMOTE_ADDR="203.0.113.9")
     assert elsewhere.get(f"{URL}{mine.pk}/").status_code == 404
     signed_in = Client()
