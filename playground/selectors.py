@@ -12,8 +12,10 @@ from django.contrib.staticfiles import finders
 from django.templatetags.static import static
 
 from inference import selectors as inference
+from inference.adapters import Asker
 from inference.images import ACCEPTED
 from inference.models import Job, Variant
+from inference.tuning.named import listed
 from inference.world.samples import SAMPLES, Sample
 from leaderboard import errors as leaderboard_errors
 from leaderboard import selectors as leaderboard
@@ -159,6 +161,31 @@ def playground() -> Playground:
         ),
         leaderboard.prompt_menu(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TunedModel:
+    """A tuned model in the list of variants."""
+
+    name: str
+    title: str
+    group: str
+
+
+def tuned_models(asker: Asker, *, wanted: str = "") -> list[TunedModel]:
+    """What a visitor may choose beside the variants, grouped under the base; at most two queries.
+
+    Args:
+        wanted: the one that an address names.
+    """
+    found = [
+        TunedModel(
+            model.name, model.title if model.is_own else f"{model.title} (published)",
+            f"Tuned from {model.base}",
+        )
+        for model in listed(asker, wanted=wanted.replace("\x00", "")[:200])
+    ]  # fmt: skip
+    return sorted(found, key=lambda model: model.group)
 
 
 def chosen_prompt(query: Mapping[str, str]) -> leaderboard.Prompt | None:

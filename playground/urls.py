@@ -8,6 +8,7 @@ app_name = "playground"
 urlpatterns = [
     path("", views.index, name="index"),
     path("panel/", views.panel, name="panel"),
+    path("tuned/", views.tuned, name="tuned"),
     path("preview/", views.preview, name="preview"),
     path("rewards/", builder, name="rewards"),
     path("tuning/", tuning.runs, name="tuning"),

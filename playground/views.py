@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from inference.adapters import Asker
 from inference.errors import Busy, DomainError, NotFound
 from leaderboard import selectors as leaderboard
 from leaderboard import services as leaderboards
@@ -85,6 +86,15 @@ def preview(request: HttpRequest) -> HttpResponse:
 def panel(request: HttpRequest) -> HttpResponse:
     """The panel alone."""
     return render(request, "playground/_panel.html", {"playground": selectors.playground()})
+
+
+@require_safe
+@never_cache
+def tuned(request: HttpRequest) -> HttpResponse:
+    """Tuned models that this visitor may choose, as groups of options."""
+    asker = Asker(caller_of(request).digest, lambda: account_of(request))
+    models = selectors.tuned_models(asker, wanted=request.GET.get("variant", ""))
+    return render(request, "playground/_tuned.html", {"models": models})
 
 
 @require_safe

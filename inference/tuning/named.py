@@ -7,7 +7,7 @@ from pathlib import Path
 from django.db.models import Q, QuerySet
 
 from inference import errors
-from inference.adapters import Asker
+from inference.adapters import NAME, Asker
 from inference.backends import AdapterFiles
 from inference.tuning import files
 from inference.tuning.models import Checkpoint, Finetune
@@ -99,12 +99,18 @@ def listed(asker: Asker, *, wanted: str = "") -> list[NamedModel]:
         counts[row.finetune_id] = counts.get(row.finetune_id, 0) + 1
         if counts[row.finetune_id] <= _OF_EACH and len(made) < _LISTED:
             made.append(_model(row, asker, account))
-    base, _, adapter = wanted.rpartition("/")
-    if adapter and not any(model.name == wanted for model in made):
+    match = NAME.fullmatch(wanted)
+    if match and not any(model.name == wanted for model in made):
         named = (
-            _named(adapter).filter(_for(asker)).select_related("finetune__variant", "finetune__run")
+            _named(match["adapter"])
+            .filter(_for(asker))
+            .select_related("finetune__variant", "finetune__run")
         )
-        made += [_model(row, asker, account) for row in named if row.finetune.variant.slug == base]
+        made += [
+            _model(row, asker, account)
+            for row in named
+            if row.finetune.variant.slug == match["base"]
+        ]
     return sorted(made, key=lambda model: not model.is_own)
 
 

@@ -10,6 +10,7 @@ import { Moon, showTimings } from "./progress.js";
 import { PLACE, Prompts } from "./prompts.js";
 import { snippets } from "./snippets.js";
 import { markTab, tabAfter } from "../tabs.js";
+import { TunedModels } from "./tuned.js";
 
 const PROMPT_FIELD = { caption: "length", query: "question", detect: "object", point: "object" };
 const FINDS = new Set(["detect", "point"]); // skills whose answer is on the image
@@ -30,6 +31,7 @@ class Playground {
     this.image = new ImageInput(root, { onChange: (image) => this.imageChanged(image), onProblem: (problem) => this.fail(problem), maySend: () => this.$("variant").value !== "browser" });
     this.local = new BrowserModel(JSON.parse(root.dataset.browserModel));
     if (BrowserModel.isSupported) this.$("variant").append(new Option("In your browser · FP32 · caption and query", "browser"));
+    this.tuned = new TunedModels(this.$("variant"), root.dataset.tuned);
     this.prompts = new Prompts(root, this);
     this.tabs = [...root.querySelectorAll("[data-skill]")];
     this.bind();
@@ -164,6 +166,12 @@ class Playground {
       help.textContent = this.isAway ? "On the server: the model in the browser captions and answers only." : this.serverHelp;
       this.image.askPreview(); // not while the image is to stay here
     }
+  }
+
+  async chooseTuned(wanted) {
+    const isThere = await this.tuned.choose(wanted);
+    await this.explainVariant();
+    if (!isThere) this.$("variant-help").textContent = "The tuned model of this address is not here, or not for you. Its owner can share it.";
   }
 
   promptError(text) {
@@ -515,7 +523,9 @@ class Playground {
     const isCut = prompt?.length === ADDRESS_CHARACTERS && field.value.startsWith(prompt);
     if (prompt && !isCut && (field.tagName !== "SELECT" || [...field.options].some((o) => o.value === prompt))) field.value = prompt;
     const variant = this.$("variant");
-    if ([...variant.options].some((o) => o.value === query.get("variant"))) variant.value = query.get("variant");
+    const wanted = query.get("variant");
+    if (wanted?.includes("@")) this.chooseTuned(wanted);
+    if ([...variant.options].some((o) => o.value === wanted)) variant.value = wanted;
     if (this.here && BrowserModel.isSupported && !navigator.connection?.saveData) variant.value = "browser";
     this.runWhereItCan();
     this.explainVariant();
