@@ -1,6 +1,7 @@
 """The starter notebooks, run from top to bottom against a live server; the gallery lists no other."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,17 @@ pytestmark = pytest.mark.live
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
+@pytest.fixture(scope="module")
+def stack(live_stack: LiveStack) -> Iterator[LiveStack]:
+    live_stack.start_trainer()
+    yield live_stack
+    live_stack.end_worker("trainer")
+
+
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda f: f.stem)
-def test_it_runs(live_stack: LiveStack, file: Path) -> None:
-    execution = run(file, live_stack.base_url)
+def test_it_runs(stack: LiveStack, monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    monkeypatch.setenv("TUNING_STEPS", "3")
+    execution = run(file, stack.base_url)
     assert execution.error == ""
     assert execution.source_path == f"notebooks/{file.name}"
 
@@ -31,7 +40,7 @@ def test_a_notebook_that_fails_says_where(live_stack: LiveStack, tmp_path: Path)
 
 
 def test_the_files_carry_what_the_gallery_needs() -> None:
-    assert len(NOTEBOOKS) >= 3
+    assert len(NOTEBOOKS) >= 5
     for file in NOTEBOOKS:
         about = json.loads(file.read_text())["metadata"]["hub"]
         assert {"slug", "title", "lede", "published_on", "tags", "sample"} <= about.keys()

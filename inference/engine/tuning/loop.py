@@ -174,9 +174,8 @@ class Loop:
     def step(self) -> StepRecord:
         """One step; see `run`."""
         number = self.tuner.steps
-        record = (
-            self._reinforce(number) if self.settings.method == "rl" else self._supervise(number)
-        )
+        is_taught = self.settings.teaches(number)
+        record = self._supervise(number) if is_taught else self._reinforce(number)
         if number == 2 and record.report.applied:
             self.tuner.check_learning()
         self.kl = record.report.kl or 0.0
