@@ -216,7 +216,7 @@ TASKS = (
          LoopSettings(steps=100, lr=5e-4, groups=6, group_size=16), "shelf", adapter=AdapterSettings(parts=_BOTH)),
     Task("answers as JSON", "json-answers",
          _reward(("json", 1.0, {"kind": "object", "keys": "answer:string"}), ("count", 1.0, {"where": "first"})),
-         LoopSettings(steps=65, warmup_steps=45, lr=4e-3, groups=16, group_size=8,
+         LoopSettings(steps=70, warmup_steps=50, lr=4e-3, groups=16, group_size=8,
                       sampling=SamplingSettings(1.0, 16)), examples=200),
 )  # fmt: skip
 _OTHERS = (

@@ -54,7 +54,8 @@ def _answered(
     found = question(scene, rng.choice([k for k in kinds if k in askers]), rng)
     if found is None:
         return None
-    params: dict[str, Any] = {"question": found.question}
+    cue = " Answer as JSON." if as_json else ""
+    params: dict[str, Any] = {"question": f"{found.question}{cue}"}
     if found.point is not None:
         params["spatial_refs"] = [list(found.point)]
     answer = json.dumps({"answer": found.answer}) if as_json else found.answer
@@ -110,7 +111,7 @@ PRESETS: Mapping[str, Preset] = {
         _query("relations", "Relations", "Whether one thing is above, below or beside another.", "relation"),
         _query("places", "Places", "Where in the image something is.", "place"),
         _query("reading", "Reading", "What a sign says.", "reading"),
-        _query("json-answers", "Answers as JSON", 'Counts and colours, answered as {"answer": "…"}.', "count", "color", as_json=True),
+        _query("json-answers", "Answers as JSON", 'Counts and colours, with “Answer as JSON.” behind the question: {"answer": "…"}.', "count", "color", as_json=True),
         Preset("captions-shorter", "Captions, made shorter", "Asked for a normal caption, and compared with the short one.", "caption",
                partial(_described, length="normal", wanted="short")),
         _caption("short", "The fewest words that name what is there."),

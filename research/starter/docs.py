@@ -255,7 +255,8 @@ CHAPTERS: list[dict[str, Any]] = [
                    "something unwanted has a negative weight. The sum is divided by that of the weights' sizes, so that it lies in −1 to 1. "
                    'The <a href="/playground/rewards/">builder</a> scores real answers with it, best first, and gives it away as JSON or Python.</p>'
                    "<p>A term that needs a reference adds nothing where there is none of its kind. Nothing is trained by building a reward. "
-                   'A tuning step with <a href="/research/papers/grpo/#sec-grpo">GRPO</a> would compare several answers to one question by their totals.</p>'),
+                   'A <a href="/docs/pipeline/tuning/">tuning run</a> compares several answers to one question, as '
+                   '<a href="/research/papers/grpo/#sec-grpo">GRPO</a> does, by their totals.</p>'),
                 _code("", ("python", "from inference.engine.rewards import Reward\n\nreward = Reward.from_json(open(\"short-captions.json\").read())\n"
                            "score = reward.score(\"A red circle.\", \"A red circle on white.\")\nprint(score.total, score.values)"),
                       ("json", '{"format": "moondream-reward/1", "name": "Short captions", "normalise": "weights", "terms": [\n'

@@ -258,7 +258,7 @@ def test_samples_are_labelled_wherever_they_are_shown(client, starter) -> None:
         assert "sample" in [c.get_text().split()[-1] for c in page.select(".chip")], path
     site = Site.objects.get()
     assert selectors.chrome(site).counts == {
-        "papers": 19, "notebooks": 3, "datasets": 3, "leaderboards": 5
+        "papers": 19, "notebooks": 5, "datasets": 3, "leaderboards": 5
     }  # fmt: skip
     DatasetPage.objects.filter(slug="vqa-v2").update(is_sample=True)
     assert selectors.chrome(site).counts["datasets"] == 2
@@ -276,7 +276,7 @@ def test_xml_feeds_are_well_formed_and_conditional(client, starter, form: str) -
     feed = feedparser.parse(io.BytesIO(answer.content))
     assert not feed.bozo
     assert feed.version == {"rss": "rss20", "atom": "atom10"}[form]
-    assert len(feed.entries) == 19 + 3 + 3 + 4 + 1
+    assert len(feed.entries) == 19 + 3 + 5 + 4 + 1
     assert len({e.id for e in feed.entries}) == len(feed.entries)
     assert all(e.link.startswith("http") and e.title for e in feed.entries)
     assert (
