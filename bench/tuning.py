@@ -193,6 +193,8 @@ class Task:
     domain: str = "shapes"
     examples: int = 400
     adapter: AdapterSettings = field(default_factory=AdapterSettings)
+    rehearsed: tuple[str, ...] = ()
+    """Presets that are taught along, so that they are not forgotten: as many examples in all."""
 
 
 def _reward(*terms: tuple[str, float, dict[str, Any]]) -> Reward:
@@ -216,8 +218,8 @@ TASKS = (
          LoopSettings(steps=100, lr=5e-4, groups=6, group_size=16), "shelf", adapter=AdapterSettings(parts=_BOTH)),
     Task("answers as JSON", "json-answers",
          _reward(("json", 1.0, {"kind": "object", "keys": "answer:string"}), ("count", 1.0, {"where": "first"})),
-         LoopSettings(steps=70, warmup_steps=50, lr=4e-3, groups=16, group_size=8,
-                      sampling=SamplingSettings(1.0, 16)), examples=200),
+         LoopSettings("sft", steps=100, lr=2e-3, groups=24), examples=200,
+         rehearsed=("counts", "colours", "captions-short", "boxes", "shapes", "existence")),
 )  # fmt: skip
 _OTHERS = (
     ("counts", "counts", "count-right"),
@@ -239,6 +241,8 @@ def _learn(task: Task, seed: int) -> None:
     model = Moondream.from_pretrained(EMBEDDED, trainable=True)
     tuner = Tuner(model, TunerSettings(task.adapter), seed=seed)
     examples = world_examples(task.preset, task.examples, seed=seed, domain=task.domain)
+    for preset in task.rehearsed:
+        examples += world_examples(preset, task.examples // len(task.rehearsed), seed=seed)
     held = world_examples(task.preset, HELD_OUT, seed=1000, domain=task.domain, held_out=True)
     others = {
         name: (world_examples(preset, HELD_OUT, seed=1000, held_out=True), PRESETS[reward].reward)

@@ -116,18 +116,29 @@ def _step(text: str) -> int | None:
 
 @require_POST
 def act(request: HttpRequest, run_id: UUID, name: str) -> HttpResponse:
-    """Pause, resume, cancel or delete a run."""
+    """Pause, resume, cancel, share or delete a run."""
     found = _run(request, run_id)
     if name == "delete":
         services.run_delete(run=found)
         return redirect("playground:tuning")
-    if name not in _ACTS:
+    if name not in (*_ACTS, "share"):
         raise Http404
     try:
-        _ACTS[name](run=found)
+        if name == "share":
+            _share(request, found)
+        else:
+            _ACTS[name](run=found)
     except DomainError as error:  # it went on meanwhile: the page says how it is now
         messages.error(request, error.message)
     return redirect("playground:tuning_run", found.pk)
+
+
+def _share(request: HttpRequest, found: TuningRun) -> None:
+    shared = services.finetune_share(
+        finetune=found.finetune, who=who_asks(request),
+        visibility=request.POST.get("visibility", ""), card=request.POST.get("card", ""),
+    )  # fmt: skip
+    messages.success(request, f"Saved. Who may ask it: {shared.get_visibility_display().lower()}.")
 
 
 @require_safe

@@ -276,3 +276,30 @@ def test_no_mail_to_an_address_that_is_not_verified(user, variants):
     EmailAddress.objects.create(user=user, email=user.email, verified=False, primary=True)
     ended(made(Who(user)), "succeeded")
     assert mail.outbox == []
+
+
+def test_who_may_ask_it(ada, user, variants):
+    run = made(Who(user), steps=5)
+    kept = run.finetune.checkpoints.create(step=7, folder="x", is_kept=True)
+    page = ada.get(f"/playground/tuning/{run.pk}/").content.decode()
+    assert "Who may ask it" not in page  # nothing is stored that could be asked
+    run.finetune.head = kept
+    run.finetune.save()
+    address = f"/playground/tuning/{run.pk}/share/"
+    assert "Who may ask it" in ada.get(f"/playground/tuning/{run.pk}/").content.decode()
+    refused = ada.post(address, {"visibility": "public", "card": " "}, follow=True)
+    assert "needs a card" in refused.content.decode()
+    ada.post(address, {"visibility": "public", "card": "Counts shapes, to six."})
+    run.finetune.refresh_from_db()
+    assert (run.finetune.visibility, run.finetune.card) == ("public", "Counts shapes, to six.")
+    shown = ada.get(f"/playground/tuning/{run.pk}/").content.decode()
+    assert 'value="public" checked' in shown
+    assert "Counts shapes, to six." in shown
+
+
+def test_only_its_owner_shares_it(client, user, variants):
+    run = made(Who(user), steps=5)
+    assert (
+        client.post(f"/playground/tuning/{run.pk}/share/", {"visibility": "link"}).status_code
+        == 404
+    )
