@@ -92,6 +92,16 @@ def test_saved_and_loaded(tiny_folder: Path, tmp_path: Path, quantization: str |
     assert torch.equal(_logits(other.model), expected)
 
 
+@pytest.mark.parametrize("quantization", [None, "int8", "nf4"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_weights_are_in_32_bits_whatever_the_base_has(
+    tiny_folder: Path, quantization: str | None, dtype: str
+) -> None:
+    adapters = Adapters(_model(tiny_folder, quantization, dtype=dtype))
+    adapters.add("one", AdapterSettings(rank=8, parts=("text", "regions")))
+    assert {p.dtype for p in adapters.parameters("one").values()} == {torch.float32}
+
+
 def test_plain_peft_loads_it(tiny_folder: Path, tmp_path: Path) -> None:
     from peft import PeftConfig, PeftModel
 
