@@ -218,7 +218,7 @@ TASKS = (
          LoopSettings(steps=100, lr=5e-4, groups=6, group_size=16), "shelf", adapter=AdapterSettings(parts=_BOTH)),
     Task("answers as JSON", "json-answers",
          _reward(("json", 1.0, {"kind": "object", "keys": "answer:string"}), ("count", 1.0, {"where": "first"})),
-         LoopSettings("sft", steps=100, lr=2e-3, groups=24), examples=200,
+         LoopSettings("sft", steps=150, lr=1.5e-3, groups=32), examples=200,
          rehearsed=("counts", "colours", "captions-short", "boxes", "shapes", "existence")),
 )  # fmt: skip
 _OTHERS = (
