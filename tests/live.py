@@ -156,7 +156,14 @@ class LiveStack:
     def wait_until_idle(self) -> None:
         """Wait until no question of earlier tests is waiting or being answered."""
         with psycopg.connect(self.env["DATABASE_URL"], autocommit=True) as connection:
-            self._wait_for("the last question", lambda: self._is_idle(connection))
+            try:
+                self._wait_for("the last question", lambda: self._is_idle(connection))
+            except RuntimeError as error:
+                rows = connection.execute(
+                    "SELECT id, skill, status, caller, adapter, attempt, worker, in_background, created_at,"
+                    " started_at FROM inference_job WHERE status IN ('queued', 'running')"
+                ).fetchall()
+                raise RuntimeError(f"{rows}\n{error}") from None
 
     @staticmethod
     def _is_idle(connection: psycopg.Connection) -> bool:

@@ -19,6 +19,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.files.storage import default_storage, storages
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 from PIL import Image
 
 from inference.errors import Conflict, DomainError, Forbidden, InvalidInput
@@ -448,12 +449,13 @@ def test_references_become_public_by_one_way_alone(split, user, send, client, ad
     with pytest.raises(Conflict) as caught:
         services.split_import(benchmark=split.benchmark, name="new", items=items, is_public=True)
     assert caught.value.code == "split_visibility"
-    page = f"/django-admin/leaderboard/benchmark/{split.benchmark_id}/change/"
-    assert 'name="splits-1-is_public"' not in admin_client.get(page).content.decode()
-    address = f"/django-admin/leaderboard/benchmark/splits/{split.pk}/publish/"
-    assert "40 items" in admin_client.get(address).content.decode()
+    page = reverse("wagtailsnippets_leaderboard_split:edit", args=[split.pk])
+    assert 'name="is_public"' not in admin_client.get(page).content.decode()
+    action = reverse("wagtail_bulk_action", args=["leaderboard", "split", "publish_references"])
+    address = f"{action}?id={split.pk}&next={reverse('wagtailsnippets_leaderboard_split:list')}"
+    assert "test" in admin_client.get(address).content.decode()
     assert client.get(address).status_code == 302
-    refused = admin_client.post(address, {"confirm": "test"})
+    refused = admin_client.post(address, {"confirm": "test"}, follow=True)
     assert "Write colours/test" in refused.content.decode()
     with pytest.raises(CommandError, match="public for good"):
         call_command("benchmarks", "publish", "colours/test")

@@ -7,6 +7,7 @@ import pytest
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
+from django.urls import reverse
 
 from inference.errors import InvalidInput
 from leaderboard import names, services
@@ -101,10 +102,12 @@ def test_models_keep_their_usual_names() -> None:
 
 def test_admins_see_why_a_name_is_taken_and_may_give_reserved_ones(admin_client, team) -> None:
     Team.objects.create(name="Moon Lab")
-    address = f"/django-admin/leaderboard/team/{team.pk}/change/"
-    answer = admin_client.post(address, {"name": "M00n-lab", "members": []})
+    address = reverse("wagtailsnippets_leaderboard_team:edit", args=[team.pk])
+    members = "\n".join(user.username for user in team.members.all())
+    sent = {"accounts": members, "founder": ""}
+    answer = admin_client.post(address, sent | {"name": "M00n-lab"})
     assert "looks like one" in answer.content.decode()
-    assert admin_client.post(address, {"name": "Baseline", "members": []}).status_code == 302
+    assert admin_client.post(address, sent | {"name": "Baseline"}).status_code == 302
     team.refresh_from_db()
     assert team.name == "Baseline"
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.urls import reverse
 from django.utils import timezone
 
 from inference.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -107,8 +108,9 @@ def test_a_link_ends_however_its_maker_goes(pair, user, colleague, admin_client,
     code = services.team_invite(pair, colleague).invite_code
     match way:
         case "admin":
-            form = {"name": pair.name, "members": [user.pk], "founder": user.pk}
-            answer = admin_client.post(f"/django-admin/leaderboard/team/{pair.pk}/change/", form)
+            form = {"name": pair.name, "accounts": user.username, "founder": user.pk}
+            address = reverse("wagtailsnippets_leaderboard_team:edit", args=[pair.pk])
+            answer = admin_client.post(address, form)
             assert answer.status_code == 302
         case "set":
             pair.members.set([user])

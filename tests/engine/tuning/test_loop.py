@@ -19,7 +19,7 @@ from inference.engine.tuning import (
     measure,
 )
 from inference.engine.tuning.examples import Example
-from inference.engine.tuning.loop import scored, term_means, term_names
+from inference.engine.tuning.loop import scored, term_means
 from tests.engine.tuning.conftest import example
 
 QUICK: dict[str, Any] = {
@@ -139,7 +139,7 @@ def test_metrics_are_of_trls_names(tiny_folder: Path, examples: list[Example]) -
 
 def test_terms_of_a_kind_are_told_apart() -> None:
     twice = reward(("keywords", 1.0, {"words": "a"}), ("length", 1.0, {}), ("keywords", 1.0, {"words": "b"}))  # fmt: skip
-    assert term_names(twice) == ["keywords_1", "length", "keywords_2"]
+    assert twice.term_names == ["keywords_1", "length", "keywords_2"]
 
 
 def test_what_cannot_be_told_is_no_vote(tuned_rollouts: list[Any]) -> None:
