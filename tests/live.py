@@ -163,6 +163,10 @@ class LiveStack:
                     "SELECT id, skill, status, caller, adapter, attempt, worker, in_background, created_at,"
                     " started_at FROM inference_job WHERE status IN ('queued', 'running')"
                 ).fetchall()
+                # This test is told which they are; the ones after it need not wait for them again.
+                connection.execute(
+                    "UPDATE inference_job SET status = 'cancelled' WHERE status IN ('queued', 'running')"
+                )
                 raise RuntimeError(f"{rows}\n{error}") from None
 
     @staticmethod
