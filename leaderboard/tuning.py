@@ -11,6 +11,7 @@ from django.core.files.storage import default_storage
 from django.db.models import OuterRef, QuerySet, Subquery
 from PIL import Image, ImageOps
 
+from inference.engine.metrics.regions import CORNERS
 from inference.engine.tuning.examples import LENGTHS, Example, ExampleError
 from inference.tuning import errors as tuning_errors
 from inference.tuning.sources import (
@@ -28,7 +29,6 @@ from leaderboard.models import BenchmarkItem, Split
 from leaderboard.selectors.blocks import references_check, with_references
 
 MOST_ITEMS = 5000
-_CORNERS = ("x_min", "y_min", "x_max", "y_max")
 
 
 def splits() -> list[Split]:
@@ -128,7 +128,7 @@ def _target(skill: str, reference: Mapping[str, Any]) -> dict[str, Any] | None:
         return {"answer": str(max(answers, key=answers.count))}
     boxes = [region["box"] for region in reference.get("objects", ()) if "box" in region]
     within = [[min(1.0, max(0.0, value)) for value in box] for box in boxes]
-    return {"boxes": [dict(zip(_CORNERS, box, strict=True)) for box in within]}
+    return {"boxes": [dict(zip(CORNERS, box, strict=True)) for box in within]}
 
 
 register(PublicSplit())

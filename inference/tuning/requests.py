@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from inference import images
+from inference.engine.numbers import is_number
 from inference.engine.settings import Settings
 from inference.engine.tuning.examples import Example, Problem, params_problems, target_problems
 from inference.errors import DomainError
@@ -82,11 +83,7 @@ def truth_check(skill: str, truth: Any, path: str) -> None:
     """
     if skill == "query":
         raise refused(path, "is of point and detect: judge answers to questions yourself")
-    if not isinstance(truth, Mapping):
-        raise refused(path, "must be an object")
-    _first(
-        path, [(n.removeprefix("target").lstrip("."), t) for n, t in target_problems(skill, truth)]
-    )
+    _taught_check(skill, truth, path)
 
 
 def target_check(skill: str, target: Any, path: str) -> None:
@@ -94,14 +91,18 @@ def target_check(skill: str, target: Any, path: str) -> None:
     Raises:
         InvalidInput: it is not what the skill can be taught.
     """
+    if isinstance(target, Mapping):
+        if target.get("reasoning"):
+            raise refused(f"{path}.reasoning", "is not tuned: leave it out")
+        target = {name: value for name, value in target.items() if name != "reasoning"}
+    _taught_check(skill, target, path)
+
+
+def _taught_check(skill: str, target: Any, path: str) -> None:
     if not isinstance(target, Mapping):
         raise refused(path, "must be an object")
-    if target.get("reasoning"):
-        raise refused(f"{path}.reasoning", "is not tuned: leave it out")
-    plain = {name: value for name, value in target.items() if name != "reasoning"}
-    _first(
-        path, [(n.removeprefix("target").lstrip("."), t) for n, t in target_problems(skill, plain)]
-    )
+    problems = target_problems(skill, target)
+    _first(path, [(name.removeprefix("target").lstrip("."), text) for name, text in problems])
 
 
 def groups_check(groups: list[Any]) -> None:
@@ -142,8 +143,7 @@ def _rl_check(group: Mapping[str, Any], path: str) -> int:
     if not isinstance(rewards, list) or len(rewards) != len(rollouts):
         raise refused(f"{path}.rewards", "must be one number for each rollout")
     for reward in rewards:
-        is_number = isinstance(reward, int | float) and not isinstance(reward, bool)
-        if reward is not None and not (is_number and abs(reward) < 1e9):
+        if reward is not None and not is_number(reward, 1e9):
             raise refused(f"{path}.rewards", "must be finite numbers")
     return len(rollouts)
 

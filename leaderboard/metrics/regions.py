@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 
 from inference.engine.metrics.numeric import np
-from inference.engine.metrics.regions import Box, box_iou
+from inference.engine.metrics.regions import Box, Point, box_iou, each_once
 
 __all__ = ["Box", "Point", "box_iou", "f1_at_iou", "matched", "point_errors"]
-Point = tuple[float, float]
 
 
 def matched(found: Sequence[Box], truth: Sequence[Box], threshold: float = 0.5) -> int:
@@ -19,12 +18,7 @@ def matched(found: Sequence[Box], truth: Sequence[Box], threshold: float = 0.5) 
     overlaps = _overlaps(np.array(found, dtype=float), np.array(truth, dtype=float))
     near = np.argwhere(overlaps >= threshold).tolist()
     pairs = sorted(((overlaps[i, j], i, j) for i, j in near), reverse=True)
-    used: tuple[set[int], set[int]] = (set(), set())
-    for _, i, j in pairs:
-        if i not in used[0] and j not in used[1]:
-            used[0].add(i)
-            used[1].add(j)
-    return len(used[0])
+    return sum(1 for _ in each_once(pairs))
 
 
 def _overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -61,11 +55,6 @@ def point_errors(
         pairs = sorted(
             (math.dist(f, t), i, j) for i, f in enumerate(found) for j, t in enumerate(truth)
         )
-        used_found: set[int] = set()
-        matched: dict[int, float] = {}
-        for distance, i, j in pairs:
-            if i not in used_found and j not in matched:
-                used_found.add(i)
-                matched[j] = distance
+        matched = {j: distance for distance, _, j in each_once(pairs)}
         errors += [matched.get(j, 0.5) for j in range(len(truth))]
     return errors

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from inference.engine.metrics.regions import CORNERS
 from leaderboard.scoring.types import BadPrediction
 
 MAX_BOXES = 3000
@@ -87,18 +88,15 @@ def _score(region: Mapping[str, Any]) -> float | None:
 
 
 def _corners(region: Mapping[str, Any]) -> tuple[float, float, float, float]:
-    said: list[Any] = [region.get(name) for name in _CORNERS]
+    said: list[Any] = [region.get(name) for name in CORNERS]
     x0, y0, x1, y1 = said
     are_floats = x0.__class__ is y0.__class__ is x1.__class__ is y1.__class__ is float
     if are_floats and 0.0 <= x0 <= x1 <= 1.0 and 0.0 <= y0 <= y1 <= 1.0:
         return x0, y0, x1, y1  # most boxes
-    x0, y0, x1, y1 = (_coordinate(region, name) for name in _CORNERS)
+    x0, y0, x1, y1 = (_coordinate(region, name) for name in CORNERS)
     if x1 < x0 or y1 < y0:
         raise BadPrediction("a box ends before it begins: x_min ≤ x_max and y_min ≤ y_max")
     return x0, y0, x1, y1
-
-
-_CORNERS = ("x_min", "y_min", "x_max", "y_max")
 
 
 def boxes(row: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,9 +1,13 @@
 """Boxes in an image; coordinates are 0..1."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
+CORNERS = ("x_min", "y_min", "x_max", "y_max")
+"""A box's parts as the API names them, in the order of `Box`."""
+FAR = 1e6
+"""A coordinate is of a smaller size, or nothing that could be drawn."""
 
 
 def box_iou(a: Box, b: Box) -> float:
@@ -13,6 +17,20 @@ def box_iou(a: Box, b: Box) -> float:
     shared = width * height
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
     return shared / union if union > 0 else 0.0
+
+
+def each_once(pairs: Iterable[tuple[float, int, int]]) -> Iterator[tuple[float, int, int]]:
+    """Pairs of which each side is taken once, greedily: the first of those given comes first.
+
+    Args:
+        pairs: how well they fit, and the numbers of both sides.
+    """
+    used: tuple[set[int], set[int]] = (set(), set())
+    for fit, i, j in pairs:
+        if i not in used[0] and j not in used[1]:
+            used[0].add(i)
+            used[1].add(j)
+            yield fit, i, j
 
 
 def points_f1(points: Sequence[Point], boxes: Sequence[Box]) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 
 from inference.engine.metrics.counts import read_count
 from inference.engine.metrics.ptb import tokenise
-from inference.engine.metrics.regions import Box, Point
+from inference.engine.metrics.regions import CORNERS, FAR, Box, Point
+from inference.engine.numbers import is_number
 
 MAX_TEXT = 4000
 MAX_REGIONS = 300
@@ -70,8 +71,8 @@ def read_boxes(data: Any) -> list[Box] | None:
             return None
         corners = region.get("box")
         if not isinstance(corners, Sequence) or isinstance(corners, str):
-            corners = [region.get(name) for name in ("x_min", "y_min", "x_max", "y_max")]
-        if len(corners) != 4 or not all(_is_number(c) for c in corners):
+            corners = [region.get(name) for name in CORNERS]
+        if len(corners) != 4 or not all(is_number(c, FAR) for c in corners):
             return None
         x0, y0, x1, y1 = (float(c) for c in corners)
         if x1 < x0 or y1 < y0:
@@ -86,15 +87,12 @@ def read_points(data: Any) -> list[Point] | None:
         return None
     points = []
     for point in data["points"][:MAX_REGIONS]:
-        if not isinstance(point, Mapping) or not all(_is_number(point.get(n)) for n in ("x", "y")):
+        if not isinstance(point, Mapping) or not all(
+            is_number(point.get(n), FAR) for n in ("x", "y")
+        ):
             return None
         points.append((float(point["x"]), float(point["y"])))
     return points
-
-
-def _is_number(value: Any) -> bool:
-    """One that a coordinate can be: JSON's whole numbers may be longer than a float."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6
 
 
 def _no_constant(name: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from inference.engine.metrics.captions import DocumentFrequency, bleu_counts, cider_d, tokenise_all
 from inference.engine.metrics.counts import read_count
-from inference.engine.metrics.regions import Box, box_iou, points_f1
+from inference.engine.metrics.regions import Box, box_iou, each_once, points_f1
 from inference.engine.rewards.cases import Case, read_points
 from inference.engine.rewards.parameters import words_of
 from inference.engine.rewards.patterns import found, pattern
@@ -169,11 +169,8 @@ def paired(found_boxes: Iterable[Box], truth: Iterable[Box]) -> Iterable[float]:
         ((box_iou(f, t), i, j) for i, f in enumerate(found_boxes) for j, t in enumerate(truth)),
         reverse=True,
     )
-    used: tuple[set[int], set[int]] = (set(), set())
-    for overlap, i, j in pairs:
-        if overlap > 0 and i not in used[0] and j not in used[1]:
-            used[0].add(i)
-            used[1].add(j)
+    for overlap, _, _ in each_once(pairs):
+        if overlap > 0:  # the rest touch nothing
             yield overlap
 
 

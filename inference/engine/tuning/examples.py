@@ -1,12 +1,13 @@
 """What a model is tuned on: one thing asked of an image, with what is right."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
 
+from inference.engine.metrics.regions import CORNERS, FAR
+from inference.engine.numbers import is_number
 from inference.engine.rewards.cases import MAX_REGIONS, MAX_TEXT, Reference, UnreadableReference
 from inference.engine.settings import read_reference
 
@@ -24,7 +25,6 @@ _TAKES = {
 _TEACHES = {
     "query": ("answer",), "caption": ("caption",), "point": ("points", "boxes"), "detect": ("boxes",),
 }  # fmt: skip
-_CORNERS = ("x_min", "y_min", "x_max", "y_max")
 Problem = tuple[str, str]
 """Where something is wrong, and what."""
 
@@ -108,7 +108,7 @@ def _spatial_problems(refs: Any) -> Iterable[Problem]:
         yield "spatial_refs", f"must be an array of at most {MOST_SPATIAL_REFS} places"
         return
     for number, ref in enumerate(refs):
-        if not isinstance(ref, list | tuple) or not all(_is_number(value) for value in ref):
+        if not isinstance(ref, list | tuple) or not all(is_number(value, FAR) for value in ref):
             yield f"spatial_refs[{number}]", "must be [x, y] or [x1, y1, x2, y2]"
             continue
         try:
@@ -160,13 +160,8 @@ def _is_torn(text: str) -> bool:
     return False
 
 
-def _is_number(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) < 1e6 and math.isfinite(value)
-
-
 def _within(values: Iterable[Any]) -> bool:
-    return all(_is_number(value) and 0 <= value <= 1 for value in values)
+    return all(is_number(value) and 0 <= value <= 1 for value in values)
 
 
 def _point_problem(point: Any) -> str:
@@ -176,7 +171,7 @@ def _point_problem(point: Any) -> str:
 
 
 def _box_problem(box: Any) -> str:
-    if not isinstance(box, Mapping) or not _within(box.get(name) for name in _CORNERS):
+    if not isinstance(box, Mapping) or not _within(box.get(name) for name in CORNERS):
         return "must be {x_min, y_min, x_max, y_max}, each 0 to 1"
     if box["x_max"] < box["x_min"] or box["y_max"] < box["y_min"]:
         return "must have its smaller corner first"

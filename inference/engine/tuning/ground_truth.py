@@ -5,12 +5,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from inference.engine.metrics.regions import Box, Point, points_f1
+from inference.engine.metrics.regions import CORNERS, Box, Point, each_once, points_f1
 from inference.engine.rewards.measures import paired
 
 NEAR = 0.1
 """The distance, in parts of the image, at which a point is worth nothing to another."""
-_CORNERS = ("x_min", "y_min", "x_max", "y_max")
 
 
 def ground_truth_reward(skill: str, output: Mapping[str, Any], truth: Mapping[str, Any]) -> float:
@@ -40,18 +39,12 @@ def _near_f1(found: Sequence[Point], right: Sequence[Point]) -> float:
     pairs = sorted(
         (math.dist(f, r), i, j) for i, f in enumerate(found) for j, r in enumerate(right)
     )
-    used: tuple[set[int], set[int]] = (set(), set())
-    worth = 0.0
-    for distance, i, j in pairs:
-        if i not in used[0] and j not in used[1]:
-            used[0].add(i)
-            used[1].add(j)
-            worth += max(0.0, 1 - distance / NEAR)
+    worth = sum(max(0.0, 1 - distance / NEAR) for distance, _, _ in each_once(pairs))
     return 2 * worth / (len(found) + len(right))
 
 
 def _boxes(regions: Iterable[Mapping[str, float]]) -> list[Box]:
-    return [tuple(region[name] for name in _CORNERS) for region in regions]  # type: ignore[misc]
+    return [tuple(region[name] for name in CORNERS) for region in regions]  # type: ignore[misc]
 
 
 def _points(regions: Iterable[Mapping[str, float]]) -> list[Point]:

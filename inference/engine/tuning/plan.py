@@ -3,10 +3,11 @@
 Imports no torch: the web process checks with it too.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
+
+from inference.engine.numbers import is_number
 
 METHODS = ("rl", "sft")
 RANKS = (8, 16, 24, 32)
@@ -82,7 +83,7 @@ class Plan:
         problems = [
             (name, f"must be {low:g} to {high:g}")
             for name, (kind, low, high) in RANGES.items()
-            if not _is_number(getattr(self, name), kind) or not low <= getattr(self, name) <= high
+            if not _is_of(getattr(self, name), kind) or not low <= getattr(self, name) <= high
         ]
         problems += [
             (name, f"must be one of {', '.join(map(str, known))}")
@@ -93,7 +94,7 @@ class Plan:
         if not isinstance(regions, bool):
             problems.append(("regions", "must be true or false"))
         if self.kl_limit is not None and not (
-            _is_number(self.kl_limit, float) and 0 < self.kl_limit <= 100
+            is_number(self.kl_limit) and 0 < self.kl_limit <= 100
         ):
             problems.append(("kl_limit", "must be over 0 and at most 100, or nothing"))
         return problems or self._together()
@@ -163,7 +164,5 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
-def _is_number(value: Any, kind: type) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value) and (kind is float or isinstance(value, int))
+def _is_of(value: Any, kind: type) -> bool:
+    return is_number(value) and (kind is float or isinstance(value, int))

@@ -1,12 +1,12 @@
 """One sampled answer, as it is trained on: what was chosen, and how likely each choice was."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import Any, Self
 
 from inference.engine.config import MoondreamConfig
+from inference.engine.numbers import is_number
 
 REGION_SKILLS = ("point", "detect")
 
@@ -98,7 +98,7 @@ def _check(made: Rollout, config: MoondreamConfig) -> None:
             f"log_probabilities has {len(made.log_probabilities)} values for {expected} choices."
         )
     numbers = (*made.log_probabilities, made.temperature, made.step)
-    if not all(_is_number(value) for value in numbers):
+    if not all(map(is_number, numbers)):
         raise ValueError("log_probabilities, temperature and step are numbers.")
     if max(made.log_probabilities, default=0) > 1e-3 or not 0 < made.temperature <= 10:
         raise ValueError("A log-probability is at most 0, a temperature over 0.")
@@ -121,10 +121,6 @@ def _check_choices(made: Rollout, config: MoondreamConfig) -> None:
         raise ValueError("An answer of places has x and y of each, and no tokens.")
     if len(made.sizes) != (places if made.skill == "detect" else 0):
         raise ValueError("Each box has one size, and a point none.")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_ids(name: str, values: Any, count: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from inference.engine.metrics.regions import CORNERS
 from inference.engine.rewards.cases import Reference, UnreadableReference
 from inference.engine.tuning.examples import (
     SKILLS,
@@ -28,7 +29,6 @@ _OWN = (
 _TRL = ("prompt", "completion", "messages", *_IMAGES, *_REFERENCES, *_ANSWERS, "skill", "id")
 _GROUP = ("mode", "request", "target", "ground_truth", "rollouts", "rewards", "id")
 _PARAMS = ("question", "object", "length", "reasoning", "spatial_refs")
-_CORNERS = ("x_min", "y_min", "x_max", "y_max")
 MOST_NAMED = 100
 """Groups of one row."""
 
@@ -193,7 +193,7 @@ def _regions(name: str, given: Any) -> tuple[dict[str, Any] | None, Any]:
 
 
 def _region(name: str, region: Any) -> dict[str, float] | None:
-    names = ("x", "y") if name == "points" else _CORNERS
+    names = ("x", "y") if name == "points" else CORNERS
     if isinstance(region, Mapping):
         values = region.get("box") if "box" in region else [region.get(each) for each in names]
     else:
