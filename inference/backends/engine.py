@@ -21,6 +21,28 @@ _encoded = EncodedImages(settings.INFERENCE_ENCODE_CACHE_MB * 1024 * 1024)
 _stored = StoredEncodings()
 
 
+def load_model(folder: str, quantization: str, dtype: str, **options: Any) -> "Moondream":
+    """A variant's weights on this node's device, with its number of threads.
+
+    Args:
+        options: further ones of `Moondream.from_pretrained`.
+
+    Raises:
+        CheckpointError: they cannot be used.
+    """
+    import torch
+
+    from inference.engine import Moondream
+
+    if settings.INFERENCE_THREADS:
+        torch.set_num_threads(settings.INFERENCE_THREADS)
+    return Moondream.from_pretrained(
+        Path(folder),
+        quantization=quantization or None,  # type: ignore[arg-type]  # checked by the model's choices
+        device=settings.INFERENCE_DEVICE, dtype=dtype, **options,
+    )  # fmt: skip
+
+
 class EngineBackend:
     """One folder at one precision, loaded once and kept warm."""
 
@@ -35,20 +57,9 @@ class EngineBackend:
         return self._model is not None
 
     def load(self) -> dict[str, Any]:
-        import torch
-
-        from inference.engine import Moondream
-
-        if settings.INFERENCE_THREADS:
-            torch.set_num_threads(settings.INFERENCE_THREADS)
         started = time.perf_counter()
-        model = Moondream.from_pretrained(
-            Path(self.folder),
-            quantization=self.quantization or None,  # type: ignore[arg-type]  # checked by the model's choices
-            device=settings.INFERENCE_DEVICE,
-            dtype=self.dtype,
-            compile=settings.INFERENCE_COMPILE,
-        )
+        compiled = settings.INFERENCE_COMPILE
+        model = load_model(self.folder, self.quantization, self.dtype, compile=compiled)
         model.warm_up()
         self._model = model
         self._adapters = AdapterShelf(model)
@@ -131,8 +142,6 @@ class EngineBackend:
             ValueError: the adapter does not fit the model.
             DomainError: it was deleted, or its storage is away.
         """
-        if request.adapter is None and self._adapters is None:
-            return ""
         assert self._adapters is not None
         return self._adapters.activate(request.adapter)
 

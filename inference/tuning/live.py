@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
-
 from inference.models import Variant
 from inference.tuning import errors, files
 from inference.tuning.models import Finetune
@@ -124,16 +122,8 @@ def _base(variant: Variant) -> tuple[tuple[Any, ...], _Base]:
 
 
 def _loaded(variant: Variant) -> _Base:
-    import torch
-
-    from inference.engine import Moondream
+    from inference.backends.engine import load_model
     from inference.engine.tuning.adapters import Adapters
 
-    if settings.INFERENCE_THREADS:
-        torch.set_num_threads(settings.INFERENCE_THREADS)
-    model = Moondream.from_pretrained(
-        Path(variant.folder),
-        quantization=variant.quantization or None,  # type: ignore[arg-type]  # checked by the model's choices
-        device=settings.INFERENCE_DEVICE, dtype=variant.dtype, compile="off",
-    )  # fmt: skip
+    model = load_model(variant.folder, variant.quantization, variant.dtype, trainable=True)
     return _Base(model, Adapters(model))

@@ -21,7 +21,6 @@ from torch import nn
 from inference.engine.kernels import FrozenLinear
 from inference.engine.moondream import Moondream
 
-RANKS = (8, 16, 24, 32)
 MAX_RANK = 256
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "moondream_adapter.json"
 Part = Literal["text", "regions"]

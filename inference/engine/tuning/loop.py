@@ -8,6 +8,7 @@ What a step asks and samples follows from the seed and the step's number alone: 
 from a checkpoint is the one that would have been.
 """
 
+import functools
 import math
 import random
 import time
@@ -16,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from inference.engine.rewards import Reward, Score
+from inference.engine.tuning import objectives
 from inference.engine.tuning.examples import Example
 from inference.engine.tuning.rollouts import REGION_SKILLS, Rollout
 from inference.engine.tuning.sampling import SamplingSettings
@@ -201,8 +203,7 @@ class Loop:
         at = step * count
         while len(drawn) < count:
             epoch, place = divmod(at + len(drawn), len(self.examples))
-            order = list(range(len(self.examples)))
-            random.Random(f"{self.seed}:{epoch}").shuffle(order)
+            order = _order(self.seed, epoch, len(self.examples))
             drawn += [self.examples[n] for n in order[place : place + count - len(drawn)]]
         return drawn
 
@@ -286,8 +287,15 @@ def _vote(score: Score) -> float | None:
 
 def is_flat(asked: Asked) -> bool:
     """Whether all answers were rewarded alike, so that none is better than another."""
-    votes = [vote for s in asked.answers if (vote := _vote(s.score)) is not None]
-    return not votes or max(votes) - min(votes) <= 1e-6
+    return objectives.is_flat([_vote(answer.score) for answer in asked.answers])
+
+
+@functools.lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> list[int]:
+    """Numbers of the examples as one epoch asks them; a step may end one and begin the next."""
+    order = list(range(count))
+    random.Random(f"{seed}:{epoch}").shuffle(order)
+    return order
 
 
 def _seed(*parts: int) -> int:

@@ -84,7 +84,7 @@ def advantages(
 
     A group of one has advantage 0. Flat groups are left out, of the batch's deviation too.
     """
-    flat = [_is_flat(group) for group in rewards]
+    flat = [len(group) > 1 and is_flat(group) for group in rewards]
     kept = [n for n, is_flat in enumerate(flat) if not is_flat]
     if objective.combination == "normalize_then_sum" and terms is not None:
         found = _normalised_terms([terms[n] for n in kept], [rewards[n] for n in kept], weights)
@@ -96,9 +96,10 @@ def advantages(
     return Advantages(values, flat)
 
 
-def _is_flat(rewards: Sequence[float | None]) -> bool:
+def is_flat(rewards: Sequence[float | None]) -> bool:
+    """Whether answers were rewarded alike, so that none is better than another; or by nobody."""
     votes = [value for value in rewards if value is not None]
-    return len(rewards) > 1 and (not votes or max(votes) - min(votes) <= FLAT)
+    return not votes or max(votes) - min(votes) <= FLAT
 
 
 def _relative(

@@ -26,7 +26,7 @@ from PIL import Image
 from inference.engine.crops import make_crops
 from inference.engine.moondream import Moondream
 from inference.engine.tuning import supervised
-from inference.engine.tuning.adapters import Adapters, AdapterSettings
+from inference.engine.tuning.adapters import Adapters, AdapterSettings, read
 from inference.engine.tuning.examples import Example
 from inference.engine.tuning.objectives import (
     Objective,
@@ -263,8 +263,6 @@ class Tuner:
             AdapterError: the adapter is another.
             OSError: files are missing.
         """
-        from inference.engine.tuning.adapters import read
-
         path = Path(folder)
         weights, _ = read(path)
         self.adapters.assign(self.name, weights)

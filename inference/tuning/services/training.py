@@ -237,12 +237,13 @@ class _Turn:
             tuner = self._tuner = live.tuner_of(self.finetune, self._objective(), self._weights())
         StepRecord.objects.filter(finetune=self.finetune, step__gt=tuner.steps).delete()
         self._measure("before", examples)
+        loop = self._loop(tuner, examples)
         began = time.monotonic()
         while tuner.steps < self.plan.steps:
             self._check_stop()
             if self.spent_s >= self.run.limit_s:
                 return self._finished("time_limit", examples)
-            reason = self._step(tuner, examples)
+            reason = self._step(loop)
             if reason:
                 return self._finished(reason, examples)
             if time.monotonic() - began >= max(settings.TUNING_SLICE_S, _SHARE * self.store_s):
@@ -297,24 +298,24 @@ class _Turn:
         from inference.engine.tuning.loop import Loop, LoopSettings
         from inference.engine.tuning.sampling import SamplingSettings
 
-        plan, teaches = self.plan, self.plan.teaches(tuner.steps)
+        plan = self.plan
         sampling = SamplingSettings(plan.temperature, plan.max_tokens, plan.max_objects)
         settings_ = LoopSettings(
-            method="sft" if teaches else "rl", steps=plan.steps, lr=plan.lr, lr_warmup=plan.lr_warmup,
+            plan.method, steps=plan.steps, lr=plan.lr, lr_warmup=plan.lr_warmup,  # type: ignore[arg-type]
+            warmup_steps=plan.warmup_steps,
             groups=plan.groups, group_size=plan.group_size, sampling=sampling,
             refills=plan.refills, kl_limit=plan.kl_limit,
         )  # fmt: skip
-        reward = None if teaches else self.reward
-        return Loop(tuner, examples.training, settings_, reward=reward, seed=plan.seed)
+        return Loop(tuner, examples.training, settings_, reward=self.reward, seed=plan.seed)
 
-    def _step(self, tuner: "Tuner", examples: Examples) -> str:
+    def _step(self, loop: "loops.Loop") -> str:
         """Train one; a reason where the run has come to its end by it."""
         from inference.engine.tuning.loop import Collapsed
 
-        started = time.monotonic()
+        tuner, started = loop.tuner, time.monotonic()
         try:
             with self.watch.armed():
-                record = self._loop(tuner, examples).step()
+                record = loop.step()
         except Collapsed as collapse:
             self._log(str(collapse))
             return "kl_limit"

@@ -138,7 +138,8 @@ class TestSampling:
             {"log_probabilities": []}, {"log_probabilities": [float("nan")] * 7},
             {"coords": [1, 2]}, {"temperature": 0}, {"finish_reason": "tired"}, {"output": "x"},
             {"skill": "segment"}, {"answer_tokens": "abc"}, {"thinking_tokens": [1]},
-            {"log_probabilities": [1.0] * 7}, {"temperature": float("inf")},
+            {"log_probabilities": [1.0] * 7}, {"temperature": float("inf")}, {"temperature": 10**400},
+            {"step": -(10**400)},
         ],
     )  # fmt: skip
     def test_strange_rollouts_are_refused(self, tuner: Tuner, change: dict[str, object]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from inference import lease, stream
+from inference.engine.tuning import Loop
 from inference.errors import DomainError
 from inference.tuning import selectors, services
 from inference.tuning.models import Checkpoint, StepRecord, TuningRun
@@ -145,9 +146,9 @@ def test_a_lost_worker_loses_no_stored_step_and_none_is_trained_twice(
     again: list[int] = []
     trained = training._Turn._step
 
-    def noted(self, tuner, examples):
-        again.append(tuner.steps + 1)
-        return trained(self, tuner, examples)
+    def noted(self, loop):
+        again.append(loop.tuner.steps + 1)
+        return trained(self, loop)
 
     monkeypatch.setattr(training._Turn, "_step", noted)
     lost_at = run.finetune.step
@@ -167,13 +168,13 @@ def test_a_worker_that_comes_back_writes_no_more(make, monkeypatch, settings):
     real = training._Turn._step
     taken_over: list[bool] = []
 
-    def step(self, tuner, examples):
+    def step(self, loop):
         if not taken_over:
             taken_over.append(True)
             TuningRun.objects.filter(pk=run.pk).first().finetune.__class__.objects.filter(
                 pk=run.finetune_id
             ).update(fence=self.finetune.fence + 1)
-        return real(self, tuner, examples)
+        return real(self, loop)
 
     monkeypatch.setattr(training._Turn, "_step", step)
     run = turn(run)
@@ -240,12 +241,12 @@ def test_one_that_is_worked_on_stops_between_two_steps(make, monkeypatch, wish):
     run = make(plan={"steps": 400})
     real = training._Turn._step
 
-    def step(self, tuner, examples):
-        if tuner.steps == 2:
+    def step(self, loop):
+        if loop.tuner.steps == 2:
             assert lease.is_held(f"tuning-{run.finetune_id}")
             made = {"pause": services.run_pause, "cancel": services.run_cancel}[wish](run=run)
             assert made.wish == wish
-        return real(self, tuner, examples)
+        return real(self, loop)
 
     monkeypatch.setattr(training._Turn, "_step", step)
     run = turn(run)
@@ -265,19 +266,18 @@ def test_a_long_step_is_broken_off(make, monkeypatch):
 
     run = make(plan={"steps": 400})
     monkeypatch.setattr(training, "_SHARE", 0)
-    real = training._Turn._loop
+    real = Loop.step
     asked_at = []
 
-    class Slow:
-        def step(self):
-            asked_at.append(time.monotonic())
-            services.run_cancel(run=run)
-            time.sleep(60)  # cut short
+    def step(self):
+        if self.tuner.steps != 2:
+            return real(self)
+        asked_at.append(time.monotonic())
+        services.run_cancel(run=run)
+        time.sleep(60)  # cut short
+        return None
 
-    def loop(self, tuner, examples):
-        return Slow() if tuner.steps == 2 else real(self, tuner, examples)
-
-    monkeypatch.setattr(training._Turn, "_loop", loop)
+    monkeypatch.setattr(Loop, "step", step)
     run = turn(run)
     assert time.monotonic() - asked_at[0] < 2
     assert (run.status, run.finetune.step) == ("cancelled", 2)
@@ -382,6 +382,8 @@ def test_everything_that_cannot_work_is_said_at_once(make):
         ({"plan": {"groups": 64, "group_size": 32}}, "settings.group_size"),
         ({"plan": {"steps": 5, "warmup_steps": 5}}, "settings.warmup_steps"),
         ({"plan": {"lr": float("nan")}}, "settings.lr"),
+        ({"plan": {"steps": 10**400}}, "settings.steps"),
+        ({"plan": {"kl_limit": 10**400}}, "settings.kl_limit"),
         ({"plan": {"regions": 1}}, "settings.regions"),
         ({"data": {"source": "world", "preset": "counts", "count": 10**9}}, "data.count"),
         ({"data": {"source": "world", "preset": "counts", "more": 1}}, "data.more"),
@@ -406,6 +408,14 @@ def test_teaching_first_then_rewards(make):
     run = work(make(plan={"warmup_steps": 2, "steps": 4}))
     taught = ["sft_loss" in s for s in selectors.steps_of(run.finetune)]
     assert taught == [True, True, False, False]
+
+
+@pytest.mark.parametrize("precision", ["int8", "nf4"])
+def test_every_precision_is_tuned(make, variants, precision):
+    (base,) = [v for v in variants if v.quantization == precision]
+    run = work(make(variant_slug=base.slug, plan={"steps": 2, "temperature": 2.0}))
+    assert (run.status, run.error_message) == ("succeeded", "")
+    assert run.finetune.base_precision == precision
 
 
 def test_places_are_tuned_with_their_heads(make):
