@@ -163,11 +163,20 @@ class LiveStack:
                     "SELECT id, skill, status, caller, adapter, attempt, worker, in_background, created_at,"
                     " started_at FROM inference_job WHERE status IN ('queued', 'running')"
                 ).fetchall()
+                doing = self._celery("inspect", "active"), self._celery("inspect", "reserved")
                 # This test is told which they are; the ones after it need not wait for them again.
                 connection.execute(
                     "UPDATE inference_job SET status = 'cancelled' WHERE status IN ('queued', 'running')"
                 )
-                raise RuntimeError(f"{rows}\n{error}") from None
+                raise RuntimeError(f"{rows}\n{doing}\n{error}") from None
+
+    def _celery(self, *args: str) -> str:
+        """What a command of Celery's prints about this stack's workers."""
+        done = subprocess.run(
+            [sys.executable, "-m", "celery", "-A", "moondream_site", *args],
+            cwd=ROOT, env=self.env, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        return done.stdout
 
     @staticmethod
     def _is_idle(connection: psycopg.Connection) -> bool:

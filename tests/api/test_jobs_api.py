@@ -101,7 +101,7 @@ async def _events(path: str, headers: dict[str, str] | None = None) -> list[dict
 
 @pytest.mark.django_db(transaction=True)
 async def test_events_can_be_read_again_from_where_a_reader_stopped(
-    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     created = await async_client.post("/v1/jobs", {"skill": "caption", "sample": "night"})
     job = created.json()
@@ -116,7 +116,7 @@ async def test_events_can_be_read_again_from_where_a_reader_stopped(
     assert await _events(job["events_url"], {"Last-Event-ID": "x'; DROP"}) == everything
 
     # Once the stream has expired the saved job still tells the end.
-    for key in stream.client().scan_iter("*job:*"):
+    for key in stream.client().scan_iter(f"{settings.REDIS_PREFIX}job:*"):
         stream.client().delete(key)
     monkeypatch.setattr(stream, "_BLOCK_MS", 50)
     late = await _events(job["events_url"])
