@@ -7,7 +7,7 @@ class ResearchConfig(AppConfig):
 
     def ready(self) -> None:
         """Publishing, and whatever else pages show, empties the page cache."""
-        from research import addresses, receivers
+        from research import addresses, mails, receivers  # noqa: F401  # declares its mails
 
         receivers.connect()
         addresses.connect()

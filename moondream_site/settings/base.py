@@ -180,9 +180,13 @@ EMAIL_URL = env.str("EMAIL_URL", default="")
 # Without a mail server no page may promise a letter (the tag `sends_mail`).
 SENDS_MAIL = bool(EMAIL_URL)
 if SENDS_MAIL:
-    vars().update(env.email_url("EMAIL_URL"))
+    _mail = env.email_url("EMAIL_URL")
+    if _mail["EMAIL_BACKEND"] == "django.core.mail.backends.smtp.EmailBackend":
+        _mail["EMAIL_BACKEND"] = "pricing.mail_backend.Backend"
+    vars().update(_mail)
 else:
     EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Moondream hub <hub@localhost>")
 ACCOUNT_ADAPTER = "moondream_site.signin.Adapter"
 ACCOUNT_LOGIN_METHODS = {"email", "username"}  # an admin made at the console may have no address

@@ -59,7 +59,7 @@ def test_without_a_server_letters_go_nowhere_and_break_nothing() -> None:
         **os.environ, "DJANGO_SETTINGS_MODULE": "moondream_site.settings.production",
         "SECRET_KEY": "s" * 60, "REFERENCES_KEY": "r" * 60,
     }  # fmt: skip
-    for url, told in (("", "False django.core.mail.backends.dummy"), ("smtp://mail:25", "True django.core.mail.backends.smtp")):  # fmt: skip
+    for url, told in (("", "False django.core.mail.backends.dummy"), ("smtp://mail:25", "True pricing.mail_backend.Backend")):  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, env=env | {"EMAIL_URL": url},
             capture_output=True, text=True, check=True,

@@ -13,12 +13,13 @@ from django.contrib.auth import get_user_model
 from django.core import mail
 from django.test import Client
 from django.urls import reverse
-from wagtail.models import ModelLogEntry
+from wagtail.models import ModelLogEntry, PageSubscription, Site
 
 from leaderboard.mails import DECISIONS
 from moondream_site.signin import MAILS, Adapter
 from pricing import mails, services
 from pricing.models import MailText, SecondStep
+from research.models import Announcement, LegalPage
 
 pytestmark = pytest.mark.django_db
 BODY = "Dear {account},\n\nopen {link} to be sure.\n\n{site}"
@@ -232,3 +233,120 @@ def test_who_loses_a_second_step_is_told(
     assert not SecondStep.objects.exists()
     assert mail.outbox[0].to == ["ada@example.org"]
     assert "/account/2fa/" in mail.outbox[0].body
+
+
+COMMENTS = {
+    "comments-TOTAL_FORMS": 1, "comments-INITIAL_FORMS": 0, "comments-MIN_NUM_FORMS": 0,
+    "comments-MAX_NUM_FORMS": 1000, "comments-0-text": "Say <when> & where.", "comments-0-id": "",
+    "comments-0-contentpath": "title", "comments-0-position": "", "comments-0-DELETE": "",
+    "comments-0-resolved": "", "comments-0-replies-TOTAL_FORMS": 0,
+    "comments-0-replies-INITIAL_FORMS": 0, "comments-0-replies-MIN_NUM_FORMS": 0,
+    "comments-0-replies-MAX_NUM_FORMS": 0,
+}  # fmt: skip
+
+
+def _legal_form(page: LegalPage, **more: Any) -> dict[str, Any]:
+    """A page's edit form as it stands."""
+    return {
+        "title": page.title, "slug": page.slug, "effective_on": "2026-11-24", "body-count": 0,
+        "accent": page.accent, "lede": "", "headline": "", "seo_title": "", "search_description": "",
+        "go_live_at": "", "expire_at": "", **more,
+    }  # fmt: skip
+
+
+def _reviewed(member: Callable[[str], Client]) -> LegalPage:
+    """A page that an editor submitted, a moderator rejected, the editor submitted again, and a moderator
+    approved; and that the moderator, whom comments are sent to, follows."""
+    editor = member("Editors")
+    member("Moderators")
+    users = {u.username: u for u in get_user_model().objects.all()}
+    page: LegalPage = LegalPage.objects.get(slug="privacy")
+    page.title = "Privacy & <you>"
+    page.save_revision(user=users["editors"])
+    workflow = page.get_workflow()
+    state = workflow.start(page, users["editors"])
+    review = {"user": users["moderators"], "comment": "It needs\na source."}
+    state.current_task_state.specific.reject(**review)
+    state.refresh_from_db()
+    state.resume(users["editors"])
+    state.current_task_state.specific.approve(**review)
+    page.refresh_from_db()
+    PageSubscription.objects.create(user=users["moderators"], page=page, comment_notifications=True)
+    edit = reverse("wagtailadmin_pages:edit", args=[page.pk])
+    page = page.get_latest_revision_as_object()
+    sent = _legal_form(page, **COMMENTS)
+    assert editor.post(edit, sent).status_code == 302
+    return page
+
+
+def test_mails_about_drafts_are_plain_and_say_what_happened(
+    member: Callable[[str], Client],
+) -> None:
+    get_user_model().objects.create_superuser("boss", "boss@example.org", "pw")
+    page = _reviewed(member)
+    edit = f"http://localhost:8000/admin/pages/{page.pk}/edit/"
+    letters = {letter.subject: letter for letter in mail.outbox}
+    name = "Privacy & <you>"
+    assert {s: {to for m in mail.outbox if m.subject == s for to in m.to} for s in letters} == {
+        f"[Moondream hub] Submitted for review: {name}": {"boss@example.org"},
+        f"[Moondream hub] Waits for your review: {name}": {"boss@example.org", "moderators@example.org"},
+        f"[Moondream hub] Changes are asked for: {name}": {"editors@example.org"},
+        f"[Moondream hub] Approved: {name}": {"editors@example.org"},
+        f"[Moondream hub] editors commented on {name}": {"moderators@example.org"},
+    }  # fmt: skip
+    for letter in mail.outbox:
+        assert letter.from_email == "Moondream hub <hub@localhost>"
+        assert not getattr(letter, "alternatives", None)
+        assert f"page “{name}”" in letter.body
+        assert edit in letter.body
+        assert "#tab-notifications" in letter.body
+        assert "&amp;" not in letter.subject + str(letter.body)
+    rejected = letters[f"[Moondream hub] Changes are asked for: {name}"].body
+    assert "By moderators." in rejected
+    assert "Their comment: It needs\na source." in rejected
+    waits = letters[f"[Moondream hub] Waits for your review: {name}"].body
+    preview = re.search(r"http://localhost:8000(/admin/pages/\S+preview\S+)", str(waits))
+    assert preview is not None
+    assert "New: “Say <when> & where.”" in letters[f"[Moondream hub] editors commented on {name}"].body  # fmt: skip
+
+
+def test_what_an_editor_wrote_is_what_mails_about_drafts_say(
+    member: Callable[[str], Client],
+) -> None:
+    kinds = [kind for name, kind in mails.KINDS.items() if name.startswith("review_")]
+    assert len(kinds) == 5
+    for kind in kinds:
+        services.mail_text_write(
+            kind=kind, subject=f"ours: {kind.name}", by=None,
+            body=" | ".join(f"{name}={{{name}}}" for name in kind.variables if name != "preview"),
+        )  # fmt: skip
+    _reviewed(member)
+    assert {letter.subject for letter in mail.outbox} == {
+        f"ours: {kind.name}" for kind in kinds if kind.name != "review_submitted"
+    }
+    assert all("kind=page | link=http" in letter.body for letter in mail.outbox)
+
+
+def test_a_snippet_is_reviewed_by_mail_too(member: Callable[[str], Client]) -> None:
+    member("Moderators")
+    member("Editors")
+    by = get_user_model().objects.get(username="editors")
+    made = Announcement.objects.create(site=Site.objects.get(), text="Concert", live=False)
+    made.save_revision(user=by)
+    made.get_workflow().start(made, by)
+    (letter,) = mail.outbox
+    assert letter.subject == "[Moondream hub] Waits for your review: Concert"
+    assert "announcement “Concert”" in letter.body
+    assert f"/announcement/edit/{made.pk}/" in letter.body
+
+
+def test_an_editor_s_work_is_saved_though_the_mail_server_is_away(
+    member: Callable[[str], Client], settings: Any
+) -> None:
+    settings.EMAIL_BACKEND = "pricing.mail_backend.Backend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9  # where nobody listens
+    page = _reviewed(member)
+    assert page.get_latest_revision_as_object().title == "Privacy & <you>"
+    with pytest.raises(OSError, match="refused"):
+        mail.send_mail("a", "b", None, ["ada@example.org"])
+    mails.send(mails.PASSWORD_RESET, ["ada@example.org"], mails.PASSWORD_RESET.sample)
