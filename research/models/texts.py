@@ -14,6 +14,11 @@ def _empty(label: str, default: str) -> "models.CharField[str, str]":
     return models.CharField(label, max_length=200, default=default)
 
 
+def _heading(label: str, default: str) -> "models.CharField[str, str]":
+    """What stands above that, where a page gives it a heading."""
+    return models.CharField(f"heading: {label}", max_length=100, default=default)
+
+
 def _empties(room: str, *names: str) -> MultiFieldPanel:
     return MultiFieldPanel([FieldPanel(n) for n in names], heading=f"What empty lists say: {room}")
 
@@ -46,17 +51,25 @@ class SiteTexts(BaseSiteSetting):
     )  # fmt: skip
     playground_title = models.CharField("title", max_length=100, default="Ask an image.")
     playground_lead = models.TextField("lead", max_length=400, blank=True)
+    no_leaderboards_title = _heading("no leaderboard", "No leaderboard yet")
     no_leaderboards = _empty("no leaderboard", "An admin makes them with manage.py benchmarks.")
+    no_entries_title = _heading("a leaderboard without an entry", "No entry yet")
     no_entries = _empty(
         "a leaderboard without an entry",
         "Our own variants are run in the background after the start; yours could be first.",
     )
+    no_results_title = _heading("a search that finds nothing", "Nothing is found")
     no_results = _empty("a search that finds nothing", "Try one word, or fewer of them.")
+    no_prompts_title = _heading("no prompt fits", "No prompt is like that")
     no_prompts = _empty("no prompt fits", "Take a filter away, or propose it.")
     no_first = _empty(
         "a leaderboard in the list, without an entry", "No entry yet: yours could be the first."
     )
+    no_fitting_title = _heading("no entry fits the filters", "No entry is like that")
     no_fitting = _empty("no entry fits the filters", "Take a filter away.")
+    no_public_title = _heading(
+        "a public split without a submission", "Nobody has submitted to the public split"
+    )
     no_public = _empty(
         "a public split without a submission", "Its references can be downloaded, so that a score there is for "
         "yourself and for comparing item by item.",
@@ -66,10 +79,12 @@ class SiteTexts(BaseSiteSetting):
     )
     no_log = _empty("a log without a line", "Nothing yet.")
     no_proposals = _empty("nothing proposed by the reader", "None yet.")
+    no_answers_title = _heading("a split without answers, for rewards", "No answers here yet")
     no_answers = _empty(
         "a split without answers, for rewards", "No run of ours has answered this split on this server. Ask the "
         "model below, or write an answer yourself.",
     )  # fmt: skip
+    no_pages_title = _heading("a shelf of research without a page", "Nothing here")
     no_papers = _empty("no paper", "Nothing is published yet.")
     no_notebooks = _empty("no notebook", "None runs yet.")
     no_datasets = _empty("no dataset", "None is published yet.")
@@ -79,15 +94,18 @@ class SiteTexts(BaseSiteSetting):
     no_articles = _empty(
         "a section of the documentation without an article", "Nothing is written here yet."
     )
+    no_measurements_title = _heading("variants nobody measured", "Not measured on this machine yet")
     no_measurements = _empty(
         "variants nobody measured",
         "An admin runs manage.py models report; the figures appear here.",
     )
+    no_submissions_title = _heading("an account without a submission", "Nothing submitted yet")
     no_submissions = _empty(
         "an account without a submission",
         "Choose a leaderboard, run your model on its items, and send what it said.",
     )
     no_keys = _empty("an account without an API key", "None yet.")
+    no_checks_title = _heading("no check of the site's parts", "No check has run yet")
     no_checks = _empty(
         "no check of the site's parts", "The scheduler runs the first within a minute of starting."
     )
@@ -104,12 +122,12 @@ class SiteTexts(BaseSiteSetting):
         MultiFieldPanel(
             [FieldPanel("not_found_title"), FieldPanel("not_found_text")], heading="Where nothing is"
         ),
-        _empties("leaderboards", "no_leaderboards", "no_first", "no_entries", "no_fitting", "no_public",
+        _empties("leaderboards", "no_leaderboards_title", "no_leaderboards", "no_first", "no_entries_title", "no_entries", "no_fitting_title", "no_fitting", "no_public_title", "no_public",
                  "no_ranking", "no_log"),
-        _empties("playground", "no_prompts", "no_proposals", "no_answers"),
-        _empties("research", "no_results", "no_papers", "no_notebooks", "no_datasets", "no_challenges",
-                 "no_releases", "no_cards", "no_articles", "no_measurements"),
-        _empties("account and status", "no_submissions", "no_keys", "no_checks"),
+        _empties("playground", "no_prompts_title", "no_prompts", "no_proposals", "no_answers_title", "no_answers"),
+        _empties("research", "no_results_title", "no_results", "no_pages_title", "no_papers", "no_notebooks", "no_datasets", "no_challenges",
+                 "no_releases", "no_cards", "no_articles", "no_measurements_title", "no_measurements"),
+        _empties("account and status", "no_submissions_title", "no_submissions", "no_keys", "no_checks_title", "no_checks"),
     ]  # fmt: skip
 
     class Meta:

@@ -44,6 +44,20 @@ def site_text(context: template.Context, name: str) -> str:
     return str(getattr(shell_chrome(context).texts, name))
 
 
+@register.inclusion_tag("components/empty_state.html", takes_context=True)
+def empty_state(
+    context: template.Context, name: str, *, text: str = "", level: int = 2, url: str = "", label: str = ""
+) -> dict[str, Any]:  # fmt: skip
+    """What stands where a list is empty: heading and text by their name in `SiteTexts`.
+
+    Args:
+        text: another than the one there, where a page has its own.
+    """
+    texts = shell_chrome(context).texts
+    title, said = getattr(texts, f"{name}_title"), text or getattr(texts, name)
+    return {"title": title, "text": said, "level": level, "url": url, "label": label}
+
+
 def _json_ld(record: dict[str, Any]) -> SafeString:
     """A data block: `<` is escaped, so that no text can end it."""
     text = json.dumps(record, ensure_ascii=False).replace("<", "\\u003c")

@@ -34,7 +34,8 @@ SENT = {
     "leaderboards_title": "Scores & ranks.", "leaderboards_lead": "A lead of our own.",
     "playground_title": "Show it a picture.", "playground_lead": "A sentence before.",
     **{f.name: f.default for f in SiteTexts._meta.fields if f.name.startswith("no_")},
-    "no_results": "Another word?", "no_prompts": "Nothing like it.",
+    "no_results": "Another word?", "no_prompts": "Nothing like it.", "no_results_title": "Not here",
+    "no_pages_title": "An <empty> shelf", "no_prompts_title": "No such prompt",
 }  # fmt: skip
 
 
@@ -71,8 +72,12 @@ def test_an_editor_changes_them_and_kept_pages_follow(
     assert missing.status_code == 404
     assert "A description of our own." in missing.content.decode()
     assert "Gone fishing." in missing.content.decode()
-    assert "Another word?" in client.get("/search/?q=qqqqzzzz").content.decode()
-    assert "Nothing like it." in client.get("/playground/prompts/?q=qqqqzzzz").content.decode()
+    found = client.get("/search/?q=qqqqzzzz").content.decode()
+    assert "<h2>Not here</h2><p>Another word?</p>" in found
+    prompts = client.get("/playground/prompts/?q=qqqqzzzz").content.decode()
+    assert "<h2>No such prompt</h2><p>Nothing like it.</p>" in prompts
+    shelf = client.get("/research/papers/?q=qqqqzzzz").content.decode()
+    assert "<h2>An &lt;empty&gt; shelf</h2>" in shelf
     NavigationLink.objects.all().delete()  # a header without links has its call still
     assert "Begin</a>" in client.get("/status/").content.decode()
 
@@ -169,7 +174,10 @@ def emptied() -> None:
 def test_every_empty_list_says_what_a_moderator_wrote(
     starter, client: Client, member: Callable[[str], Client]
 ) -> None:
-    fields = {f.name: f.default for f in SiteTexts._meta.fields if f.name.startswith("no_")}
+    every = {f.name: f.default for f in SiteTexts._meta.fields if f.name.startswith("no_")}
+    headings = {name for name in every if name.endswith("_title")}
+    fields = {name: text for name, text in every.items() if name not in headings}
+    headed = {name.removesuffix("_title") for name in headings} & set(EMPTY)
     fitted = {
         "no_results",
         "no_entries",
@@ -187,10 +195,12 @@ def test_every_empty_list_says_what_a_moderator_wrote(
     before = shown()
     for name, text in before.items():
         assert fields[name] in text, name
-    changed = {name: f"Own words of {name}" for name in fields}
+        assert name not in headed or every[f"{name}_title"] in text, name
+    changed = {name: f"Own words of {name}" for name in every}
     assert member("Moderators").post(settings_page(), SENT | changed).status_code == 302
     for name, text in shown().items():
         assert changed[name] in text, name
         assert fields[name] not in text, name
+        assert name not in headed or changed[f"{name}_title"] in text, name
     Benchmark.objects.update(is_shown=False)
     assert changed["no_leaderboards"] in client.get("/leaderboards/").content.decode()
