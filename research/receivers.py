@@ -13,6 +13,7 @@ from wagtail.models import (
     Locale,
     Page,
     PageViewRestriction,
+    Revision,
     Site,
 )
 from wagtail.signals import page_published, page_unpublished, post_page_move
@@ -21,7 +22,14 @@ from inference import page_cache
 from inference.messages import send_on_commit
 from leaderboard import services as leaderboard
 from leaderboard.models import Challenge
-from research.models import Announcement, BrokenLink, ChallengePage, Navigation, StarterLoad
+from research.models import (
+    Announcement,
+    BrokenLink,
+    ChallengePage,
+    Navigation,
+    StarterLoad,
+    StarterText,
+)
 
 
 def connect() -> None:
@@ -35,7 +43,7 @@ def connect() -> None:
               "locked", "locked_at", "locked_by", "owner")  # fmt: skip
     page_cache.watch(Page, unshown=drafts)
     page_cache.watch(Navigation, Announcement, unshown=drafts)
-    unshown = (StarterLoad, BrokenLink)
+    unshown = (StarterLoad, StarterText, BrokenLink)
     page_cache.watch(*(m for m in apps.get_app_config("research").get_models() if m not in unshown))
     page_cache.watch(
         Site, Locale, Collection, PageViewRestriction, CollectionViewRestriction, Tag,
@@ -45,6 +53,10 @@ def connect() -> None:
     page_cache.watch(get_image_model().get_rendition_model(), inserts=False)
     page_cache.changes_at(Page, "expire_at")
     page_cache.changes_at(Announcement, "expire_at")
+    # When something is to be published, not what drafts say.
+    saved = (field.name for field in Revision._meta.fields if field.name != "approved_go_live_at")
+    page_cache.watch(Revision, unshown=saved, inserts=False)
+    page_cache.changes_at(Revision, "approved_go_live_at")
 
 
 def _pictures(sender: Any, instance: Any, **_: Any) -> None:

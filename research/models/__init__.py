@@ -35,7 +35,7 @@ from research.models.news import (
 from research.models.pages import HomePage, LegalPage, StandardPage
 from research.models.runs import NotebookRun
 from research.models.site import Announcement, Navigation, NavigationLink
-from research.models.starter import StarterLoad
+from research.models.starter import StarterLoad, StarterText
 from research.models.texts import SiteTexts
 
 __all__ = [
@@ -45,5 +45,5 @@ __all__ = [
     "NotebookTag",
     "NotebooksPage", "PaperBoard", "PaperPage", "PaperSection", "PaperTag", "PaperVersion", "PapersPage",
     "ReleasePage", "ReleaseTag", "ReleasesPage", "ResearchPage", "RoadmapItemPage", "RoadmapPage",
-    "ShelfPage", "SiteTexts", "StandardPage", "StarterLoad",
+    "ShelfPage", "SiteTexts", "StandardPage", "StarterLoad", "StarterText",
 ]  # fmt: skip

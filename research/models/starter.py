@@ -1,6 +1,7 @@
-"""What the starter content was last loaded by."""
+"""What the starter content was last loaded by, and what it gave."""
 
 from django.db import models
+from wagtail.models import Page
 
 
 class StarterLoad(models.Model):
@@ -16,3 +17,15 @@ class StarterLoad(models.Model):
 
     def __str__(self) -> str:
         return f"{self.digest[:12]} {self.loaded_at:%Y-%m-%d %H:%M}"
+
+
+class StarterText(models.Model):
+    """What the starter content last offered to one page, or to the navigation: by it, what somebody
+    changed is known from what nobody touched."""
+
+    key = models.CharField(max_length=200, unique=True)
+    page = models.ForeignKey(Page, null=True, on_delete=models.CASCADE, related_name="+")
+    given = models.JSONField(default=dict, help_text="SHA-256 of each field, by its name.")
+
+    def __str__(self) -> str:
+        return self.key

@@ -14,8 +14,10 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.paginator import Page as PaginatorPage
 from django.core.paginator import Paginator
 from django.db.models import (
+    CharField,
     Count,
-    F,
+    DateTimeField,
+    OuterRef,
     Prefetch,
     Q,
     QuerySet,
@@ -23,12 +25,13 @@ from django.db.models import (
     Value,
     prefetch_related_objects,
 )
-from django.db.models.functions import Coalesce, ExtractYear, JSONObject
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce, ExtractYear, JSONObject, Now
 from django.http import HttpRequest
 from django.utils.html import strip_tags
 from django.utils.text import Truncator
 from wagtail.images import get_image_model
-from wagtail.models import Page, Site
+from wagtail.models import Page, Revision, Site
 
 from inference import page_cache
 from inference.errors import Busy
@@ -237,10 +240,24 @@ def _chrome(site: Site) -> Chrome:
 
 
 def _announced(site: Site) -> QuerySet[Any]:
-    """What the bar says: the latest announcement whose time it is."""
-    shown = _model("Announcement").objects.filter(in_time(), site=site, live=True)
-    newest = shown.order_by(F("last_published_at").desc(nulls_last=True), "-pk")
-    found: QuerySet[Any] = newest.values(told=JSONObject(text="text", link="link"))[:1]
+    """What the bar says: the latest announcement whose time it is. One that was scheduled begins at its
+    moment, though the task that publishes it comes some seconds later."""
+    model = _model("Announcement")
+    due = Revision.objects.filter(
+        content_type=ContentType.objects.get_for_model(model),
+        object_id=Cast(OuterRef("pk"), CharField()), approved_go_live_at__lte=Now(),
+    )  # fmt: skip
+    shown = model.objects.filter(site=site).annotate(
+        due=Subquery(due.values("content")[:1]), begun=Subquery(due.values("approved_go_live_at")[:1])
+    )  # fmt: skip
+    ends = Cast(KT("due__expire_at"), DateTimeField())
+    scheduled = Q(begun__isnull=False) & (Q(ends=None) | Q(ends__gt=Now()))
+    shown = shown.annotate(ends=ends).filter(scheduled | Q(in_time(), begun=None, live=True))
+    newest = shown.order_by(Coalesce("begun", "last_published_at").desc(nulls_last=True), "-pk")
+    told = JSONObject(
+        text=Coalesce(KT("due__text"), "text"), link=Coalesce(KT("due__link"), "link")
+    )
+    found: QuerySet[Any] = newest.values(told=told)[:1]
     return found
 
 

@@ -1,8 +1,10 @@
 """Starter content: real facts with their sources; what only illustrates is marked a sample.
 
-Loading again makes what is missing and changes nothing that is there.
+Loading again makes what is missing, brings newer texts to what nobody has touched, and changes nothing
+else (`research.starter.loading`).
 """
 
+import hashlib
 import io
 import json
 import random
@@ -34,8 +36,6 @@ from research.models import (
     DocsSectionPage,
     HomePage,
     LegalPage,
-    Navigation,
-    NavigationLink,
     NotebookPage,
     NotebooksPage,
     PaperBoard,
@@ -51,6 +51,7 @@ from research.models import (
 from research.selectors import CARD_PICTURE
 from research.starter import docs, news, site
 from research.starter.groups import groups_make
+from research.starter.loading import Loaded, Loader, is_as_given, touched
 
 HERE = Path(__file__).parent
 NOTEBOOKS = Path(settings.BASE_DIR) / "notebooks"
@@ -70,72 +71,25 @@ SHELVES: list[tuple[type[BasePage], dict[str, str]]] = [
 ]  # fmt: skip
 
 
-class _Loader:
-    """Adds children where they are missing, and remembers what it made."""
-
-    def __init__(self) -> None:
-        self.made: list[str] = []
-        self._new: list[int] = []
-
-    def child(self, parent: Page, kind: type[Any], slug: str, /, **fields: Any) -> Any:
-        """The page at a slug; made if there is none, or if ours of an earlier version has another
-        type and nobody ever touched it."""
-        found = Page.objects.child_of(parent).filter(slug=slug).first()
-        if found is not None and found.specific_class is not kind and not _touched(found):
-            found.delete()
-            found = None
-        if found is not None:
-            return found.specific
-        fields.setdefault("show_in_menus", parent.depth == 2)
-        # The parent's own count of children may be behind: it was read before others were added.
-        parent = parent.specific_class.objects.get(pk=parent.pk)
-        page = parent.add_child(instance=kind(slug=slug, **fields))
-        self.made.append(str(page.title))
-        self._new.append(page.pk)
-        return page
-
-    def is_new(self, page: Page) -> bool:
-        """Whether this loader made the page: only then its tags, authors and files are filled in."""
-        return page.pk in self._new
-
-    def publish(self) -> None:
-        """Give what was made its first revision, so that it has a date, a past to compare with,
-        and a redirect when an editor moves it."""
-        for page in Page.objects.filter(pk__in=self._new).specific():
-            page.save_revision().publish()
-
-
 def _without(entry: dict[str, Any], *names: str) -> dict[str, Any]:
     return {k: v for k, v in entry.items() if k not in names}
 
 
-def _touched(page: Page) -> bool:
-    """Whether a person has saved the page since it was made."""
-    return page.revisions.filter(user__isnull=False).exists()
-
-
 @transaction.atomic
-def starter_load(*, base_url: str, dev_scenes: int = 120) -> list[str]:
-    """Make what is missing; an existing page, link or text is left as its editor has it.
+def starter_load(*, base_url: str, dev_scenes: int = 120) -> Loaded:
+    """Make what is missing, correct what nobody touched; what an editor changed is left.
 
-    `dev_scenes` is how many scenes the development split to download has.
-
-    Returns the titles of the pages made.
+    Args:
+        dev_scenes: how many scenes the development split to download has.
     """
-    load = _Loader()
+    load = Loader()
     home = HomePage.objects.first()
-    is_new = home is None
     if home is None:
         root = Page.get_first_root_node()
         # Wagtail's own placeholder sits on our slug and owns the default site.
         Page.objects.filter(depth=2, slug="home", content_type__model="page").delete()
         root.refresh_from_db()
-        home = load.child(
-            root, HomePage, "home", title="Moondream hub", accent="blue", show_in_menus=False,
-            seo_title="Try a small vision-language model",
-            search_description="Ask an image a question and watch a small vision-language "
-            "model answer, with its latency and confidence.",
-        )  # fmt: skip
+        home = load.child(root, HomePage, "home", show_in_menus=False, **site.HOME)
     if not Site.objects.filter(is_default_site=True).exists():
         host, _, port = base_url.split("//", 1)[1].partition(":")
         Site.objects.create(
@@ -164,29 +118,27 @@ def starter_load(*, base_url: str, dev_scenes: int = 120) -> list[str]:
     _news(load, shelves, papers)
     _docs(load, DocsPage.objects.child_of(home).first())
     _legal(load, home)
-    if is_new:
-        home.refresh_from_db()  # its count of children was read before it had any
-        home.body = _home_body(papers, notebooks)
-        home.save()
+    home.refresh_from_db()  # its count of children was read before it had any
+    load.offer(home, "root/home", **site.HOME, body=_home_body(papers, notebooks))
     leaderboard.prompts_load()
     leaderboard.tables_make()  # no worker may be there yet
     _paper_boards(load, papers)
     load.publish()
-    _navigation(Site.objects.get(is_default_site=True))
+    load.navigation(Site.objects.get(is_default_site=True), site.NAVIGATION, site.FOOTER)
     groups_make()
-    return load.made
+    return load.loaded
 
 
-def _papers(load: _Loader, shelf: Page) -> dict[str, PaperPage]:
+def _papers(load: Loader, shelf: Page) -> dict[str, PaperPage]:
     found = {}
     for entry in json.loads((HERE / "papers.json").read_text()):
         fields = _without(entry, "authors", "sections", "tags", "slug")
         fields["published_on"] = date.fromisoformat(fields["published_on"])
-        page = load.child(shelf, PaperPage, entry["slug"], accent="purple", **fields)
-        if load.is_new(page):
-            people = [Author(name=name) for name in entry["authors"]]
-            _fill(page, people, entry["sections"], entry["tags"])
-        found[entry["slug"]] = page
+        found[entry["slug"]] = load.child(
+            shelf, PaperPage, entry["slug"], accent="purple", tags=entry["tags"],
+            authors=[Author(name=name) for name in entry["authors"]],
+            sections=[PaperSection(**section) for section in entry["sections"]], **fields,
+        )  # fmt: skip
     report = _report(load, shelf)
     if report:
         found[report.slug] = report
@@ -196,36 +148,41 @@ def _papers(load: _Loader, shelf: Page) -> dict[str, PaperPage]:
 REPORT = HERE / "report"
 
 
-def _report(load: _Loader, shelf: Page) -> PaperPage | None:
+def _report(load: Loader, shelf: Page) -> PaperPage | None:
     """The technical report on the embedded model; `manage.py write_report` made its files."""
     if not (REPORT / "report.json").exists():
         return None
     about = json.loads((REPORT / "report.json").read_text())
     title = "A small vision-language model trained on drawn scenes"
     slug = "embedded-model"
-    found = PaperPage.objects.child_of(shelf).filter(slug=slug).first()
-    if found is not None:
-        return found
     raw = (REPORT / f"{slug}.pdf").read_bytes()
-    pdf = get_document_model().objects.create(
-        title=title, file=ContentFile(raw, name=f"{slug}.pdf")
-    )
     page: PaperPage = load.child(
         shelf, PaperPage, slug, accent="purple", kind=PaperPage.Kind.REPORT, title=title,
         abstract=about["abstract"], published_on=date.fromisoformat(about["published_on"]),
-        venue="Moondream hub", licence="CC-BY-4.0", pdf=pdf,
+        venue="Moondream hub", licence="CC-BY-4.0", pdf=_document(title, f"{slug}.pdf", raw),
+        tags=["this project", "vision encoder", "localisation"],
+        authors=[Author(name="Moondream hub", is_group=True)],
+        sections=[PaperSection(**section) for section in about["sections"]],
     )  # fmt: skip
-    people = [Author(name="Moondream hub", is_group=True)]
-    _fill(page, people, about["sections"], ["this project", "vision encoder", "localisation"])
     return page
 
 
-def _paper_boards(load: _Loader, papers: dict[str, PaperPage]) -> None:
+def _document(title: str, name: str, raw: bytes) -> Any:
+    """A file as a document of the CMS; made once."""
+    model = get_document_model()
+    known = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
+    found = model.objects.filter(title=title, file_hash=known).first()
+    return found or model.objects.create(
+        title=title, file=ContentFile(raw, name=name), file_hash=known
+    )
+
+
+def _paper_boards(load: Loader, papers: dict[str, PaperPage]) -> None:
     """Papers and their leaderboards; not where a person has saved the paper's page."""
     own = {b.slug: b for b in Benchmark.objects.all()}
     for slug, rows in site.PAPER_BOARDS.items():
         page = papers.get(slug)
-        if page is None or page.boards.exists() or _touched(page):
+        if page is None or page.boards.exists() or touched(page):
             continue
         page.boards.set([
             PaperBoard(sort_order=n, benchmark=own.get(of), reported="" if of in own else of, note=note)
@@ -234,18 +191,6 @@ def _paper_boards(load: _Loader, papers: dict[str, PaperPage]) -> None:
         page.save()
         if not load.is_new(page):
             page.save_revision().publish()
-
-
-def _fill(
-    page: PaperPage, authors: list[Author], sections: list[dict[str, Any]], tags: list[str]
-) -> None:
-    """Give a new paper its authors and sections, in order, and its tags."""
-    for order, author in enumerate(authors):
-        author.sort_order = order
-    page.authors.set(authors)
-    page.sections.set([PaperSection(sort_order=n, **s) for n, s in enumerate(sections)])
-    page.tags.set(tags)
-    page.save()
 
 
 def _image(title: str, description: str, file: Path, *shown: str) -> Any:
@@ -288,7 +233,7 @@ def _own_picture(name: str) -> Any:
     return _image(f"Starter: {name}", PICTURES[name], file, *shown)
 
 
-def _notebooks(load: _Loader, shelf: Page) -> dict[str, NotebookPage]:
+def _notebooks(load: Loader, shelf: Page) -> dict[str, NotebookPage]:
     found = {}
     for file in sorted(NOTEBOOKS.glob("*.ipynb")):
         about = json.loads(file.read_text())["metadata"]["hub"]
@@ -297,10 +242,8 @@ def _notebooks(load: _Loader, shelf: Page) -> dict[str, NotebookPage]:
             lede=about["lede"], published_on=date.fromisoformat(about["published_on"]),
             file=ContentFile(file.read_bytes(), name=file.name),
             source_path=f"notebooks/{file.name}", thumbnail=_picture(about["sample"]),
+            tags=about["tags"],
         )  # fmt: skip
-        if load.is_new(page):
-            page.tags.set(about["tags"])
-            page.save()
         found[about["slug"]] = page
     return found
 
@@ -347,16 +290,15 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return info
 
 
-def _datasets(load: _Loader, shelf: Page, dev_scenes: int) -> None:
+def _datasets(load: Loader, shelf: Page, dev_scenes: int) -> None:
     for entry in news.DATASETS:
-        fields = _without(entry, "slug", "tags")
-        page = load.child(shelf, DatasetPage, entry["slug"], accent="purple", **fields)
-        if not load.is_new(page):
-            continue
-        page.tags.set(entry["tags"])
-        if entry["slug"] == "drawn-world":
+        is_drawn = entry["slug"] == "drawn-world"
+        page = load.child(
+            shelf, DatasetPage, entry["slug"], accent="purple",
+            first={"items": dev_scenes} if is_drawn else None, **_without(entry, "slug"),
+        )  # fmt: skip
+        if load.is_new(page) and is_drawn:
             raw = dev_split(dev_scenes)
-            page.items = dev_scenes
             page.file = get_document_model().objects.create(
                 title="Drawn world, development split",
                 file=ContentFile(raw, name="drawn-world-dev.zip"),
@@ -365,10 +307,10 @@ def _datasets(load: _Loader, shelf: Page, dev_scenes: int) -> None:
             page.thumbnail = _picture(
                 "shelf" if any(s.slug == "shelf" for s in SAMPLES) else "night"
             )
-        page.save()
+            page.save()
 
 
-def _news(load: _Loader, shelves: dict[str, Any], papers: dict[str, PaperPage]) -> None:
+def _news(load: Loader, shelves: dict[str, Any], papers: dict[str, PaperPage]) -> None:
     for entry in news.RELEASES:
         fields = _without(entry, "slug", "paper")
         fields["paper"] = papers.get(entry.get("paper", ""))
@@ -381,28 +323,21 @@ def _news(load: _Loader, shelves: dict[str, Any], papers: dict[str, PaperPage]) 
         _challenge(load, shelves["challenges"], entry)
 
 
-def _challenge(load: _Loader, shelf: Page, entry: dict[str, Any]) -> None:
+def _challenge(load: Loader, shelf: Page, entry: dict[str, Any]) -> None:
     """A challenge and its page. One that an earlier version made without a challenge, and nobody
     has touched, gets one."""
     found = ChallengePage.objects.child_of(shelf).filter(slug=entry["slug"]).first()
-    if found is not None and (found.challenge or _touched(found)):
-        return
-    fields = _without(entry, "slug", "tags", "on", "days")
-    challenge = leaderboard.challenge_sample(
-        slug=entry["slug"], title=entry["title"], summary=entry["lede"], on=entry["on"],
-        days=entry["days"],
-    )  # fmt: skip
-    page = load.child(shelf, ChallengePage, entry["slug"], accent="purple", challenge=challenge, **fields)  # fmt: skip
-    if load.is_new(page):
-        page.tags.set(entry["tags"])
-        page.save()
-        return
-    for name, value in {**fields, "challenge": challenge}.items():
-        setattr(page, name, value)
-    page.save_revision().publish()
+    challenge = found.challenge if found else None
+    if challenge is None and (found is None or is_as_given(found)):
+        challenge = leaderboard.challenge_sample(
+            slug=entry["slug"], title=entry["title"], summary=entry["lede"], on=entry["on"],
+            days=entry["days"],
+        )  # fmt: skip
+    fields = _without(entry, "slug", "on", "days")
+    load.child(shelf, ChallengePage, entry["slug"], accent="purple", challenge=challenge, **fields)
 
 
-def _docs(load: _Loader, root: Any) -> None:
+def _docs(load: Loader, root: Any) -> None:
     if root is None:
         return
     for chapter in docs.CHAPTERS:
@@ -417,7 +352,7 @@ def _docs(load: _Loader, root: Any) -> None:
             )  # fmt: skip
 
 
-def _legal(load: _Loader, home: Page) -> None:
+def _legal(load: Loader, home: Page) -> None:
     load.child(
         home, LegalPage, "licences", title="Licences", accent="slate", show_in_menus=False,
         effective_on=date(2026, 11, 24), body=site.LICENCES,
@@ -454,16 +389,3 @@ def _stage(
         "sources": [page for page in sources if page],
         "picture": picture,
     }
-
-
-def _navigation(of: Site) -> None:
-    navigation = Navigation.for_site(of)
-    if not navigation.links.exists():
-        navigation.footer_text = navigation.footer_text or site.FOOTER
-        navigation.save()
-        NavigationLink.objects.bulk_create(
-            NavigationLink(
-                navigation=navigation, label=label, url=url, sort_order=order, place=place
-            )
-            for order, (label, url, place) in enumerate(site.NAVIGATION)
-        )

@@ -65,7 +65,7 @@ ROADMAP: list[dict[str, Any]] = [
 DATASETS: list[dict[str, Any]] = [
     {
         "slug": "drawn-world", "title": "Drawn world, development split", "published_on": date(2026, 11, 24),
-        "items": 120, "licence": "Apache-2.0", "tags": ["captioning", "questions", "detection"],
+        "licence": "Apache-2.0", "tags": ["captioning", "questions", "detection"],
         "lede": "Scenes of four kinds with exact captions, questions, boxes and points, made by this project's own generator.",
         "card": "<p>Scenes of shapes and signs, retail shelves, inspected plates and radiology-style phantoms, with "
                 "every reference exact because the scene was decided before it was drawn. Each line of "

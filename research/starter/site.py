@@ -19,6 +19,11 @@ FOOTER = (
     "on drawn scenes. It is not the Moondream release, and photographs are outside its world."
 )
 
+HOME: dict[str, Any] = {
+    "title": "Moondream hub", "accent": "blue", "seo_title": "Try a small vision-language model",
+    "search_description": "Ask an image a question and watch a small vision-language model answer, with its "
+    "latency and confidence.",
+}  # fmt: skip
 HOME_BODY: list[tuple[str, Any]] = [
     ("hero", {
         "eyebrow": "Small vision-language models",

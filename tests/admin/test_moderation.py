@@ -1,5 +1,6 @@
 """What editors save of menus, announcements and challenges is a draft until a moderator publishes it."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -210,3 +211,33 @@ def test_what_has_no_drafts_is_changed_by_moderators_alone(starter: Any, member:
             users[group] = get_user_model().objects.get(username=group.lower())
         assert not users["Editors"].has_perm(f"{app}.change_{model}"), name
         assert users["Moderators"].has_perm(f"{app}.change_{model}"), name
+
+
+def test_an_announcement_begins_and_ends_at_its_moment_on_kept_pages(
+    client: Client, starter: Any
+) -> None:
+    """Without a task, without a write, and whether it is new or another text of a shown one."""
+    pages = ("/", "/leaderboards/", "/status/", "/docs/")
+    site, now = Site.objects.get(is_default_site=True), timezone.now()
+    Announcement.objects.create(site=site, text="Quartz", last_published_at=now)
+    shown = Announcement.objects.get()
+    shown.save_revision().publish()
+    shown.refresh_from_db()
+    for begins, text in ((1.5, "Xylophone"), (3.0, "Marimba")):
+        made = Announcement(site=site, live=False) if text == "Xylophone" else shown
+        made.text = text
+        made.go_live_at = now + timedelta(seconds=begins)
+        made.expire_at = now + timedelta(seconds=begins + 1)
+        if made is not shown:
+            made.save()
+        made.save_revision().publish()
+
+    def said() -> set[str]:
+        names = ("Quartz", "Xylophone", "Marimba")
+        texts = [client.get(path).content.decode() for path in pages]
+        return {" ".join(name for name in names if name in text) for text in texts}
+
+    for after, wanted in ((0, "Quartz"), (1.5, "Xylophone"), (2.5, "Quartz"), (3.0, "Marimba")):  # fmt: skip
+        time.sleep(max(0.0, (now - timezone.now()).total_seconds() + after + 0.05))
+        assert said() == {wanted}, (after, wanted)
+        assert (timezone.now() - now).total_seconds() < after + 0.9, "too slow to tell anything"

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from inference import page_cache
 from leaderboard.models import Challenge, Standing, Submission, Team
-from research.models import ChallengePage
+from research.models import ChallengePage, StarterText
 from research.starter import starter_load
 from tests.research.test_library import soup
 
@@ -51,6 +51,7 @@ def test_an_earlier_sample_gets_its_challenge_unless_somebody_changed_it(
     page = ChallengePage.objects.get()
     ChallengePage.objects.update(challenge=None, lede="An example: entering opens later.")
     Challenge.objects.all().delete()
+    StarterText.objects.all().delete()  # which that version did not write
     starter_load(base_url="http://testserver", dev_scenes=8)
     page.refresh_from_db()
     assert page.challenge == Challenge.objects.get()

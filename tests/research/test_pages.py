@@ -13,6 +13,7 @@ from inference.world.samples import SAMPLES
 from research import blocks, selectors
 from research.models import HomePage, Navigation, StandardPage
 from research.starter import starter_load
+from research.starter.loading import Loaded
 
 pytestmark = pytest.mark.django_db
 PATHS = ("/", "/product/", "/research/", "/pricing/", "/docs/")
@@ -42,7 +43,7 @@ def test_pages_carry_a_content_security_policy(client: Client, starter) -> None:
 
 def test_loading_twice_changes_nothing(starter) -> None:
     pages, links = Page.objects.count(), Navigation.objects.first().links.count()
-    assert starter_load(base_url="http://testserver") == []
+    assert starter_load(base_url="http://testserver") == Loaded()
     assert (Page.objects.count(), Navigation.objects.first().links.count()) == (pages, links)
 
 
@@ -57,7 +58,7 @@ def test_an_editors_words_stay(client: Client, starter) -> None:
 
 def test_a_deleted_page_comes_back_and_the_rest_stays(starter) -> None:
     StandardPage.objects.get(slug="product").delete()
-    assert starter_load(base_url="http://testserver") == ["Product"]
+    assert starter_load(base_url="http://testserver") == Loaded(made=["Product"])
 
 
 def test_navigation_is_editable(client: Client, starter) -> None:

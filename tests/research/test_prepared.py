@@ -13,6 +13,7 @@ from research import prepared
 from research.management.commands import load_starter
 from research.models import StarterLoad
 from research.prepared import digest, is_prepared
+from research.starter.loading import Loaded
 
 WEIGHTS = "inference/weights/embedded"
 CODE = "research/starter/site.py"
@@ -154,8 +155,8 @@ def test_loading_notes_what_it_loaded(starter: Any, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("where", ["starter_load", "variants_sync", "_migrations_missing"])
 def test_a_load_that_breaks_off_leaves_no_note(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _note("of an earlier load")
-    for name in ("starter_load", "variants_sync"):
-        monkeypatch.setattr(load_starter, name, lambda **_: [])
+    monkeypatch.setattr(load_starter, "starter_load", lambda **_: Loaded())
+    monkeypatch.setattr(load_starter, "variants_sync", list)
 
     def killed(**_: Any) -> None:
         raise KeyboardInterrupt
@@ -169,8 +170,8 @@ def test_a_load_that_breaks_off_leaves_no_note(where: str, monkeypatch: pytest.M
 @pytest.mark.django_db
 @pytest.mark.parametrize("why", ["few scenes", "migrations are missing"])
 def test_a_load_that_is_not_the_whole_leaves_no_note(why: str, monkeypatch) -> None:
-    for name in ("starter_load", "variants_sync"):
-        monkeypatch.setattr(load_starter, name, lambda **_: [])
+    monkeypatch.setattr(load_starter, "starter_load", lambda **_: Loaded())
+    monkeypatch.setattr(load_starter, "variants_sync", list)
     if why == "few scenes":
         call_command("load_starter", "--dev-scenes", "7", verbosity=0)
     else:

@@ -35,7 +35,7 @@ class Command(BaseCommand):
             try:
                 StarterLoad.objects.all().delete()
                 is_first = not HomePage.objects.exists()
-                made = starter_load(
+                loaded = starter_load(
                     base_url=settings.WAGTAILADMIN_BASE_URL, dev_scenes=options["dev_scenes"]
                 )
                 variants = variants_sync()
@@ -46,7 +46,11 @@ class Command(BaseCommand):
                     StarterLoad.objects.create(digest=digest, migrations=cursor.fetchone()[0])
             finally:
                 cursor.execute("SELECT pg_advisory_unlock(730001)")
-        self.stdout.write(f"Pages made: {', '.join(made) or 'none, all are there'}.")
+        self.stdout.write(f"Pages made: {', '.join(loaded.made) or 'none, all are there'}.")
+        if loaded.corrected:
+            self.stdout.write(f"Nobody had touched these, and they are newer now: {', '.join(loaded.corrected)}.")  # fmt: skip
+        if loaded.left:
+            self.stdout.write(f"There are newer texts, but editors changed these: {', '.join(loaded.left)}.")  # fmt: skip
         self.stdout.write(f"Model variants: {', '.join(v.slug for v in variants)}.")
 
 
