@@ -98,6 +98,8 @@ class RowAction(SnippetBulkAction):
     done: ClassVar[str]
     """As in "revoked"."""
     icon_name: ClassVar[str] = "cog"
+    is_deletion: ClassVar[bool] = False
+    """Whether the row itself is gone afterwards, and the log is what is left of it."""
     template_name = "actions/confirm.html"
 
     @classproperty
@@ -120,6 +122,11 @@ class RowAction(SnippetBulkAction):
         """In whose history it stands: the row's own, where the row stays."""
         made: Model = row
         return made
+
+    @classmethod
+    def consequences(cls, row: Any) -> Iterable[str]:  # noqa: ARG003  # for those that depend on the row
+        """What the page that asks says of a row, beside its name."""
+        return ()
 
     @classmethod
     def fits(cls, row: Any) -> bool:  # noqa: ARG003  # for those that depend on the row
@@ -159,6 +166,10 @@ class RowAction(SnippetBulkAction):
         rows = model._default_manager.filter(pk__in=_ids(model, object_ids))
         return rows.select_related(*getattr(model.snippet_viewset, "joined", ()))[:AT_ONCE]  # type: ignore[attr-defined]
 
+    def object_context(self, obj: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().object_context(obj)
+        return context | {"consequences": list(self.consequences(obj))}
+
     def get_all_objects_in_listing_query(self, parent_id: Any) -> list[Any]:
         """Those that the list's own filters and search leave: they came along in the address."""
         index = self.model.snippet_viewset.index_view
@@ -182,7 +193,10 @@ class RowAction(SnippetBulkAction):
             try:
                 with transaction.atomic():
                     action.act(row, by=user, form=form)
-                    log(instance=cls.about(row), action=cls.log_action(), user=user)
+                    log(
+                        instance=cls.about(row), action=cls.log_action(), user=user,
+                        deleted=cls.is_deletion,
+                    )  # fmt: skip
             except DomainError as error:
                 messages.error(action.request, f"{row}: {error.message}")
             else:

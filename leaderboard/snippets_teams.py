@@ -18,6 +18,7 @@ from leaderboard import services
 from leaderboard.forms import TeamNameMixin
 from leaderboard.models import Challenge, Participation, Team
 from leaderboard.services.teams import MOST_MEMBERS
+from leaderboard.snippets_boards import ORGANISERS
 
 
 class TeamForm(TeamNameMixin, WagtailAdminModelForm):
@@ -94,6 +95,35 @@ class TeamViewSet(RoomViewSet):
         [FieldPanel("name"), FieldPanel("accounts"), FieldPanel("founder")],
         base_form_class=TeamForm,
     )
+
+
+class DeleteTeam(RowAction):
+    """For teams that were never ranked: of people who ask for it, or of strangers' nonsense."""
+
+    model_class = Team
+    display_name = "Delete"
+    action_type = "remove"
+    permission = "leaderboard.delete_team"
+    question = (
+        "These are deleted for good, with what is named under each. What they used of quotas stays counted "
+        "for their members, and the log stays."
+    )
+    done = "deleted"
+    icon_name = "bin"
+    is_deletion = True
+    classes: ClassVar[set[str]] = {"no"}
+
+    @classmethod
+    def consequences(cls, row: Team) -> list[str]:
+        reason = services.team_kept_by(row)
+        return [f"Cannot be deleted. {reason}"] if reason else services.team_holds(row)
+
+    @classmethod
+    def fits(cls, row: Team) -> bool:
+        return not row.is_ours
+
+    def act(self, row: Team, *, by: Any, form: forms.Form) -> None:
+        services.team_delete(team=row, actor=ORGANISERS)
 
 
 class ParticipationViewSet(RoomViewSet):

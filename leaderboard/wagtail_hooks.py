@@ -65,7 +65,7 @@ register_snippet(LeaderboardGroup)
 register_actions(
     snippets_boards.PublishSplit, snippets_boards.Withdraw, snippets_boards.Hide,
     snippets_teams.Accept, snippets_teams.Decline, snippets_teams.Disqualify, snippets_teams.Reinstate,
-    snippets_teams.Freeze, snippets_teams.PublishRanking,
+    snippets_teams.DeleteTeam, snippets_teams.Freeze, snippets_teams.PublishRanking,
 )  # fmt: skip
 
 

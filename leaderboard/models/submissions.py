@@ -269,7 +269,10 @@ class Entry(Ranked):
 class QuotaLine(models.Model):
     """A submission's cost, or its refund: never changed, balances are sums."""
 
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="quota_lines")
+    team = models.ForeignKey(
+        Team, null=True, on_delete=models.SET_NULL, related_name="quota_lines",
+        help_text="Empty once it is deleted: what its members used stays used.",
+    )  # fmt: skip
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
         help_text="Who submitted: it counts for the person in every team.",

@@ -31,6 +31,7 @@ from leaderboard.services.challenges import (
     team_in,
     team_in_seen,
 )
+from leaderboard.services.deleting import team_delete, team_holds, team_kept_by
 from leaderboard.services.entries import (
     entries_check,
     entries_make,
@@ -103,7 +104,7 @@ __all__ = [
     "split_fill", "split_import", "split_open", "split_publish", "split_saved", "standings_make", "submission_make",
     "submission_open", "submission_own", "submission_publish", "submission_score", "submission_take",
     "submission_withdraw", "submissions_rescue",
-    "table_rebuild", "tables_make", "tables_rescue", "tables_stale", "team_in", "team_in_seen",
-    "team_invite", "team_invited", "team_join", "team_name_check", "team_of", "team_own", "team_rename", "team_seen",
+    "table_rebuild", "tables_make", "tables_rescue", "tables_stale", "team_delete", "team_holds", "team_in", "team_in_seen",
+    "team_invite", "team_invited", "team_join", "team_kept_by", "team_name_check", "team_of", "team_own", "team_rename", "team_seen",
     "team_size_check", "teams_joined", "total_limit", "variant_changed", "world_load", "world_rotate",
 ]  # fmt: skip

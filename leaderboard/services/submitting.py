@@ -374,12 +374,18 @@ def _withdrawn(submission: Submission) -> None:
 
 def predictions_drop(submission: Submission) -> None:
     """Delete a withdrawn submission's file; while the storage is away, `submissions_rescue` tries again."""
-    try:
-        storages["private"].delete(submission.file)
-    except Busy:
-        logger.warning("The file of submission %s is to be deleted later", submission.id)
-    else:
+    if file_drop(submission.file):
         Submission.objects.filter(pk=submission.pk).update(file="")
+
+
+def file_drop(name: str) -> bool:
+    """Delete a file of predictions, unless the storage is away."""
+    try:
+        storages["private"].delete(name)
+    except Busy:
+        logger.warning("The predictions in %s are to be deleted later", name)
+        return False
+    return True
 
 
 def submission_publish(*, submission: Submission, is_public: bool, actor: str) -> Submission:

@@ -1,0 +1,79 @@
+"""Deleting a team: what nobody is shown goes with it; what was ranked, and what counts, stays."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from leaderboard import errors
+from leaderboard.models import Benchmark, Entry, LogLine, Participation, Standing, Submission, Team
+from leaderboard.services.submitting import file_drop
+
+
+def team_holds(team: Team) -> list[str]:
+    """What would go with a team, in words for whoever decides."""
+    counts = (
+        (team.submissions.count(), "submission with its scores and predictions", "submissions with their scores and predictions"),
+        (team.participations.count(), "participation in a challenge", "participations in challenges"),
+        (team.members.count(), "membership", "memberships"),
+    )  # fmt: skip
+    return [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
+
+
+def team_kept_by(team: Team) -> str:
+    """Why a team cannot be deleted; empty where it can."""
+    if team.is_ours:
+        return "It is this site's own."
+    if team.submissions.filter(status__in=Submission.UNFINISHED).exists():
+        return "A submission of it is being scored: wait, or withdraw it."
+    shown = Entry.objects.filter(submission__team=team).select_related("benchmark").first()
+    if shown is not None:
+        return f"It is ranked on “{shown.benchmark.title}”: hide or withdraw its entries first."
+    ranked = Standing.objects.filter(submission__team=team).select_related("challenge").first()
+    if ranked is not None:
+        return f"It is in the standings of “{ranked.challenge.title}”, which stay as they are."
+    # By deleting it, its members could come in again by another team.
+    taking = team.participations.exclude(state=Participation.State.LEFT).select_related("challenge")
+    barred = taking.filter(state=Participation.State.DISQUALIFIED).first()
+    if barred is not None:
+        return f"It was disqualified in “{barred.challenge.title}”, and that stays."
+    running = taking.filter(challenge__published_at=None).first()
+    if running is not None:
+        return f"It is in “{running.challenge.title}”, which has no final ranking yet."
+    return ""
+
+
+@transaction.atomic
+def team_delete(*, team: Team, actor: str) -> None:
+    """Delete a team for good, with its submissions, their scores and files. What it used of quotas, and
+    the log, stay.
+
+    Raises:
+        Conflict: it is ranked, takes part in a challenge, or is this site's own.
+    """
+    own = Team.objects.select_for_update().get(pk=team.pk)
+    if reason := team_kept_by(own):
+        raise errors.TEAM_STATE(reason)
+    submissions = list(own.submissions.select_related("split"))
+    _log(own, submissions, actor)
+    for submission in submissions:  # one by one: each has to tell the tables
+        submission.delete()
+    own.participations.all().delete()
+    own.delete()
+    transaction.on_commit(partial(_files_drop, [s.file for s in submissions if s.file]))
+
+
+def _log(team: Team, submissions: Iterable[Submission], actor: str) -> None:
+    """A line for the organisers in each benchmark's log."""
+    of = {submission.split.benchmark_id for submission in submissions}
+    for benchmark in Benchmark.objects.filter(pk__in=of):
+        LogLine.objects.create(
+            benchmark=benchmark, actor=actor, action="team deleted", is_public=False,
+            text=f"{team.name} with its submissions",
+        )  # fmt: skip
+
+
+def _files_drop(names: Iterable[Any]) -> None:
+    for name in names:
+        file_drop(name)
