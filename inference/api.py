@@ -29,6 +29,7 @@ from inference.database import in_thread
 from inference.errors import DomainError
 from inference.images import Upload
 from inference.models import Job, StoredImage, Variant
+from inference.remote import HUB
 from inference.world.samples import sample_bytes
 
 router = Router(tags=["Skills"])
@@ -69,6 +70,7 @@ def _job(
         owner_key=getattr(request, "client_key", ""),
         account=getattr(request, "account", None),
         idempotency_key=repeats.own_key_of(request),
+        for_hub=HUB in request.headers.get("Via", ""),
     )
 
 

@@ -343,7 +343,40 @@ CLOUD_UNREACHABLE = _kind(
     "Choose a variant that runs here, or try again.", 30,
 )  # fmt: skip
 
+# Other servers of this API.
+REMOTE_BUSY = _kind(
+    "remote_busy", 429, "The server that runs this model asks to slow down.",
+    "Try again in a minute, or choose a variant that runs here.", 60,
+)  # fmt: skip
+REMOTE_FAULT = _kind(
+    "remote_fault", 502, "The server that runs this model has a fault.",
+    "Try again, or choose a variant that runs here.",
+)  # fmt: skip
+REMOTE_REFUSED = _kind(
+    "remote_refused", 400, "The server that runs this model refused the question.",
+    "Change the question or the image.",
+)  # fmt: skip
+REMOTE_REVISION = _kind(
+    "remote_revision", 502, "The server that runs this model has another revision than the one pinned.",
+    "Choose a variant that runs here; an admin has to look at it.",
+)  # fmt: skip
+REMOTE_TWICE = _kind(
+    "remote_twice", 400, "A server asks for another one that answers by a third.",
+    "Ask for a model that the server runs itself.",
+)  # fmt: skip
+REMOTE_UNAUTHORISED = _kind(
+    "remote_unauthorised", 502, "The server that runs this model did not accept this server's key.",
+    "Choose a variant that runs here; an admin has to set the key.",
+)  # fmt: skip
+REMOTE_UNREACHABLE = _kind(
+    "remote_unreachable", 503, "The server that runs this model cannot be reached.",
+    "Choose a variant that runs here, or try again.", 30,
+)  # fmt: skip
+
 # Of admins' commands.
+BAD_REMOTE = _kind(
+    "bad_remote", 400, "That server cannot be added.", "Read the message.", is_of_api=False
+)
 BAD_CHECKPOINT = _kind(
     "bad_checkpoint", 400, "The checkpoint cannot be used.", "Read the message.", is_of_api=False
 )

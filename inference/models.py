@@ -65,7 +65,7 @@ class Variant(models.Model):
     @property
     def precision(self) -> str:
         """What really runs: "8-bit", "4-bit", or the floating type ("BF16")."""
-        if self.backend == "cloud":
+        if self.backend in ("cloud", "remote"):
             return "remote"
         return self.precision_at(self.loaded_dtype)
 
@@ -74,6 +74,39 @@ class Variant(models.Model):
         if self.quantization:
             return self.get_quantization_display()
         return {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}.get(dtype, "FP16")
+
+
+class RemoteServer(models.Model):
+    """Another server of this API, of which one model is a variant here."""
+
+    name = models.CharField(max_length=80, unique=True, help_text="What its variant is called.")
+    address = models.CharField(
+        max_length=200, help_text="Where its API begins, as in http://localhost:2020/v1."
+    )
+    model = models.CharField(
+        max_length=80, blank=True, help_text="Which of its models; empty for its default."
+    )
+    pinned = models.CharField(
+        "pinned revision", max_length=80, blank=True,
+        help_text="Answer by this revision alone; empty for whichever it has, which is noted.",
+    )  # fmt: skip
+    sealed_key = models.CharField(max_length=1000, blank=True, editable=False)
+    variant = models.OneToOneField(
+        Variant, null=True, editable=False, on_delete=models.CASCADE, related_name="remote"
+    )
+    checked_at = models.DateTimeField("looked at", null=True, editable=False)
+
+    class Meta:
+        verbose_name = "remote server"
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def has_key(self) -> bool:
+        """Whether one is kept; it is never shown."""
+        return bool(self.sealed_key)
 
 
 class VariantMeasurement(models.Model):

@@ -1,12 +1,16 @@
 """The model's side of the admin: variants, what they measured, and jobs."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.templatetags.static import static
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from redis.exceptions import RedisError
 from wagtail import hooks
 from wagtail.admin.forms import WagtailAdminModelForm
@@ -14,13 +18,19 @@ from wagtail.admin.panels import FieldPanel, MultiFieldPanel, ObjectList
 from wagtail.snippets.models import register_snippet
 from wagtail.snippets.views.snippets import SnippetViewSetGroup
 
-from inference import errors, services, waiting
+from inference import errors, remote, services, waiting
+from inference.errors import DomainError
 from inference.listings import NoDeletion, RoomViewSet, RowAction, register_actions
-from inference.models import Job, Variant, VariantMeasurement
+from inference.models import Job, RemoteServer, Variant, VariantMeasurement
 from inference.waiting import Waiting, listed
 
 # After Wagtail's own, which it takes the place of.
 hooks.register("register_bulk_action", NoDeletion, order=1)
+
+
+@hooks.register("insert_global_admin_css")
+def admin_css() -> SafeString:
+    return format_html('<link rel="stylesheet" href="{}">', static("css/admin.css"))
 
 
 class VariantForm(WagtailAdminModelForm):
@@ -88,6 +98,110 @@ class MakeDefault(RowAction):
         services.variant_make_default(variant=row)
 
 
+class RemoteForm(WagtailAdminModelForm):
+    """Where a server is, and its key, which is written and never read. It is looked at before it is saved."""
+
+    key = forms.CharField(
+        required=False, strip=True, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="Of that server, if it asks for one. Leave it empty to keep the one there is.",
+    )  # fmt: skip
+    no_key = forms.BooleanField(label="Forget the key", required=False)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean()
+        if self.errors:
+            return cleaned
+        try:
+            self.link = self._link(cleaned)
+            self.found = remote.probe(self.link)
+        except DomainError as error:
+            self.add_error(error.extra.get("field", "address"), error.whole)
+        return cleaned
+
+    def _link(self, cleaned: Mapping[str, Any]) -> remote.Link:
+        key = cleaned["key"]
+        if not key and not cleaned["no_key"] and self.instance.has_key:
+            known = services.remote_link(server=self.instance)
+            # Not to another place: whoever may change the address may not read the key by it.
+            if known.address != cleaned["address"].strip().rstrip("/"):
+                raise errors.BAD_REMOTE("Enter the key again for another address.", field="key")
+            key = known.key
+        return services.link_read(
+            address=cleaned["address"], key=key, model=cleaned["model"], pinned=cleaned["pinned"]
+        )
+
+    def save(self, commit: bool = True) -> RemoteServer:  # noqa: FBT001, FBT002  # Django's signature
+        server: RemoteServer = super().save(commit=False)
+        if commit:
+            services.remote_save(server=server, link=self.link, found=self.found)
+        return server
+
+
+class RemoteViewSet(RoomViewSet):
+    model = RemoteServer
+    icon = "globe"
+    menu_label = "Remote servers"
+    allowed = ("add", "change", "view")
+    joined = ("variant",)
+    list_display = (
+        "name",
+        "address",
+        "model",
+        "variant__revision",
+        "pinned",
+        "has_key",
+        "checked_at",
+    )
+    search_fields = ("name", "address", "model")
+    list_export = (
+        "name",
+        "address",
+        "model",
+        "variant.slug",
+        "variant.revision",
+        "pinned",
+        "checked_at",
+    )
+    inspect_view_fields = ("name", "address", "model", "pinned", "variant", "checked_at")
+    edit_handler = ObjectList(
+        [
+            FieldPanel("name"),
+            FieldPanel("address"),
+            MultiFieldPanel([FieldPanel("key"), FieldPanel("no_key")], heading="Its key"),
+            MultiFieldPanel([FieldPanel("model"), FieldPanel("pinned")], heading="Its model"),
+        ],
+        base_form_class=RemoteForm,
+    )
+
+
+class CheckRemote(RowAction):
+    model_class = RemoteServer
+    display_name = "Look again"
+    action_type = "check"
+    permission = "inference.change_remoteserver"
+    question = "These are asked which model and revision they have, and what they can do:"
+    done = "looked at"
+    icon_name = "rotate"
+
+    def act(self, row: RemoteServer, *, by: Any, form: forms.Form) -> None:
+        services.remote_check(server=row)
+
+
+class RemoveRemote(RowAction):
+    model_class = RemoteServer
+    display_name = "Remove"
+    action_type = "remove_remote"
+    permission = "inference.delete_remoteserver"
+    question = "Their variants are asked no more, and their keys are forgotten:"
+    done = "removed"
+    icon_name = "bin"
+    is_deletion = True
+    classes: ClassVar[set[str]] = {"no"}
+
+    def act(self, row: RemoteServer, *, by: Any, form: forms.Form) -> None:
+        services.remote_remove(server=row)
+
+
 class MeasurementViewSet(RoomViewSet):
     model = VariantMeasurement
     icon = "history"
@@ -149,7 +263,7 @@ class ModelGroup(SnippetViewSetGroup):
     menu_name = "model"
     menu_icon = "cogs"
     menu_order = 370
-    items = (VariantViewSet, MeasurementViewSet, JobViewSet)
+    items = (VariantViewSet, RemoteViewSet, MeasurementViewSet, JobViewSet)
 
 
 @hooks.register(waiting.HOOK)
@@ -169,4 +283,4 @@ def waits(user: Any) -> list[Waiting]:
 
 
 register_snippet(ModelGroup)
-register_actions(MakeDefault, CancelJob)
+register_actions(MakeDefault, CheckRemote, RemoveRemote, CancelJob)

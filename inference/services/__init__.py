@@ -8,6 +8,13 @@ from inference.services.housekeeping import (
     worker_gone,
     worker_process_started,
 )
+from inference.services.remotes import (
+    link_read,
+    remote_check,
+    remote_link,
+    remote_remove,
+    remote_save,
+)
 from inference.services.running import job_run
 from inference.services.settling import job_timed_out
 from inference.services.stored_images import image_get, image_store
@@ -21,9 +28,14 @@ __all__ = [
     "job_run",
     "job_submit",
     "job_timed_out",
+    "link_read",
     "model_add",
     "model_pull",
     "purge",
+    "remote_check",
+    "remote_link",
+    "remote_remove",
+    "remote_save",
     "rescue",
     "variant_make_default",
     "variant_measure",

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from inference import errors, selectors
 from inference.models import Variant, VariantMeasurement
+from inference.services.remotes import remotes_sync
 
 PRECISIONS: tuple[tuple[str, str, str], ...] = (
     ("", "fp16", ""),
@@ -86,12 +87,14 @@ def variants_register(
 
 
 def variants_sync() -> list[Variant]:
-    """Make the embedded model's variants and, with a key, the cloud's; or update them."""
+    """Make the embedded model's variants and those of the cloud and of another server, where settings name
+    these; or update them."""
     variants_register(
         Path(settings.INFERENCE_MODEL_DIR), slug="moondream-embedded", title="Moondream embedded",
         extra={"source": "this project", "licence": "Apache-2.0"},
     )  # fmt: skip
     _cloud_sync()
+    remotes_sync()
     return selectors.variants_available()
 
 

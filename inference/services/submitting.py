@@ -37,13 +37,14 @@ def job_submit(
     account: Callable[[], int | None] | None = None,
     idempotency_key: str = "",
     in_background: bool = False,
+    for_hub: bool = False,
 ) -> Job:
     """Save a job and hand it to its queue. What is cheap to check comes first; an image is decoded when
     nothing else speaks against the question, and stored with it.
 
     The same caller, owner and idempotency key give the same job again, unless it was cancelled or
     failed on our side: then it is asked anew. `in_background` lets every other question pass.
-    `account` finds the caller's account, where a tuned model is named that may be theirs alone.
+    `for_hub` says that another server asks: it is answered by what runs here. `account` finds the caller's account, where a tuned model is named that may be theirs alone.
 
     Raises:
         InvalidInput: params that no model could answer, or an image that cannot be read.
@@ -54,8 +55,10 @@ def job_submit(
     """
     asker = Asker(owner_key, account) if account else Asker(owner_key)
     variant, adapter = selectors.model_get(variant_slug, asker)
+    if for_hub and variant.backend == "remote":
+        raise errors.REMOTE_TWICE()
     checked = _check_params(skill, params, has_image=image is not None)
-    _check_abilities(variant, checked, has_image=image is not None)
+    _check_abilities(variant, skill, checked, has_image=image is not None)
     job = Job(
         skill=skill, variant=variant, adapter=adapter, params=checked, caller=caller, owner_key=owner_key,
         idempotency_key=idempotency_key, in_background=in_background,
@@ -220,8 +223,12 @@ def _references(refs: Sequence[Sequence[float]]) -> list[list[float]]:
         raise errors.BAD_SPATIAL_REFS(str(error), field="spatial_refs") from error
 
 
-def _check_abilities(variant: Variant, params: Mapping[str, Any], *, has_image: bool) -> None:
+def _check_abilities(
+    variant: Variant, skill: str, params: Mapping[str, Any], *, has_image: bool
+) -> None:
     """Say before it is queued what this model was not trained for."""
+    if skill in variant.lacks:
+        raise errors.UNSUPPORTED_SKILL(f"{variant.name} has no {skill}.")
     if params.get("reasoning") and "reasoning" in variant.lacks:
         raise errors.UNSUPPORTED_REASONING(f"{variant.name} does not reason.", field="reasoning")
     if not has_image and "text_only" in variant.lacks:

@@ -17,9 +17,12 @@ def variant_loaded(variant: Variant, loaded: Mapping[str, Any]) -> None:
     variant.loaded_dtype = loaded["dtype"]
     variant.load_ms = loaded["load_ms"]
     variant.measured_at = timezone.now()
-    variant.save(
-        update_fields=["parameters", "weight_bytes", "loaded_dtype", "load_ms", "measured_at"]
-    )
+    fields = ["parameters", "weight_bytes", "loaded_dtype", "load_ms", "measured_at"]
+    revision = loaded.get("revision")  # of what runs elsewhere, and may be another since
+    if revision and revision != variant.revision:
+        variant.revision = revision
+        fields.append("revision")
+    variant.save(update_fields=fields)
 
 
 @transaction.atomic

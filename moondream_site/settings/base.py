@@ -366,6 +366,13 @@ MODELS_DIR = Path(env.str("MODELS_DIR", default=str(VAR_DIR / "models")))
 # With a key, Moondream's own service is one more variant; the images asked of it leave this server.
 MOONDREAM_API_KEY = env.str("MOONDREAM_API_KEY", default="")
 MOONDREAM_ENDPOINT = env.str("MOONDREAM_ENDPOINT", default="https://api.moondream.ai/v1")
+# Another server of this API as a variant: where it begins, its key, its model (empty: its default), and the
+# one revision it may have (empty: any). How long it may say nothing.
+INFERENCE_REMOTE_URL = env.str("INFERENCE_REMOTE_URL", default="")
+INFERENCE_REMOTE_KEY = env.str("INFERENCE_REMOTE_KEY", default="")
+INFERENCE_REMOTE_MODEL = env.str("INFERENCE_REMOTE_MODEL", default="")
+INFERENCE_REMOTE_REVISION = env.str("INFERENCE_REMOTE_REVISION", default="")
+INFERENCE_REMOTE_READ_S = env.float("INFERENCE_REMOTE_READ_S", default=25.0)
 INFERENCE_JOB_TIME_LIMIT_S = env.int("INFERENCE_JOB_TIME_LIMIT_S", default=30)
 # How long a message may stay unacknowledged before another worker gets it: above the time limit.
 INFERENCE_VISIBILITY_TIMEOUT_S = env.int("INFERENCE_VISIBILITY_TIMEOUT_S", default=45)

@@ -55,6 +55,7 @@ ADMINS: dict[str, tuple[str, ...]] = MODERATORS | {
     "leaderboard.standing": ("change",),
     "leaderboard.logline": ("view",),
     "inference.variant": ("change", "view"),
+    "inference.remoteserver": FULL,
     "inference.variantmeasurement": ("view",),
     "inference.job": ("change", "view"),
     "pricing.apikey": ("change", "view"),

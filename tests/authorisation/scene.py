@@ -18,7 +18,7 @@ from wagtail.documents import get_document_model
 from wagtail.models import Collection, CollectionViewRestriction, PageViewRestriction, Site
 
 from inference import services as inference
-from inference.models import Job
+from inference.models import Job, RemoteServer
 from inference.tuning import services as tuning
 from inference.tuning.downloads import token_of
 from inference.tuning.files import private
@@ -276,7 +276,9 @@ def _work(scene: Scene) -> None:
         skill="query", variant_slug=None, image=image, params={"question": "What is it?"},
         caller="api", owner_key=_owner_key(caller),
     )  # fmt: skip
-    scene.values |= {"job": job, "job_id": job.pk, "image": image,
+    # Where nobody listens: whoever may not look there is refused before that is found.
+    other = RemoteServer.objects.create(name="Another hub", address="http://127.0.0.1:9/v1")
+    scene.values |= {"job": job, "job_id": job.pk, "image": image, "remote": other,
                      "figure": ReportedFigure.objects.first()}  # fmt: skip
     assert job.status == Job.Status.QUEUED
 

@@ -8,7 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inference import selectors, services
 from inference.errors import DomainError
-from inference.models import Variant, VariantMeasurement
+from inference.models import RemoteServer, Variant, VariantMeasurement
+from inference.remote import probe
 from leaderboard import selectors as leaderboard
 
 
@@ -26,6 +27,15 @@ class Command(BaseCommand):
         pull = actions.add_parser("pull", help="Fetch a published checkpoint and register it.")
         pull.add_argument("name", help="moondream2, or a repository of the hub.")
         pull.add_argument("--revision", required=True)
+        remote = actions.add_parser("remote", help="Make another server of this API a variant.")
+        remote.add_argument("address", help="Where its API begins, as in http://localhost:2020/v1.")
+        remote.add_argument("--name", default="Remote model", help="What its variant is called.")
+        remote.add_argument("--model", default="", help="Which of its models; its default if none.")
+        remote.add_argument("--pin", default="", help="The one revision it may have.")
+        remote.add_argument(
+            "--key-from", default="", metavar="VARIABLE",
+            help="The environment variable that holds its key: arguments stand in lists of processes.",
+        )  # fmt: skip
         actions.add_parser("list", help="What is registered.")
         save = actions.add_parser("save", help="Write a quantised variant's weights to a folder.")
         save.add_argument("slug")
@@ -58,6 +68,20 @@ class Command(BaseCommand):
 
     def _pull(self, options: dict[str, Any]) -> None:
         self._registered(services.model_pull(name=options["name"], revision=options["revision"]))
+
+    def _remote(self, options: dict[str, Any]) -> None:
+        link = services.link_read(
+            address=options["address"], key=os.environ.get(options["key_from"], ""),
+            model=options["model"], pinned=options["pin"],
+        )  # fmt: skip
+        server = RemoteServer.objects.filter(name=options["name"]).first()
+        made = services.remote_save(
+            server=server or RemoteServer(name=options["name"]), link=link, found=probe(link)
+        )
+        lacks = f", without {', '.join(made.lacks)}" if made.lacks else ""
+        self.stdout.write(
+            f"{made.slug}  {made.model_name or 'its default'}  {made.revision}{lacks}"
+        )
 
     def _registered(self, made: list[Variant]) -> None:
         for variant in made:

@@ -203,7 +203,9 @@ def test_three_lost_workers_are_the_end(make, monkeypatch):
 def test_rescue_goes_on_with_what_nobody_works_on(make, settings):
     run = make()
     assert services.tuning_rescue() == 0
-    for key in stream.client().scan_iter(f"{settings.REDIS_PREFIX}*"):  # the broker lost its messages
+    for key in stream.client().scan_iter(
+        f"{settings.REDIS_PREFIX}*"
+    ):  # the broker lost its messages
         stream.client().delete(key)
     TuningRun.objects.update(created_at=timezone.now() - timedelta(seconds=60))
     assert services.tuning_rescue() == 1
