@@ -232,13 +232,24 @@ def read(name: str) -> Image.Image:
         ValueError: it is not what `normalise` makes.
         Busy: the storage cannot be used.
     """
-    with _stored().open(name) as file:
-        data = file.read()
+    data = stored_bytes(name)
     header = read_header(data)
     if header.format not in KEPT_AS_IS or max(header.width, header.height) > MAX_SIDE:
         raise ValueError("a stored image is not in its normal form")
     with Image.open(io.BytesIO(data), formats=[header.format]) as image:
         return image.convert("RGB")
+
+
+def stored_bytes(name: str) -> bytes:
+    """A stored image's file.
+
+    Raises:
+        FileNotFoundError: it was purged.
+        Busy: the storage cannot be used.
+    """
+    with _stored().open(name) as file:
+        data: bytes = file.read()
+    return data
 
 
 def preview(name: str) -> bytes:

@@ -199,6 +199,9 @@ class Job(models.Model):
     owner_key = models.CharField(max_length=64, blank=True)
     idempotency_key = models.CharField(max_length=128, blank=True)
     in_background = models.BooleanField(default=False, help_text="Everybody else's come first.")
+    is_kept = models.BooleanField(
+        default=False, help_text="Somebody saved it: it and its image are not purged by age."
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     attempt = models.PositiveSmallIntegerField(default=0)
     worker = models.CharField(max_length=120, blank=True)
@@ -217,7 +220,12 @@ class Job(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["status", "created_at"], name="job_status_created")]
+        indexes = [
+            models.Index(fields=["status", "created_at"], name="job_status_created"),
+            models.Index(
+                fields=["owner_key"], condition=models.Q(is_kept=True), name="job_kept_of"
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["caller", "owner_key", "idempotency_key"],

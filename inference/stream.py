@@ -102,6 +102,12 @@ def forget(job_id: UUID | str) -> None:
     client().delete(key(job_id), key(job_id, END))
 
 
+def forget_if_reachable(job_id: UUID | str) -> None:
+    """`forget` for what runs out by itself in the end."""
+    with contextlib.suppress(redis.exceptions.RedisError):
+        forget(job_id)
+
+
 def request_cancel(job_id: UUID | str) -> None:
     """Ask the worker that has the job to stop."""
     client().set(key(job_id, "cancel"), 1, ex=settings.INFERENCE_STREAM_TTL_S)

@@ -14,3 +14,14 @@ FLAT_REWARD = _kind(
     "flat_reward", 422, "Every sampled answer is worth the same, so there is nothing to learn.",
     "Raise the temperature, choose another reward, or let some steps teach first.",
 )  # fmt: skip
+SESSION_NOT_FOUND = _kind(
+    "session_not_found", 404, "No such session.", "It was deleted, or is another visitor's."
+)
+SHARE_NOT_FOUND = _kind(
+    "share_not_found", 404, "This link shows nothing any more.", "Ask whoever sent it for another."
+)
+SESSIONS_FULL = _kind(
+    "sessions_full", 409, "Your saved sessions take all the room that they may.",
+    "Delete some, or sign in for more room.",
+)  # fmt: skip
+BAD_EXPIRY = _kind("bad_expiry", 422, "A link lasts 1, 7 or 30 days, or has no end.", "Choose one of them.")  # fmt: skip

@@ -4,12 +4,16 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
+from django.contrib.auth.signals import user_logged_in
 from django.dispatch import receiver
+from django.http import HttpRequest
 from django.urls import reverse
 
 from inference.tuning.models import TuningRun
 from inference.tuning.signals import run_finished
 from playground.mails import RUN_ENDED
+from playground.sessions import services as sessions
+from playground.sessions.visitor import Visitor, token_of
 from playground.tuning.selectors import reason_of, state_of
 from pricing import mails
 
@@ -36,3 +40,10 @@ def _run_finished(run: TuningRun, **_: Any) -> None:
         "reason": run.error_message or reason_of(run),
         "link": f"{settings.WAGTAILADMIN_BASE_URL.rstrip('/')}{path}",
     })  # fmt: skip
+
+
+@receiver(user_logged_in)
+def _signed_in(request: HttpRequest | None, user: Any, **_: Any) -> None:
+    """What this browser saved before belongs to the account from now on, also after signing up."""
+    if request is not None:
+        sessions.sessions_adopt(user=user, visitor=Visitor(token=token_of(request)))

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.contrib.staticfiles import finders
 from django.templatetags.static import static
+from django.urls import reverse
 
 from inference import selectors as inference
 from inference.adapters import Asker
@@ -108,6 +109,8 @@ class Playground:
     how many bytes that is on each backend."""
     prompts: list[leaderboard.PromptGroup]
     """What benchmarks ask, for the menu beside the box."""
+    sessions_json: str
+    """Where the script saves runs, and finds sessions and shared runs."""
 
 
 _BROWSER_FILES = {
@@ -160,7 +163,11 @@ def playground() -> Playground:
             | {"bytes": browser_bytes()}
         ),
         leaderboard.prompt_menu(),
-    )
+        json.dumps({
+            "save": reverse("playground:run_save"), "sessions": reverse("playground:sessions"),
+            "shared": reverse("playground:index") + "shared/",
+        }),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

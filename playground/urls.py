@@ -2,6 +2,7 @@ from django.urls import path
 
 from playground import views
 from playground.rewards.views import builder
+from playground.sessions import views as sessions
 from playground.tuning import views as tuning
 
 app_name = "playground"
@@ -20,6 +21,20 @@ urlpatterns = [
     ),
     path("tuning/<uuid:run_id>/<slug:name>/", tuning.act, name="tuning_act"),
     path("jobs/<uuid:job_id>/", views.job, name="job"),
+    path("runs/", sessions.run_save, name="run_save"),
+    path("runs/<int:saved_run_id>/image/", sessions.run_image, name="run_image"),
+    path("runs/<int:saved_run_id>/<slug:name>/", sessions.run_act, name="run_act"),
+    path("sessions/", sessions.sessions, name="sessions"),
+    path("sessions/<slug:session_id>/", sessions.session, name="session"),
+    path("sessions/<slug:session_id>/runs/", sessions.session_runs, name="session_runs"),
+    path("sessions/<slug:session_id>/<slug:name>/", sessions.session_act, name="session_act"),
+    path("shared/<slug:share_token>/", sessions.shared, name="shared"),
+    path("shared/<slug:share_token>/image/", sessions.shared_image, name="shared_image"),
+    path("shared/<slug:share_token>/run/", sessions.shared_data, name="shared_data"),
+    path("shared/<slug:share_token>/events/", sessions.shared_events, name="shared_events"),
+    path("shared/<slug:share_token>/embed/", sessions.embedded, name="embedded"),
+    path("shared/<slug:share_token>/card.png", sessions.shared_card, name="shared_card"),
+    path("shared/<slug:share_token>/revoke/", sessions.share_revoke, name="share_revoke"),
     path("prompts/", views.prompts, name="prompts"),
     path("prompts/line/", views.prompt_line, name="prompt_line"),
     path("prompts/image/", views.prompt_image, name="prompt_image"),

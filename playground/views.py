@@ -20,6 +20,8 @@ from leaderboard import selectors as leaderboard
 from leaderboard import services as leaderboards
 from playground import selectors, services
 from playground.forms import ProposeForm
+from playground.sessions import services as sessions
+from playground.sessions.visitor import visitor_of
 from pricing import throttling
 from pricing.auth import account_of
 from pricing.callers import caller_of
@@ -32,11 +34,12 @@ def index(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _opened(request, context)
     ref = request.POST.get("item", "")
+    file = request.FILES.get("image")
     try:
         throttling.check(request)
         job = services.ask(
-            fields=request.POST, file=request.FILES.get("image"),
-            owner_key=caller_of(request).digest, account=lambda: account_of(request),
+            fields=request.POST, file=file, owner_key=caller_of(request).digest,
+            account=lambda: account_of(request),
         )  # fmt: skip
     except DomainError as error:
         context |= {"error": error, "entered": request.POST}
@@ -44,8 +47,15 @@ def index(request: HttpRequest) -> HttpResponse:
             with contextlib.suppress(NotFound):
                 context["chosen"] = leaderboard.prompt_get(ref)
         return _told(render(request, "playground/index.html", context, status=error.status), error)
+    visitor = visitor_of(request, make=True)
+    with contextlib.suppress(DomainError):  # no room: it is answered all the same
+        sessions.run_save(
+            job_id=job.pk, owner_key=job.owner_key, visitor=visitor,
+            image_name=(file.name or "") if file else "", sample="" if file else request.POST.get("sample", ""),
+        )  # fmt: skip
     address = reverse("playground:job", args=[job.id])
-    return redirect(f"{address}?{urlencode({'prompt': ref})}" if ref else address)
+    answer = redirect(f"{address}?{urlencode({'prompt': ref})}" if ref else address)
+    return visitor.remembered(request, answer)
 
 
 def _opened(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:

@@ -35,6 +35,7 @@ FACTS: dict[str, Callable[[], str]] = {
     "image_megapixels": lambda: _whole(settings.INFERENCE_MAX_IMAGE_PIXELS / 10**6),
     "jpeg_megapixels": lambda: _whole(settings.INFERENCE_MAX_IMAGE_PIXELS * REDUCED / 10**6),
     "image_kept": lambda: _hours(settings.INFERENCE_IMAGE_RETENTION_H),
+    "session_kept": lambda: str(settings.SESSIONS_RETENTION_DAYS),
     "predictions_mb": lambda: _whole(MAX_BYTES / 2**20),
     "predictions_unpacked_mb": lambda: _whole(MAX_UNPACKED / 2**20),
 }

@@ -10,8 +10,8 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page, require_safe
 from wagtail.models import Page, Site
 
-from inference import page_cache
-from research import markdown, selectors, snippets, social_card
+from inference import page_cache, social_card
+from research import markdown, selectors, snippets
 
 
 @require_safe

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import psycopg
+import redis
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from moondream_site.services import free_port
@@ -128,7 +129,7 @@ class LiveStack:
         self._worker_settings = env
         self._spawn(
             "worker", "-m", "celery", "-A", "moondream_site", "worker", "-Q", "cpu,default",
-            "-c", "1", "--prefetch-multiplier", "1", "-l", "WARNING",
+            "-c", "1", "--prefetch-multiplier", "1", "-l", "INFO",
             REMAP_SIGTERM="SIGQUIT", **env,
         )  # fmt: skip
 
@@ -160,15 +161,32 @@ class LiveStack:
                 self._wait_for("the last question", lambda: self._is_idle(connection))
             except RuntimeError as error:
                 rows = connection.execute(
-                    "SELECT id, skill, status, caller, adapter, attempt, worker, in_background, created_at,"
-                    " started_at FROM inference_job WHERE status IN ('queued', 'running')"
+                    "SELECT job.id, skill, status, caller, variant.slug, variant.queue, adapter, attempt, worker,"
+                    " in_background, created_at, started_at FROM inference_job AS job"
+                    " JOIN inference_variant AS variant ON variant.id = variant_id"
+                    " WHERE status IN ('queued', 'running')"
                 ).fetchall()
-                doing = self._celery("inspect", "active"), self._celery("inspect", "reserved")
+                doing = [self._celery("inspect", "active"), self._celery("inspect", "reserved")]
+                doing += self._lines_about([str(row[0]) for row in rows])
+                doing += self._broker()
                 # This test is told which they are; the ones after it need not wait for them again.
                 connection.execute(
                     "UPDATE inference_job SET status = 'cancelled' WHERE status IN ('queued', 'running')"
                 )
                 raise RuntimeError(f"{rows}\n{doing}\n{error}") from None
+
+    def _lines_about(self, ids: list[str]) -> list[str]:
+        """What the worker's log says of some jobs."""
+        lines = (self.folder / "worker.log").read_text().splitlines()
+        return [line for line in lines if any(id_ in line for id_ in ids)]
+
+    def _broker(self) -> list[str]:
+        """How many messages the broker holds, by key."""
+        broker = redis.Redis.from_url(self.env["REDIS_URL"])
+        sizes = {b"list": broker.llen, b"hash": broker.hlen, b"zset": broker.zcard, b"set": broker.scard}  # fmt: skip
+        keys = broker.scan_iter(f"{self.env['REDIS_PREFIX']}celery:*", count=1000)
+        kinds = [(key, broker.type(key)) for key in keys]
+        return [f"{key!r}: {sizes[kind](key)}" for key, kind in kinds if kind in sizes]
 
     def _celery(self, *args: str) -> str:
         """What a command of Celery's prints about this stack's workers."""

@@ -8,6 +8,7 @@ from inference.services.housekeeping import (
     worker_gone,
     worker_process_started,
 )
+from inference.services.keeping import job_keep, jobs_delete, kept_bytes
 from inference.services.remotes import (
     link_read,
     remote_check,
@@ -25,9 +26,12 @@ __all__ = [
     "image_get",
     "image_store",
     "job_cancel",
+    "job_keep",
     "job_run",
     "job_submit",
     "job_timed_out",
+    "jobs_delete",
+    "kept_bytes",
     "link_read",
     "model_add",
     "model_pull",

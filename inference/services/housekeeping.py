@@ -45,19 +45,18 @@ def rescue() -> int:
 
 
 def purge() -> int:
-    """Delete images past their retention, and finished jobs a week old."""
+    """Delete images past their retention, and finished jobs a week old; not those that somebody saved."""
     now = timezone.now()
+    needed = Job.objects.unfinished() | Job.objects.filter(is_kept=True)
     old = StoredImage.objects.filter(
         used_at__lt=now - timedelta(hours=settings.INFERENCE_IMAGE_RETENTION_H)
-    ).exclude(jobs__in=Job.objects.unfinished())
+    ).exclude(jobs__in=needed)
     count = 0
     for image in old.iterator():
         images.delete(image.file_name)
         image.delete()
         count += 1
-    Job.objects.exclude(pk__in=Job.objects.unfinished()).filter(
-        created_at__lt=now - timedelta(days=7)
-    ).delete()
+    Job.objects.exclude(pk__in=needed).filter(created_at__lt=now - timedelta(days=7)).delete()
     return count
 
 

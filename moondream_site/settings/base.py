@@ -432,6 +432,11 @@ TUNING_RETENTION_DAYS = env.int("TUNING_RETENTION_DAYS", default=7)
 # first, as in "2026b:…,2026a:…": the first seals, the others only open (`manage.py benchmarks reseal`).
 REFERENCES_KEY = env.str("REFERENCES_KEY", default="")
 REFERENCES_KEYS = env.list("REFERENCES_KEYS", default=[])
+# Saved sessions of the playground: MB of images that an account, and that all visitors of a network without
+# one, may hold; and days after which sessions of the latter are deleted if nobody comes back to them.
+SESSIONS_STORAGE_MB = env.int("SESSIONS_STORAGE_MB", default=1024)
+SESSIONS_ANON_STORAGE_MB = env.int("SESSIONS_ANON_STORAGE_MB", default=200)
+SESSIONS_RETENTION_DAYS = env.int("SESSIONS_RETENTION_DAYS", default=30)
 # How often an address may ask; other allowances are multiples of it (`pricing.throttling`).
 ANON_RATE = env.str("ANON_RATE", default="60/m")
 # The same for an account, by its API keys together; empty is twice as often.
@@ -477,6 +482,7 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_SYNC_EVERY = 1
 CELERY_BEAT_SCHEDULE = {
     "inference-purge": {"task": "inference.tasks.purge", "schedule": 900.0},
+    "sessions-purge": {"task": "playground.tasks.sessions_purge", "schedule": 3600.0},
     "tuning-purge": {"task": "inference.tuning.tasks.tuning_purge", "schedule": 3600.0},
     "tuning-rescue": {"task": "inference.tuning.tasks.tuning_rescue", "schedule": 15.0},
     "inference-rescue": {"task": "inference.tasks.rescue", "schedule": 15.0},

@@ -152,6 +152,15 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             Case(name, {"name": name}, {}, {"POST": _form()})
             for name in ("pause", "resume", "cancel", "delete")
         ],
+        "playground/runs/": [Case(bodies={"POST": _form(job=str(scene.saved.job_id), session=scene.session_id)})],
+        "playground/runs/<int:saved_run_id>/<slug:name>/": [
+            Case("share", {"name": "share"}, {}, acting),
+            Case("delete", {"name": "delete", "saved_run_id": scene.saved_last.pk}, {}, acting),
+        ],
+        "playground/sessions/": [Case("search", query={"q": "question"})],
+        "playground/sessions/<slug:session_id>/<slug:name>/": [
+            Case(name, {"name": name}, {}, acting) for name in ("rename", "fork", "delete")
+        ],
         "playground/prompts/": [Case("search", query={"q": "proposal"})],
         "playground/prompts/line/": _prompts(scene),
         "playground/prompts/image/": _prompts(scene),

@@ -28,6 +28,9 @@ from inference.world.samples import sample_bytes
 from leaderboard import services
 from leaderboard.models import Challenge, ReportedFigure, Split, Submission, Team
 from leaderboard.services import Card, NewItem
+from playground.models import Run
+from playground.sessions import services as sessions
+from playground.sessions.visitor import Visitor
 from pricing import services as pricing
 from research.models import Announcement, Navigation, StandardPage
 
@@ -48,6 +51,7 @@ SECRETS = {
     "document": "document-for-members-only",
     "address": "owner@example.org",
     "key": "name-of-a-key-of-owner",
+    "asked": "question-of-a-session-of-owner",
 }
 """What only some may read. The team's invitation is one more: it is made at random."""
 
@@ -100,6 +104,7 @@ def build() -> Scene:
     _pages(scene)
     _work(scene)
     _tuning(scene)
+    _session(scene)
     return scene
 
 
@@ -307,9 +312,33 @@ def _tuning(scene: Scene) -> None:
     scene.values |= {"finetune_id": made.pk, "step": 1, "token": token_of(kept)}
 
 
-def _owner_key(token: str) -> str:
+def _session(scene: Scene) -> None:
+    """A session of owner's with a run, and a link to it."""
+    address = scene.clients["owner"].defaults["REMOTE_ADDR"]
+    key = _owner_key(address=address)
+    owner = Visitor(scene.people["owner"])
+    runs: list[Run] = []
+    for question in (SECRETS["asked"], "Another?", "A third?"):
+        job = inference.job_submit(
+            skill="query", variant_slug=None, image=scene.image, params={"question": question},
+            caller="playground", owner_key=key,
+        )  # fmt: skip
+        inference.job_cancel(job_id=job.pk)
+        session_id = runs[0].session_id if len(runs) == 1 else ""
+        runs.append(
+            sessions.run_save(job_id=job.pk, owner_key=key, visitor=owner, session_id=session_id)
+        )
+    share = sessions.share_make(run=runs[1])
+    scene.values |= {
+        "session_id": runs[0].session_id, "saved_run_id": runs[0].pk, "saved": runs[0],
+        "saved_last": runs[2], "share_token": share.token,
+    }  # fmt: skip
+
+
+def _owner_key(token: str = "", address: str = "127.0.0.1") -> str:
     from django.test import RequestFactory
 
     from pricing.auth import ClientIdentity
 
-    return ClientIdentity()(RequestFactory().get("/", headers={"Authorization": f"Bearer {token}"}))
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return ClientIdentity()(RequestFactory(REMOTE_ADDR=address).get("/", headers=headers))

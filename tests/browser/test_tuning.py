@@ -137,6 +137,13 @@ def test_a_run_from_the_form_to_its_end(
     looked_at(page, "cancelled")
     row.get_by_role("link", name="Try in the playground").click()
     page.wait_for_url(re.compile(r"/playground/\?variant=.*%40"))
+    # It is offered beside the rest; what is chosen stays chosen.
+    page.goto("/playground/?variant=moondream-embedded-int8")
+    variant = page.locator("[data-variant]")
+    with page.expect_response("**/playground/tuned/**"):
+        variant.focus()
+    expect(variant.locator("optgroup option")).not_to_have_count(0)
+    expect(variant).to_have_value("moondream-embedded-int8")
 
     page.goto("/playground/tuning/")
     expect(page.get_by_role("link", name="Counting shapes")).to_be_visible()

@@ -107,11 +107,17 @@ export class ImageInput {
   }
 
   takeSample(slug) {
-    const radio = this.samples.find((r) => r.value === slug);
-    if (!radio) return;
-    radio.checked = true;
+    const image = this.sampleImage(slug);
+    if (!image) return;
+    for (const radio of this.samples) radio.checked = radio.value === slug;
     this.file.value = "";
-    this.show({ sample: slug, url: radio.dataset.url, name: radio.nextElementSibling.alt, prompts: JSON.parse(radio.dataset.prompts) });
+    this.show(image);
+  }
+
+  // A drawn scene as an image to show; undefined where there is none of that name.
+  sampleImage(slug) {
+    const radio = this.samples.find((r) => r.value === slug);
+    return radio && { sample: slug, url: radio.dataset.url, name: radio.nextElementSibling.alt, prompts: JSON.parse(radio.dataset.prompts) };
   }
 
   show(image, { quiet = false } = {}) {

@@ -29,7 +29,7 @@ async function respond(url, options) {
   return response;
 }
 
-async function call(url, options = {}) {
+export async function call(url, options = {}) {
   return (await respond(url, options)).json().catch(() => ({}));
 }
 

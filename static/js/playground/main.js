@@ -8,6 +8,7 @@ import { JobError, cancel, follow, submit } from "./job-client.js";
 import { Overlay } from "./overlay.js";
 import { Moon, showTimings } from "./progress.js";
 import { PLACE, Prompts } from "./prompts.js";
+import { Sessions } from "./sessions.js";
 import { snippets } from "./snippets.js";
 import { markTab, tabAfter } from "../tabs.js";
 import { TunedModels } from "./tuned.js";
@@ -15,6 +16,7 @@ import { TunedModels } from "./tuned.js";
 const PROMPT_FIELD = { caption: "length", query: "question", detect: "object", point: "object" };
 const FINDS = new Set(["detect", "point"]); // skills whose answer is on the image
 const ADDRESS_CHARACTERS = 500; // of a prompt
+const SHOWN_RUNS = 50; // of a session
 
 class Playground {
   // `embedded`: in another page, whose address stays. `here`: the model runs in the browser at first.
@@ -33,6 +35,7 @@ class Playground {
     if (BrowserModel.isSupported) this.$("variant").append(new Option("In your browser · FP32 · caption and query", "browser"));
     this.tuned = new TunedModels(this.$("variant"), root.dataset.tuned);
     this.prompts = new Prompts(root, this);
+    this.sessions = new Sessions(root, JSON.parse(root.dataset.sessions));
     this.tabs = [...root.querySelectorAll("[data-skill]")];
     this.bind();
     this.restore();
@@ -74,7 +77,7 @@ class Playground {
     this.form.addEventListener("change", () => this.remember());
     this.$("copy-log").addEventListener("click", (event) => copyText(this.$("log").innerText, event.currentTarget));
     this.$("copy-json").addEventListener("click", (event) => copyText(this.$("json").textContent, event.currentTarget));
-    this.$("history-clear").addEventListener("click", (event) => this.clearHistory(event.currentTarget));
+    this.$("history-clear").addEventListener("click", (event) => this.newSession(event.currentTarget));
   }
 
   field(skill) {
@@ -206,7 +209,7 @@ class Playground {
     }
     const run = { skill: this.skill, prompt: this.prompt, variant: this.$("variant").value, image: this.image.current, sample: this.image.current.sample };
     run.about = this.prompts.about(run);
-    this.begin();
+    this.begin(run);
     const abort = new AbortController();
     this.job = { abort };
     try {
@@ -218,22 +221,55 @@ class Playground {
       this.job = { ...job, abort };
       run.image.id = job.image_id;
       run.job = job.id;
-      const end = await follow(job, (type, data) => this.event(type, data, run), (notice) => this.log(notice));
-      if (end.type === "result") this.finish(run, end.data);
-      else this.cancelled();
+      this.keep(run);
+      await this.follow(job, run);
     } catch (error) {
-      if (error.name === "AbortError") this.cancelled();
-      else {
-        if (error.code === "image_gone") delete run.image.id;
-        this.failed(error instanceof JobError ? error : new JobError({ message: "Something broke in the page.", hint: "Reload and try again." }));
-        if (!(error instanceof JobError)) throw error;
-      }
+      this.broken(error, run);
     } finally {
-      this.job = null;
-      this.$("run").disabled = false;
-      if (document.activeElement === this.$("cancel")) this.$("run").focus({ preventScroll: true });
-      this.$("cancel").hidden = true;
-      this.$("output").removeAttribute("data-streaming");
+      this.ended();
+    }
+  }
+
+  async follow(job, run) {
+    const end = await follow(job, (type, data) => this.event(type, data, run), (notice) => this.log(notice));
+    if (end.type === "result") this.finish(run, end.data);
+    else this.cancelled();
+  }
+
+  async keep(run) {
+    await this.sessions.save(run);
+    this.remember();
+    if (this.shown === run) this.sessions.offer(run);
+  }
+
+  broken(error, run) {
+    if (error.name === "AbortError") {
+      this.cancelled();
+      return;
+    }
+    if (error.code === "image_gone") delete run.image.id;
+    this.failed(error instanceof JobError ? error : new JobError({ message: "Something broke in the page.", hint: "Reload and try again." }));
+    if (!(error instanceof JobError)) throw error;
+  }
+
+  ended() {
+    this.job = null;
+    this.$("run").disabled = false;
+    if (document.activeElement === this.$("cancel")) this.$("run").focus({ preventScroll: true });
+    this.$("cancel").hidden = true;
+    this.$("output").removeAttribute("data-streaming");
+  }
+
+  // One that was asked before this page was there, and is not answered yet.
+  async goOn(run, job) {
+    this.begin(run);
+    this.job = job;
+    try {
+      await this.follow(job, run);
+    } catch (error) {
+      this.broken(error, run);
+    } finally {
+      this.ended();
     }
   }
 
@@ -267,7 +303,9 @@ class Playground {
     return data;
   }
 
-  begin() {
+  begin(run) {
+    this.shown = run;
+    this.sessions.offer(run);
     this.text = "";
     this.count = 0;
     this.overlay.clear();
@@ -339,7 +377,7 @@ class Playground {
     this.say(`Answer: ${answer.replace(/\.$/, "")}. ${Math.round(data.timings.total_ms)} milliseconds.`);
     this.prompts.compare(run);
     this.history.unshift({ run, data, answer });
-    this.history.length = Math.min(this.history.length, 10);
+    this.history.length = Math.min(this.history.length, SHOWN_RUNS);
     this.showHistory();
   }
 
@@ -404,6 +442,8 @@ class Playground {
 
   reopen({ run, data, answer }) {
     if (this.job) return;
+    this.shown = run;
+    this.sessions.offer(run);
     this.image.putBack(run.image);
     this.choose(run.skill);
     this.$("variant").value = run.variant;
@@ -419,17 +459,72 @@ class Playground {
     this.say(`Shown again: ${answer}`);
   }
 
-  clearHistory(button) {
+  // The next run begins a session of its own; this one stays among the saved ones.
+  newSession(button) {
     if (this.history.length) {
-      this.cleared = this.history;
+      this.left = { history: this.history, id: this.sessions.id };
       this.history = [];
+      this.sessions.id = "";
       this.$("history-list").replaceChildren();
       button.textContent = "Undo";
+    } else {
+      this.history = this.left?.history ?? [];
+      this.sessions.id = this.left?.id ?? "";
+      button.textContent = "New session";
+      this.showHistory();
+    }
+    this.remember();
+  }
+
+  // A saved session: its answers to choose from, the last one shown.
+  async openSession(id, { isReturning }) {
+    const runs = await this.sessions.load(id);
+    if (!runs) {
+      this.fail({ message: "That session is not here.", hint: "It was deleted, or is another visitor's." });
+      this.remember();
       return;
     }
-    this.history = this.cleared ?? [];
-    button.textContent = "Clear";
+    const entries = runs.map((saved) => this.savedEntry(saved));
+    this.history = entries.filter(({ data }) => data?.result).reverse().slice(0, SHOWN_RUNS);
     this.showHistory();
+    const last = entries.at(-1);
+    if (!last || this.job) return;
+    const typed = Object.fromEntries(this.entered.fields);
+    const isSame = this.skill === last.run.skill && typed[PROMPT_FIELD[this.skill]] === last.run.prompt;
+    if (isReturning && !isSame) return; // what was typed since is not written over
+    if (last.data?.result) this.reopen(last);
+    else this.ask(last.run);
+    if (["queued", "running"].includes(last.status)) this.goOn(last.run, last.job);
+  }
+
+  savedEntry(saved) {
+    const sample = this.image.sampleImage(saved.sample);
+    const image = sample ?? { id: saved.image.id, url: saved.image.url, name: saved.image.name };
+    const run = { skill: saved.skill, prompt: saved.prompt, variant: saved.variant, image, sample: sample && saved.sample, job: saved.job, saved: saved.id };
+    return { run, data: saved.end, answer: saved.answer, status: saved.status, job: saved };
+  }
+
+  // Fill the form with what a run asked.
+  ask(run) {
+    this.image.putBack(run.image);
+    this.choose(run.skill);
+    if ([...this.$("variant").options].some((option) => option.value === run.variant)) this.$("variant").value = run.variant;
+    this.explainVariant();
+    this.prompt = run.prompt;
+  }
+
+  async openShared(token) {
+    let shared;
+    try {
+      shared = await this.sessions.shared(token);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (shared.file) this.image.take(shared.file);
+    else if (shared.sample) this.image.takeSample(shared.sample);
+    if (shared.variant.includes("@")) await this.chooseTuned(shared.variant);
+    this.ask({ ...shared, image: this.image.current });
   }
 
   async stop() {
@@ -503,6 +598,7 @@ class Playground {
     if (this.image.current?.sample) query.set("sample", this.image.current.sample);
     query.set("variant", this.$("variant").value);
     if (this.prompts.ref) query.set("from", this.prompts.ref);
+    if (this.sessions.id) query.set("session", this.sessions.id);
     history.replaceState(null, "", `?${query}`);
   }
 
@@ -531,6 +627,8 @@ class Playground {
     this.explainVariant();
     this.ready = true;
     if (line) this.prompts.use(line, { fill: !query.has("skill"), image: itsImage });
+    if (query.has("session")) this.openSession(query.get("session"), { isReturning });
+    else if (query.has("fork")) this.openShared(query.get("fork"));
   }
 
   async takeKept() {

@@ -23,7 +23,9 @@ export class TunedModels {
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     const groups = new DOMParser().parseFromString(await response.text(), "text/html").querySelectorAll("optgroup");
     const browser = [...this.select.options].find((option) => option.value === "browser");
+    const chosen = this.select.value;
     for (const group of groups) browser ? browser.before(document.adoptNode(group)) : this.select.append(document.adoptNode(group));
+    this.select.value = chosen; // the parser has chosen the first of them
   }
 
   // Chooses the one that an address names, once it is there; false where it is not for this visitor.

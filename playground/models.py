@@ -1,0 +1,100 @@
+"""What visitors save: sessions of runs, and links that show a run to others."""
+
+import secrets
+from functools import partial
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from ulid import ULID
+
+from inference.models import Job
+
+
+def _new_id() -> str:
+    return str(ULID())
+
+
+class Session(models.Model):
+    """Runs that belong together, as the playground's visitor left them."""
+
+    id = models.CharField(primary_key=True, max_length=26, default=_new_id, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="+"
+    )
+    visitor = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="SHA-256 of a cookie's token, where there is no account.",
+    )
+    name = models.CharField(
+        max_length=120, blank=True, help_text="Empty: what its first run asked."
+    )
+    forked_from = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="forks"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["owner", "-used_at"], name="session_of_owner"),
+            models.Index(fields=["visitor", "-used_at"], name="session_of_visitor"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(owner=None) ^ Q(visitor=""), name="session_has_one_owner"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"Session {self.pk}"
+
+
+class Run(models.Model):
+    """One question of a session, with what answered it; the answer is the job's."""
+
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="runs")
+    job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="playground_runs")
+    image_name = models.CharField(max_length=120, blank=True)
+    sample = models.CharField(max_length=40, blank=True, help_text="A drawn scene's name.")
+    revision = models.CharField(max_length=80, help_text="Of the weights, when it was asked.")
+    precision = models.CharField(max_length=20)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["session", "job"], name="run_once_a_session")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job.skill} of {self.session_id}"
+
+
+class ShareQuerySet(models.QuerySet["Share"]):
+    def open(self) -> "ShareQuerySet":
+        """Those that show something now."""
+        now = timezone.now()
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
+
+
+class Share(models.Model):
+    """A link that shows one run to whoever has it, until it is revoked or its time is over."""
+
+    token = models.CharField(
+        unique=True, max_length=32, default=partial(secrets.token_urlsafe, 18), editable=False
+    )
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="shares")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ShareQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"Link to run {self.run_id}"

@@ -1,0 +1,257 @@
+"""Pages of a visitor's sessions, and what a link shows to others."""
+
+from typing import Any
+from uuid import UUID
+
+import redis
+from csp.decorators import csp
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.clickjacking import xframe_options_exempt
+from django.views.decorators.http import require_POST, require_safe
+
+from inference import answering, images, sse, stream
+from inference import errors as inference_errors
+from inference.database import in_thread
+from inference.errors import Busy, DomainError
+from inference.models import StoredImage
+from playground.sessions import selectors, services
+from playground.sessions.selectors import RunView
+from playground.sessions.visitor import visitor_of
+from pricing import throttling
+from pricing.callers import caller_of
+
+_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+_EMBEDDED = {
+    "default-src": ["'none'"], "img-src": ["'self'"], "style-src": ["'self'"], "font-src": ["'self'"],
+    "base-uri": ["'none'"], "form-action": ["'none'"], "frame-ancestors": ["*"],
+}  # fmt: skip
+"""What a run in another site's page may do: show itself."""
+
+
+@require_POST
+def run_save(request: HttpRequest) -> HttpResponse:
+    """Save a job of this visitor's: called by the page as soon as it is accepted."""
+    visitor = visitor_of(request, make=True)
+    try:
+        throttling.check(request)
+        run = services.run_save(
+            job_id=_job_id(request.POST.get("job", "")), owner_key=caller_of(request).digest, visitor=visitor,
+            session_id=request.POST.get("session", ""), image_name=request.POST.get("image_name", ""),
+            sample=request.POST.get("sample", ""),
+        )  # fmt: skip
+    except DomainError as error:
+        return _refused(error)
+    address = reverse("playground:session", args=[run.session_id])
+    saved = {"run": run.pk, "session": run.session_id, "url": address}
+    return visitor.remembered(request, JsonResponse(saved, status=201))
+
+
+def _job_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise inference_errors.JOB_NOT_FOUND() from error
+
+
+def _refused(error: DomainError) -> HttpResponse:
+    answer = JsonResponse({"error": error.payload}, status=error.status)
+    if isinstance(error, Busy):
+        answer["Retry-After"] = str(error.retry_after)
+    return answer
+
+
+@never_cache
+@require_safe
+def sessions(request: HttpRequest) -> HttpResponse:
+    """The visitor's sessions, or those in which some words were asked or answered."""
+    search = request.GET.get("q", "").strip()[:200]
+    visitor = visitor_of(request)
+    page, rows = selectors.sessions_page(visitor, request.GET.get("page"), search)
+    context = {
+        "page": page,
+        "rows": rows,
+        "search": search,
+        "keeps_days": settings.SESSIONS_RETENTION_DAYS,
+    }
+    return render(request, "playground/sessions/index.html", context)
+
+
+@never_cache
+@require_safe
+def session(request: HttpRequest, session_id: str) -> HttpResponse:
+    """One session, run by run."""
+    found = selectors.session_get(visitor_of(request), session_id)
+    runs = selectors.runs_of(found)
+    title = found.name or (runs[0].title[:120] if runs else "Empty session")
+    context = {
+        "session": found, "runs": runs, "title": title, "site": request.build_absolute_uri("/")[:-1],
+    }  # fmt: skip
+    return render(request, "playground/sessions/session.html", context)
+
+
+@never_cache
+@require_safe
+def session_runs(request: HttpRequest, session_id: str) -> HttpResponse:
+    """A session's runs for the playground's script, the oldest first."""
+    found = selectors.session_get(visitor_of(request), session_id)
+    return JsonResponse({"id": found.pk, "runs": [r.data() for r in selectors.runs_of(found)]})
+
+
+@require_POST
+def session_act(request: HttpRequest, session_id: str, name: str) -> HttpResponse:
+    """Rename, fork or delete a session."""
+    visitor = visitor_of(request)
+    found = selectors.session_get(visitor, session_id)
+    match name:
+        case "rename":
+            services.session_rename(session=found, name=request.POST.get("name", ""))
+        case "fork":
+            found = services.session_fork(session=found, visitor=visitor)
+            messages.success(request, "This is the copy. What you ask here is not in the first.")
+        case "delete":
+            return _deleted(request, lambda: services.session_delete(session=found))
+        case _:
+            raise Http404
+    return redirect("playground:session", found.pk)
+
+
+def _deleted(request: HttpRequest, delete: Any) -> HttpResponse:
+    try:
+        delete()
+    except redis.exceptions.RedisError as error:
+        raise inference_errors.QUEUE_UNAVAILABLE(hint="Try again in a moment.") from error
+    messages.success(request, "Deleted. Its images follow within a day.")
+    return redirect("playground:sessions")
+
+
+@require_POST
+def run_act(request: HttpRequest, saved_run_id: int, name: str) -> HttpResponse:
+    """Share or delete a run."""
+    found = selectors.run_get(visitor_of(request), saved_run_id)
+    if name == "delete":
+        back = redirect("playground:session", found.session_id)
+        is_last = found.session.runs.count() == 1
+        answer = _deleted(request, lambda: services.run_delete(run=found))
+        return answer if is_last else back
+    if name != "share":
+        raise Http404
+    try:
+        share = services.share_make(run=found, days=request.POST.get("days", ""))
+    except DomainError as error:
+        return _refused(error)
+    address = request.build_absolute_uri(reverse("playground:shared", args=[share.token]))
+    if request.accepts("text/html"):
+        return redirect(f"{reverse('playground:session', args=[found.session_id])}#run-{found.pk}")
+    return JsonResponse({"url": address, "token": share.token}, status=201)
+
+
+@require_POST
+def share_revoke(request: HttpRequest, share_token: str) -> HttpResponse:
+    """End a link."""
+    share = selectors.own_share_get(visitor_of(request), share_token)
+    services.share_revoke(share=share)
+    if not request.accepts("text/html"):
+        return HttpResponse(status=204)
+    messages.success(request, "The link shows nothing any more.")
+    return redirect("playground:session", share.run.session_id)
+
+
+@require_safe
+def run_image(request: HttpRequest, saved_run_id: int) -> HttpResponse:
+    """The image of a run of the visitor's own."""
+    return _image(selectors.run_get(visitor_of(request), saved_run_id).job.image)
+
+
+def _image(stored: StoredImage | None) -> HttpResponse:
+    if stored is None:
+        raise Http404
+    try:
+        data = images.stored_bytes(stored.file_name)
+    except FileNotFoundError as error:
+        raise Http404 from error
+    response = HttpResponse(
+        data, content_type=_TYPES.get(stored.extension, "application/octet-stream")
+    )
+    response["Cache-Control"] = "private, max-age=3600"
+    return response
+
+
+def _unlisted(response: HttpResponse) -> HttpResponse:
+    """A link is for those who have it: no search engine keeps it, and it is not sent on as a referrer."""
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    response["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+@never_cache
+@require_safe
+def shared(request: HttpRequest, share_token: str) -> HttpResponse:
+    """What a link shows; it needs no JavaScript, and with it an answer on its way comes by itself."""
+    return _unlisted(
+        render(request, "playground/sessions/shared.html", _shown(request, share_token))
+    )
+
+
+def _shown(request: HttpRequest, share_token: str) -> dict[str, Any]:
+    share = selectors.share_get(share_token)
+    view = RunView(share.run)
+    here = request.build_absolute_uri("/")[:-1]
+    return {"share": share, "view": view, "job": view.job, "site": here}
+
+
+@never_cache
+@xframe_options_exempt
+@csp(_EMBEDDED)  # type: ignore[arg-type]  # it takes views with arguments too
+@require_safe
+def embedded(request: HttpRequest, share_token: str) -> HttpResponse:
+    """The same as a frame in another site's page."""
+    return _unlisted(
+        render(request, "playground/sessions/embedded.html", _shown(request, share_token))
+    )
+
+
+@require_safe
+def shared_image(request: HttpRequest, share_token: str) -> HttpResponse:
+    """The image of a link."""
+    return _unlisted(_image(selectors.share_get(share_token).run.job.image))
+
+
+@require_safe
+def shared_data(request: HttpRequest, share_token: str) -> HttpResponse:
+    """What the playground's script needs to ask the same."""
+    view = RunView(selectors.share_get(share_token).run)
+    image = reverse("playground:shared_image", args=[share_token]) if view.image else ""
+    data = {
+        "skill": view.job.skill, "prompt": view.prompt, "variant": view.job.model_name,
+        "sample": view.run.sample, "image": {"url": image, "name": view.image_alt}, "settings": view.settings,
+    }  # fmt: skip
+    return _unlisted(JsonResponse(data))
+
+
+@require_safe
+def shared_card(request: HttpRequest, share_token: str) -> HttpResponse:
+    """The picture that goes with the link where it is posted."""
+    view = RunView(selectors.share_get(share_token).run)
+    picture = selectors.card_of(view, request.get_host())
+    return _unlisted(HttpResponse(picture, content_type="image/png"))
+
+
+@require_safe
+async def shared_events(request: HttpRequest, share_token: str) -> HttpResponseBase:
+    """The answer as it comes, as server-sent events. The job's own address, by which it is asked for
+    without the link, is not told."""
+    share = await in_thread(selectors.share_get)(share_token)
+    after = stream.at(request.headers.get("Last-Event-ID", ""))
+    try:
+        await stream.check()
+        return sse.response(request, answering.events(share.run.job, after))
+    except redis.exceptions.RedisError:
+        return _refused(inference_errors.QUEUE_UNAVAILABLE())
+    except DomainError as error:
+        return _refused(error)
