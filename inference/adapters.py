@@ -5,7 +5,7 @@ adapters come from, when it is ready.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,23 @@ class Asker:
     """The caller's opaque name."""
     account: Callable[[], int | None] = lambda: None
     """The caller's account; looked up only where it matters."""
+    is_site: bool = False
+    """This site itself, which may ask any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """What there is to say of an adapter where models are listed."""
+
+    name: str
+    """`finetune@step`."""
+    variant_id: int
+    base_revision: str
+    title: str
+    """As its owner calls it: for others only where it is published."""
+    owner_id: int | None
+    """The account; None of a caller without one."""
+    is_public: bool
 
 
 class Source(Protocol):
@@ -39,6 +56,10 @@ class Source(Protocol):
         Raises:
             DomainError: it was deleted.
         """
+        ...
+
+    def known(self, names: Iterable[str]) -> dict[str, Adapter]:
+        """Those of some adapters that are still there, by their name."""
         ...
 
 
@@ -64,3 +85,8 @@ def files(adapter: str) -> AdapterFiles:
     if not _sources:
         raise errors.ADAPTER_GONE()
     return _sources[0].files(adapter)
+
+
+def known(names: Iterable[str]) -> dict[str, Adapter]:
+    """See `Source.known`; empty without a source too."""
+    return _sources[0].known(names) if _sources else {}

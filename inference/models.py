@@ -76,6 +76,11 @@ class Variant(models.Model):
         return {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}.get(dtype, "FP16")
 
 
+def model_name(variant: Variant, adapter: str = "") -> str:
+    """What a client names a variant, or an adapter of it (`finetune@step`), by."""
+    return f"{variant.slug}/{adapter}" if adapter else variant.slug
+
+
 class RemoteServer(models.Model):
     """Another server of this API, of which one model is a variant here."""
 
@@ -110,9 +115,13 @@ class RemoteServer(models.Model):
 
 
 class VariantMeasurement(models.Model):
-    """What one variant cost and scored on one machine at one time; kept, never overwritten."""
+    """What a variant, or an adapter of it, cost and scored on one machine at one time; kept, never
+    overwritten."""
 
     variant = models.ForeignKey(Variant, on_delete=models.CASCADE, related_name="measurements")
+    adapter = models.CharField(
+        max_length=40, blank=True, help_text="finetune@step; empty: the variant itself."
+    )
     revision = models.CharField(max_length=80)
     measured_at = models.DateTimeField(auto_now_add=True)
     hardware = models.CharField(max_length=200)
@@ -129,10 +138,15 @@ class VariantMeasurement(models.Model):
 
     class Meta:
         ordering = ["-measured_at"]
-        indexes = [models.Index(fields=["variant", "-measured_at"], name="variant_measured")]
+        indexes = [models.Index(fields=["variant", "adapter", "-measured_at"], name="variant_measured")]
 
     def __str__(self) -> str:
-        return f"{self.variant_id} on {self.hardware}, {self.measured_at:%Y-%m-%d}"
+        return f"{self.model_name} on {self.hardware}, {self.measured_at:%Y-%m-%d}"
+
+    @property
+    def model_name(self) -> str:
+        """What was measured, as a client names it."""
+        return model_name(self.variant, self.adapter)
 
     @property
     def precision(self) -> str:
@@ -240,7 +254,7 @@ class Job(models.Model):
     @property
     def model_name(self) -> str:
         """What is asked, as a client names it: the variant, or an adapter of it."""
-        return f"{self.variant.slug}/{self.adapter}" if self.adapter else self.variant.slug
+        return model_name(self.variant, self.adapter)
 
     @property
     def is_finished(self) -> bool:

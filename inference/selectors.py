@@ -3,7 +3,7 @@
 import copy
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -117,14 +117,21 @@ def revisions() -> dict[str, str]:
 
 
 def latest_measurements() -> list[VariantMeasurement]:
-    """The newest measurement of every enabled variant; one query."""
+    """The newest measurement of every enabled variant, without those of adapters; one query."""
     newest = (
-        VariantMeasurement.objects.filter(variant__enabled=True)
+        VariantMeasurement.objects.filter(variant__enabled=True, adapter="")
         .select_related("variant")
         .order_by("variant_id", "-measured_at")
         .distinct("variant_id")
     )
     return page_cache.remember("measurements", lambda: list(newest))
+
+
+def adapter_measurements(names: Iterable[str]) -> dict[str, VariantMeasurement]:
+    """The newest measurement of each of some adapters, by `finetune@step`; one query."""
+    rows = VariantMeasurement.objects.filter(adapter__in=[name for name in names if name])
+    newest = rows.select_related("variant").order_by("adapter", "-measured_at").distinct("adapter")
+    return {row.adapter: row for row in newest}
 
 
 def answer_text(result: Mapping[str, Any]) -> str | None:

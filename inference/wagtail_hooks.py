@@ -207,11 +207,11 @@ class MeasurementViewSet(RoomViewSet):
     icon = "history"
     menu_label = "Measurements"
     joined = ("variant",)
-    list_display = ("variant", "revision", "measured_at", "hardware", "device", "encode_ms",
+    list_display = ("variant", "adapter", "revision", "measured_at", "hardware", "device", "encode_ms",
                     "first_token_ms", "tokens_per_s")  # fmt: skip
     list_filter = ("variant", "device")
     search_fields = ("variant__name", "hardware", "revision")
-    list_export = ("variant.slug", "revision", "measured_at", "hardware", "device", "threads", "dtype",
+    list_export = ("variant.slug", "adapter", "revision", "measured_at", "hardware", "device", "threads", "dtype",
                    "weight_bytes", "peak_bytes", "load_ms", "encode_ms", "first_token_ms",
                    "tokens_per_s")  # fmt: skip
 

@@ -137,21 +137,22 @@ def check(request: HttpRequest, slug: str, file: UploadedFile = File(...), split
 def submit(
     request: HttpRequest, slug: str, model_name: Form[str], file: UploadedFile = File(...),
     split: Form[str] = "", team: Form[str] = "", parameters: Form[str] = "", precision: Form[str] = "",
-    revision: Form[str] = "", latency_ms: Form[str] = "", hardware: Form[str] = "", link: Form[str] = "", contact: Form[str] = "", note: Form[str] = "",
+    revision: Form[str] = "", latency_ms: Form[str] = "", hardware: Form[str] = "", link: Form[str] = "", contact: Form[str] = "", note: Form[str] = "", site_model: Form[str] = "",
     challenge: Form[str] = "", open_weights: Form[bool] = False, is_public: Form[bool] = True,  # noqa: FBT002  # form fields
 ) -> Any:  # fmt: skip
     """Submit predictions: JSON lines or one JSON array, plain or gzip, up to 50 MB. They are checked
     at once, at no cost, and scored in a worker; follow `events_url`. With `challenge` they count in
     that challenge: its phase says for which split, and how often. Of several teams `team` names the
-    one it is for; by default it is the one you have been in longest."""
+    one it is for; by default it is the one you have been in longest. `site_model` names the model of this
+    site that predicted, as in `base/finetune@step`: yours, or one you may ask."""
     key = repeats.key_of(request)
     benchmark = selectors.benchmark_get(slug)
     entered = selectors.challenge_get(challenge, benchmark) if challenge else None
     card = services.card_read({
         "model_name": model_name, "parameters": parameters, "precision": precision,
         "revision": revision, "latency_ms": latency_ms, "hardware": hardware, "link": link, "contact": contact, "note": note,
-        "open_weights": open_weights,
-    })  # fmt: skip
+        "open_weights": open_weights, "site_model": site_model,
+    }, request.auth)  # fmt: skip
     if entered:
         submission = services.challenge_submit(
             challenge=entered, user=request.auth, card=card, file=_file(file), team=team, split=split,  # type: ignore[attr-defined]
@@ -176,13 +177,13 @@ def _quota_out(
 def _submission_out(submission: Submission, user: Any) -> dict[str, Any]:
     failed = submission.status == Submission.Status.FAILED
     queue = selectors.queue_of(submission)
-    detail = selectors.own_detail(submission)
+    detail = selectors.own_detail(submission, user)
     phase = submission.phase
     return {
         "id": submission.id, "benchmark": submission.split.benchmark.slug,
         "split": submission.split.name, "phase": phase.name if phase else None,
         "challenge": phase.challenge.slug if phase else None, "is_sealed": detail.is_sealed, "team": submission.team.name,
-        "model_name": submission.model_name, "status": submission.status,
+        "model_name": submission.model_name, "site_model": detail.tuned_model or submission.variant_slug, "status": submission.status,
         "is_public": submission.is_public,
         "waiting_before": queue.before if queue else None,
         "queue": {

@@ -33,6 +33,10 @@ class SubmitForm(forms.Form):
     link = forms.URLField(required=False, assume_scheme="https", help_text="A paper, a repository.")
     contact = forms.EmailField(required=False, help_text="For us; never shown.")
     note = forms.CharField(required=False, max_length=500)
+    site_model = forms.CharField(
+        required=False, max_length=200, label="Tuned here",
+        help_text="As base/finetune@step, where a model that was tuned on this site predicted.",
+    )  # fmt: skip
     open_weights = forms.BooleanField(required=False, label="The weights are open")
     is_public = forms.BooleanField(required=False, initial=True, label="Show it on the table")
 
@@ -110,4 +114,12 @@ class PublishForm(forms.Form):
 
     confirm = forms.CharField(
         max_length=100, label="Its name, to confirm", help_text="As in benchmark/split."
+    )
+
+
+class RunForm(forms.Form):
+    """Which model of this site is run."""
+
+    model = forms.CharField(
+        max_length=200, help_text="A variant's name, or a tuned model's as base/finetune@step."
     )

@@ -94,7 +94,8 @@ class Board:
         With `challenge` (its slug) they count in that challenge, for the split of its phase.
 
         `card`: parameters, precision, revision, latency_ms, hardware, link, contact, note,
-        open_weights, is_public, and team, if another than the board's.
+        open_weights, site_model (a model of the hub that predicted, as base/finetune@step), is_public,
+        and team, if another than the board's.
         """
         fields = {
             "split": split,

@@ -11,6 +11,7 @@ from wagtail.signals import published, unpublished
 from inference import page_cache
 from inference.models import Job, Variant
 from inference.signals import job_finished
+from inference.tuning.models import Finetune
 from leaderboard import services
 from leaderboard.models import (
     Benchmark,
@@ -36,6 +37,8 @@ def connect() -> None:
     user_signed_up.connect(_signed_up, dispatch_uid="leaderboard-team")
     job_finished.connect(_job_finished, dispatch_uid="leaderboard-runs")
     post_save.connect(_variant_saved, sender=Variant, dispatch_uid="leaderboard-variants")
+    for changed in (post_save, post_delete):
+        changed.connect(_finetune_changed, sender=Finetune, dispatch_uid="leaderboard-finetunes")
     m2m_changed.connect(
         _members_changed, sender=Team.members.through, dispatch_uid="leaderboard-members"
     )
@@ -61,6 +64,10 @@ def _watch() -> None:
         Benchmark, Split, Entry, ReportedFigure, Phase, Standing, Participation, Score,
         LogLine,
     )  # fmt: skip
+    # An entry names the tuned model that predicted while that is published.
+    shown = ("visibility", "deleted_at", "id")
+    training = [f.name for f in Finetune._meta.fields if f.name not in shown]
+    page_cache.watch(Finetune, unshown=training, inserts=False)
     # Before it has scores, only its own team sees a submission.
     unshown = ("attempt", "started_at", "error_code", "error_message", "idempotency_key", "contact")
     page_cache.watch(Submission, unshown=unshown, inserts=False)
@@ -100,6 +107,22 @@ def _variant_saved(
     # A worker that notes what it loaded changes no revision, and must not wait for tables.
     if update_fields is None or "revision" in update_fields:
         services.variant_changed(slug=instance.slug)
+
+
+def _finetune_changed(
+    sender: Any,
+    instance: Finetune,
+    created: bool | None = None,  # noqa: FBT001  # Django's signature; None: it was deleted
+    update_fields: frozenset[str] | None = None,
+    **_: Any,
+) -> None:
+    # Most saves are of a step that was trained.
+    if created or (update_fields is not None and not update_fields & {"visibility", "deleted_at"}):
+        return
+    services.finetune_changed(
+        finetune_id=instance.pk, is_gone=created is None or instance.deleted_at is not None,
+        is_public=instance.visibility == Finetune.Visibility.PUBLIC,
+    )  # fmt: skip
 
 
 def _reported_saved(sender: Any, instance: ReportedFigure, **_: Any) -> None:

@@ -100,6 +100,7 @@ class SubmissionOut(Schema):
     is_sealed: bool
     team: str
     model_name: str
+    site_model: str
     status: str
     is_public: bool
     waiting_before: int | None

@@ -7,10 +7,12 @@ from django.core.exceptions import ValidationError
 from wagtail.admin.forms import WagtailAdminModelForm
 from wagtail.admin.panels import FieldPanel, MultiFieldPanel, ObjectList
 
+from inference import selectors as inference
+from inference.adapters import Asker
 from inference.listings import RoomViewSet, RowAction
 from leaderboard import services
-from leaderboard.forms import PublishForm
-from leaderboard.models import Benchmark, LogLine, ReportedFigure, Split, Submission
+from leaderboard.forms import PublishForm, RunForm
+from leaderboard.models import Benchmark, LogLine, ReportedFigure, Run, Split, Submission
 
 ORGANISERS = "organisers"
 """Who acted, where the log may be public; Wagtail's own says who it was."""
@@ -127,6 +129,44 @@ class PublishSplit(RowAction):
 
     def act(self, row: Split, *, by: Any, form: forms.Form) -> None:
         services.split_publish(split=row, by=by, confirm=form.cleaned_data["confirm"])
+
+
+class RunModel(RowAction):
+    model_class = Split
+    display_name = "Run a model"
+    action_type = "run_model"
+    permission = "leaderboard.change_split"
+    question = (
+        "A model of this site answers every item of these, in the background, and the answers are "
+        "scored. Of a tuned model the entry is its owner's: it counts as one of their submissions, and "
+        "only they see it unless they have published the model."
+    )
+    done = "being run"
+    icon_name = "cogs"
+    form_class = RunForm
+
+    @classmethod
+    def fits(cls, row: Split) -> bool:
+        return row.retired_at is None
+
+    def act(self, row: Split, *, by: Any, form: forms.Form) -> None:
+        variant, adapter = inference.model_get(form.cleaned_data["model"], Asker(is_site=True))
+        services.run_start(split=row, variant=variant, adapter=adapter)
+
+
+class RunViewSet(RoomViewSet):
+    """Models of this site over splits: how far they are, and why one ended."""
+
+    model = Run
+    icon = "cogs"
+    menu_label = "Runs"
+    joined = ("variant", "split__benchmark")
+    list_display = ("model_name", "split__benchmark__title", "split__name", "status", "error",
+                    "started_at", "finished_at")  # fmt: skip
+    list_filter = ("status", "variant")
+    search_fields = ("variant__slug", "adapter", "split__benchmark__title", "error")
+    list_export = ("model_name", "split.benchmark.slug", "split.name", "status", "error", "revision",
+                   "started_at", "finished_at")  # fmt: skip
 
 
 class FigureViewSet(RoomViewSet):

@@ -212,7 +212,7 @@ def _submitted(request: HttpRequest, benchmark: Benchmark, form: SubmitForm) -> 
         tell_checked(request, services.predictions_check(split=split, file=data["file"].file))
         return request.path
     made = services.submission_make(
-        split=split, user=request.user, card=services.card_read(data), file=data["file"].file,
+        split=split, user=request.user, card=services.card_read(data, request.user), file=data["file"].file,
         team=data.get("team", ""), is_public=data["is_public"], received_at=received_at(request),
     )  # fmt: skip
     return made.get_absolute_url()
@@ -224,7 +224,7 @@ def submission(request: HttpRequest, submission_id: UUID) -> HttpResponse:
     """A submission as its own team sees it: state, errors, scores."""
     own = services.submission_own(submission_id=submission_id, user=request.user)
     context = {
-        "detail": selectors.own_detail(own), "s": own, "benchmark": own.split.benchmark,
+        "detail": selectors.own_detail(own, request.user), "s": own, "benchmark": own.split.benchmark,
         "queue": selectors.queue_of(own),
         "quota": services.quota_left(
             team=own.team, split=own.split, phase=own.phase, user=request.user

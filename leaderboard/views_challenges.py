@@ -185,7 +185,7 @@ def _submitted(request: HttpRequest, challenge: Challenge, form: ChallengeSubmit
         tell_checked(request, services.predictions_check(split=phase.split, file=data["file"].file))
         return request.path
     made = services.challenge_submit(
-        challenge=challenge, user=request.user, card=services.card_read(data),
+        challenge=challenge, user=request.user, card=services.card_read(data, request.user),
         file=data["file"].file, is_public=data["is_public"], received_at=received,
     )  # fmt: skip
     return made.get_absolute_url()

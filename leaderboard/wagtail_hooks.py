@@ -54,7 +54,7 @@ class LeaderboardGroup(SnippetViewSetGroup):
     menu_icon = "order"
     menu_order = 350
     items = (
-        snippets_boards.BenchmarkViewSet, snippets_boards.SplitViewSet, snippets_boards.SubmissionViewSet,
+        snippets_boards.BenchmarkViewSet, snippets_boards.SplitViewSet, snippets_boards.SubmissionViewSet, snippets_boards.RunViewSet,
         snippets_teams.TeamViewSet, snippets_challenges.ChallengeViewSet,
         snippets_teams.ParticipationViewSet, PromptViewSet, snippets_boards.FigureViewSet,
         snippets_boards.LogViewSet,
@@ -63,7 +63,7 @@ class LeaderboardGroup(SnippetViewSetGroup):
 
 register_snippet(LeaderboardGroup)
 register_actions(
-    snippets_boards.PublishSplit, snippets_boards.Withdraw, snippets_boards.Hide,
+    snippets_boards.PublishSplit, snippets_boards.RunModel, snippets_boards.Withdraw, snippets_boards.Hide,
     snippets_teams.Accept, snippets_teams.Decline, snippets_teams.Disqualify, snippets_teams.Reinstate,
     snippets_teams.DeleteTeam, snippets_teams.Freeze, snippets_teams.PublishRanking,
 )  # fmt: skip

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inference.world import DOMAINS, caption
@@ -22,16 +23,20 @@ def held_out_world(scenes: int, domains: Iterable[str] = tuple(DOMAINS)) -> list
     return [item for domain in domains for item in held_out(scenes, domain=domain)]
 
 
-def variant_scores(scenes: int) -> Callable[["Variant"], dict[str, Any]]:
-    """A scorer of variants on that many held-out scenes of each domain."""
+def variant_scores(scenes: int) -> Callable[["Variant", Path | None], dict[str, Any]]:
+    """A scorer of variants, and of adapters in folders, on that many held-out scenes of each domain."""
 
-    def score(variant: "Variant") -> dict[str, Any]:
+    def score(variant: "Variant", adapter: Path | None) -> dict[str, Any]:
         from inference.engine import Moondream
 
         model = Moondream.from_pretrained(
             variant.folder,
             quantization=variant.quantization or None,  # type: ignore[arg-type]  # the field's choices
         )
+        if adapter is not None:
+            from inference.engine.tuning import Adapters
+
+            Adapters(model).load("scored", adapter, on_this_base=True)
         return evaluate(model, held_out_world(scenes))
 
     return score

@@ -54,15 +54,24 @@ def hardware() -> str:
 
 
 def measure(
-    folder: str | os.PathLike[str], quantization: str = "", *, threads: int = 0, rounds: int = 8
+    folder: str | os.PathLike[str],
+    quantization: str = "",
+    *,
+    threads: int = 0,
+    rounds: int = 8,
+    adapter: str | os.PathLike[str] | None = None,
 ) -> Cost:
     """Measure one model folder at one precision, in a new process.
+
+    Args:
+        adapter: a folder with an adapter that answers; its bytes and its loading count.
 
     Raises:
         RuntimeError: the process failed; its last words are in the message.
     """
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", __name__, str(folder), quantization, str(threads), str(rounds)],
+        [sys.executable, "-m", __name__, str(folder), quantization, str(threads), str(rounds),
+         str(adapter or "")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -76,15 +85,22 @@ def _resident_peak() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _measure_here(folder: str, quantization: str, threads: int, rounds: int) -> Cost:
+def _measure_here(
+    folder: str, quantization: str, threads: int, rounds: int, adapter: str
+) -> Cost:
     import torch
 
+    from inference.engine.checkpoint import weight_bytes
     from inference.engine.moondream import Moondream
 
     if threads:
         torch.set_num_threads(threads)
     started = time.perf_counter()
     model = Moondream.from_pretrained(folder, quantization=quantization or None)  # type: ignore[arg-type]
+    if adapter:
+        from inference.engine.tuning import Adapters
+
+        Adapters(model).load("measured", adapter, on_this_base=True)
     load_ms = (time.perf_counter() - started) * 1e3
     model.warm_up()
     encode, first, speeds = [], [], []
@@ -98,7 +114,7 @@ def _measure_here(folder: str, quantization: str, threads: int, rounds: int) -> 
         if answer.timings["decode_ms"]:
             speeds.append((answer.tokens["completion"] - 1) / answer.timings["decode_ms"] * 1e3)
     return Cost(
-        weight_bytes=model.info["weight_bytes"],
+        weight_bytes=weight_bytes(model.model),
         peak_bytes=_resident_peak(),
         load_ms=load_ms,
         encode_ms=statistics.median(encode),
@@ -112,5 +128,6 @@ def _measure_here(folder: str, quantization: str, threads: int, rounds: int) -> 
 
 
 if __name__ == "__main__":
-    _folder, _quantization, _threads, _rounds = sys.argv[1:]
-    print(json.dumps(asdict(_measure_here(_folder, _quantization, int(_threads), int(_rounds)))))  # noqa: T201
+    _folder, _quantization, _threads, _rounds, _adapter = sys.argv[1:]
+    _cost = _measure_here(_folder, _quantization, int(_threads), int(_rounds), _adapter)
+    print(json.dumps(asdict(_cost)))  # noqa: T201

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from inference import errors, selectors
+from inference import adapters, errors, selectors
 from inference.models import Variant, VariantMeasurement
 from inference.services.remotes import remotes_sync
 
@@ -149,15 +150,29 @@ def model_pull(*, name: str, revision: str, licence: str = "Apache-2.0") -> list
 
 
 def variant_measure(
-    *, variant: Variant, scores: Callable[[Variant], dict[str, Any]] | None = None
+    *,
+    variant: Variant,
+    adapter: str = "",
+    scores: Callable[[Variant, Path | None], dict[str, Any]] | None = None,
 ) -> VariantMeasurement:
-    """Measure a variant on this machine; `scores` tells how well it answers."""
+    """Measure a variant, or an adapter of it (`finetune@step`), on this machine.
+
+    Args:
+        scores: tells how well it answers; takes the adapter's folder, or None for the variant itself.
+
+    Raises:
+        DomainError: the adapter was deleted, or its storage is away.
+    """
     from inference.engine.measuring import measure
 
-    cost = measure(variant.folder, variant.quantization, threads=settings.INFERENCE_THREADS)
+    with tempfile.TemporaryDirectory(prefix="adapter-") as holder:
+        folder = Path(holder) if adapter else None
+        if folder is not None:
+            adapters.files(adapter).fetch(folder)
+        cost = measure(
+            variant.folder, variant.quantization, threads=settings.INFERENCE_THREADS, adapter=folder
+        )
+        found = scores(variant, folder) if scores else {}
     return VariantMeasurement.objects.create(
-        variant=variant,
-        revision=variant.revision,
-        scores=scores(variant) if scores else {},
-        **asdict(cost),
+        variant=variant, adapter=adapter, revision=variant.revision, scores=found, **asdict(cost)
     )

@@ -38,13 +38,15 @@ def job_submit(
     idempotency_key: str = "",
     in_background: bool = False,
     for_hub: bool = False,
+    is_site: bool = False,
 ) -> Job:
     """Save a job and hand it to its queue. What is cheap to check comes first; an image is decoded when
     nothing else speaks against the question, and stored with it.
 
     The same caller, owner and idempotency key give the same job again, unless it was cancelled or
     failed on our side: then it is asked anew. `in_background` lets every other question pass.
-    `for_hub` says that another server asks: it is answered by what runs here. `account` finds the caller's account, where a tuned model is named that may be theirs alone.
+    `for_hub` says that another server asks: it is answered by what runs here. `account` finds the caller's
+    account, where a tuned model is named that may be theirs alone; the site itself (`is_site`) may ask any.
 
     Raises:
         InvalidInput: params that no model could answer, or an image that cannot be read.
@@ -53,7 +55,7 @@ def job_submit(
         Conflict: the idempotency key was used for another question.
         Busy: the queue is full (429), or broker or queue are away (503); nothing is left behind.
     """
-    asker = Asker(owner_key, account) if account else Asker(owner_key)
+    asker = Asker(owner_key, account or (lambda: None), is_site)
     variant, adapter = selectors.model_get(variant_slug, asker)
     if for_hub and variant.backend == "remote":
         raise errors.REMOTE_TWICE()

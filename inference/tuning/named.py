@@ -1,5 +1,6 @@
 """Checkpoints as models that questions may be asked of: `finetune@step`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from django.db.models import Q, QuerySet
 
 from inference import errors
-from inference.adapters import NAME, Asker
+from inference.adapters import NAME, Adapter, Asker
 from inference.backends import AdapterFiles
 from inference.tuning import files
 from inference.tuning.models import Checkpoint, Finetune
@@ -32,6 +33,17 @@ class Checkpoints:
         # Each folder is written once: its name is its content's.
         return AdapterFiles(found.folder, partial(_fetch, found))
 
+    def known(self, names: Iterable[str]) -> dict[str, Adapter]:
+        """See `inference.adapters.Source`; one query."""
+        wanted = {name for name in names if name}
+        if not wanted:
+            return {}
+        rows = Checkpoint.objects.filter(
+            finetune__in={name.partition("@")[0] for name in wanted}, finetune__deleted_at=None
+        ).select_related("finetune__run")
+        made = (_adapter(row) for row in rows)
+        return {adapter.name: adapter for adapter in made if adapter.name in wanted}
+
 
 def _named(adapter: str) -> QuerySet[Checkpoint]:
     finetune, _, step = adapter.partition("@")
@@ -42,6 +54,8 @@ def _named(adapter: str) -> QuerySet[Checkpoint]:
 
 def _for(asker: Asker) -> Q:
     """Checkpoints that an asker may ask."""
+    if asker.is_site:
+        return Q()
     shown = ~Q(finetune__visibility=Finetune.Visibility.PRIVATE)
     account = asker.account()
     if account is not None:
@@ -114,14 +128,25 @@ def listed(asker: Asker, *, wanted: str = "") -> list[NamedModel]:
     return sorted(made, key=lambda model: not model.is_own)
 
 
+def _title(finetune: Finetune) -> str:
+    return finetune.run.title if hasattr(finetune, "run") else finetune.name
+
+
+def _adapter(row: Checkpoint) -> Adapter:
+    finetune = row.finetune
+    return Adapter(
+        f"{finetune.pk}@{row.step}", finetune.variant_id, finetune.base_revision, _title(finetune),
+        finetune.owner_id, finetune.visibility == Finetune.Visibility.PUBLIC,
+    )  # fmt: skip
+
+
 def _model(row: Checkpoint, asker: Asker, account: int | None) -> NamedModel:
     finetune = row.finetune
-    title = finetune.run.title if hasattr(finetune, "run") else finetune.name
     is_own = (
         finetune.owner_id == account
         if account is not None
         else finetune.owner_id is None and finetune.owner_key == asker.owner_key != ""
     )
     return NamedModel(
-        finetune.model_name(row.step), f"{title} · step {row.step}", finetune.variant.name, is_own
+        finetune.model_name(row.step), f"{_title(finetune)} · step {row.step}", finetune.variant.name, is_own
     )

@@ -1,16 +1,16 @@
-"""Our own variants run over a split, one job an item."""
+"""Models of this site run over a split, one job an item."""
 
 from typing import Any, ClassVar
 
 from django.db import models
 
-from inference.models import Variant
+from inference.models import Variant, model_name
 from leaderboard.models.benchmarks import Split
 from leaderboard.models.submissions import Submission
 
 
 class Run(models.Model):
-    """One variant over one split; goes on where it stopped, and asks nothing twice."""
+    """One variant, or an adapter of it, over one split; goes on where it stopped, and asks nothing twice."""
 
     class Status(models.TextChoices):
         RUNNING = "running", "Running"
@@ -19,6 +19,9 @@ class Run(models.Model):
 
     split = models.ForeignKey(Split, on_delete=models.CASCADE, related_name="runs")
     variant = models.ForeignKey(Variant, on_delete=models.CASCADE, related_name="runs")
+    adapter = models.CharField(
+        max_length=40, blank=True, help_text="finetune@step; empty: the variant itself."
+    )
     revision = models.CharField(max_length=80)
     data_hash = models.CharField(max_length=64)
     status = models.CharField(max_length=10, choices=Status, default=Status.RUNNING)
@@ -33,14 +36,19 @@ class Run(models.Model):
         ordering: ClassVar[list[str]] = ["-started_at"]
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(
-                fields=["split", "variant"],
+                fields=["split", "variant", "adapter"],
                 condition=models.Q(status="running"),
                 name="one_run_at_a_time",
             )
         ]
 
     def __str__(self) -> str:
-        return f"{self.variant_id} on {self.split_id}"
+        return f"{self.model_name} on {self.split_id}"
+
+    @property
+    def model_name(self) -> str:
+        """What runs, as a client names it."""
+        return model_name(self.variant, self.adapter)
 
 
 class RunAnswer(models.Model):

@@ -90,7 +90,12 @@ class Submission(models.Model):
     note = models.CharField(max_length=500, blank=True)
     open_weights = models.BooleanField(default=False)
     is_public = models.BooleanField(default=True)
-    variant_slug = models.CharField(max_length=80, blank=True)
+    variant_slug = models.CharField(
+        max_length=80, blank=True, help_text="Of the model of this site that predicted."
+    )
+    adapter = models.CharField(
+        max_length=40, blank=True, help_text="finetune@step, where that is a tuned model."
+    )
     latency_ms = models.FloatField(
         null=True, blank=True,
         help_text="Median of one item: measured here where we ran it, else as its team reports it.",
@@ -130,6 +135,11 @@ class Submission(models.Model):
 
     def get_absolute_url(self) -> str:
         return f"/leaderboards/submissions/{self.id}/"
+
+    @property
+    def site_model(self) -> str:
+        """The model of this site that predicted, as a client names it; empty for any other."""
+        return f"{self.variant_slug}/{self.adapter}" if self.adapter else self.variant_slug
 
     @property
     def is_sealed(self) -> bool:

@@ -10,6 +10,7 @@ import redis
 from django.core.paginator import Page, Paginator
 from django.db.models import Exists, F, OuterRef, QuerySet
 
+from inference import adapters
 from inference import selectors as inference
 from leaderboard import disclosure, errors
 from leaderboard.models import (
@@ -37,6 +38,8 @@ class Detail:
     """The same model on the public split, where its own is hidden."""
     is_sealed: bool = False
     """Nothing of it is told before a challenge's final ranking: its own, or another on its split."""
+    tuned_model: str = ""
+    """`base/finetune@step` of the tuned model that predicted, where the reader may know it."""
 
     @property
     def by_category(self) -> list[tuple[str, list[str]]]:
@@ -50,7 +53,7 @@ class Detail:
         ]
 
 
-def _detail(submission: Submission, *, is_own: bool) -> Detail:
+def _detail(submission: Submission, *, is_own: bool, reader: Any = None) -> Detail:
     benchmark = submission.split.benchmark
     phase = submission.phase
     is_sealed = submission.is_sealed if phase else sealed_by(submission.split) is not None
@@ -68,9 +71,22 @@ def _detail(submission: Submission, *, is_own: bool) -> Detail:
     ).exclude(pk=submission.pk)  # fmt: skip
     if is_own:
         mine = list(earlier.order_by("-created_at")[:10])
-        return Detail(submission, pairs, mine, is_sealed=is_sealed)
+        return Detail(
+            submission, pairs, mine, is_sealed=is_sealed, tuned_model=_tuned(submission, reader)
+        )
     shown = list(earlier.filter(told(), is_public=True).order_by("-created_at")[:10])
-    return Detail(submission, pairs, shown, _on_public(submission))
+    return Detail(
+        submission, pairs, shown, _on_public(submission), tuned_model=_tuned(submission, reader)
+    )
+
+
+def _tuned(submission: Submission, reader: Any) -> str:
+    """The tuned model's name, for its owner, and for everybody while it is published."""
+    if not submission.adapter:
+        return ""
+    adapter = adapters.known([submission.adapter]).get(submission.adapter)
+    is_owner = adapter and reader is not None and adapter.owner_id == reader.pk
+    return submission.site_model if adapter and (adapter.is_public or is_owner) else ""
 
 
 def _on_public(submission: Submission) -> Submission | None:
@@ -155,9 +171,9 @@ def entry_detail(submission_id: UUID) -> Detail:
     return _detail(found, is_own=False)
 
 
-def own_detail(submission: Submission) -> Detail:
-    """A submission for its own team, in whatever state."""
-    return _detail(submission, is_own=True)
+def own_detail(submission: Submission, reader: Any = None) -> Detail:
+    """A submission for its own team, in whatever state, as one of them (`reader`) may see it."""
+    return _detail(submission, is_own=True, reader=reader)
 
 
 def submissions_of(user: Any, most: int = 50) -> list[Submission]:

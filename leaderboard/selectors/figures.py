@@ -144,8 +144,8 @@ def scored(most: int = 6) -> list[Chart]:
     return charts
 
 
-def by_variant() -> dict[str, dict[str, str]]:
-    """What our own runs reached on each leaderboard: title → variant's slug → figure; one query."""
+def by_model() -> dict[str, dict[str, str]]:
+    """What our own runs reached on each leaderboard: title → the model's name → figure; one query."""
     rows = (
         entries_shown()
         .filter(provenance=Submission.Provenance.REPRODUCED, benchmark__is_shown=True)
@@ -157,5 +157,5 @@ def by_variant() -> dict[str, dict[str, str]]:
         figure = entry.figures.get(metric.slug)
         if figure and entry.submission:
             text = f"{figure['value'] * metric.scale:.{metric.digits}f} {metric.unit}".strip()
-            found.setdefault(entry.benchmark.title, {})[entry.submission.variant_slug] = text
+            found.setdefault(entry.benchmark.title, {})[entry.submission.site_model] = text
     return found

@@ -45,7 +45,6 @@ from leaderboard.services.rebuilding import table_rebuild, tables_make, tables_r
 from leaderboard.services.reported import reported_load
 from leaderboard.services.runs import (
     job_ended,
-    our_team,
     run_advance,
     run_start,
     runs_advance,
@@ -77,6 +76,7 @@ from leaderboard.services.teams import (
     invites_end,
     member_remove,
     members_check,
+    our_team,
     team_invite,
     team_invited,
     team_join,
@@ -88,6 +88,7 @@ from leaderboard.services.teams import (
     team_size_check,
     teams_joined,
 )
+from leaderboard.services.tuned import finetune_changed
 from leaderboard.services.world import BENCHMARKS as WORLD
 from leaderboard.services.world import world_load, world_rotate
 
@@ -95,7 +96,7 @@ __all__ = [
     "DECISIONS", "WORLD", "Card", "NewItem", "Resealed", "benchmark_make", "blocks_rescue", "board_stream", "card_read",
     "challenge_announced", "challenge_changed", "challenge_freeze", "challenge_is_used", "challenge_join",
     "challenge_leave", "challenge_make", "challenge_sample", "challenge_stream", "challenge_submit",
-    "entries_check", "entries_make", "entries_seal", "entry_choose", "final_publish", "invite_end", "invite_link",
+    "entries_check", "entries_make", "entries_seal", "entry_choose", "final_publish", "finetune_changed", "invite_end", "invite_link",
     "invites_end", "job_ended",
     "member_remove", "members_check", "our_team", "participation_decide", "phase_for", "predictions_check",
     "prompt_decide", "prompt_propose", "prompts_load", "publish_refusal", "quota_left", "quotas_left",

@@ -1,6 +1,7 @@
 """The rows of a table, made anew whenever something they stand for changes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from functools import partial
 from typing import Any
@@ -9,8 +10,9 @@ from django.db import transaction
 from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
+from inference import adapters, stream
 from inference import selectors as inference
-from inference import stream
+from inference.adapters import Adapter
 from leaderboard.metrics.statistics import ranks
 from leaderboard.models import (
     Benchmark,
@@ -35,7 +37,24 @@ TESTED = 40
 BY_RELEASE = " by release"
 """What follows a benchmark's name where figures of one model's releases are reported."""
 
+TUNED_MODEL_GONE = "the tuned model was deleted"
+
 Scored = tuple[Submission, dict[str, Score]]
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What there is now of this site's models that submissions name."""
+
+    revisions: dict[str, str]
+    """Of variants, by slug."""
+    adapters: Mapping[str, Adapter]
+    """By `finetune@step`."""
+
+
+def _models(scored: Sequence[Scored]) -> Models:
+    """Of some submissions; two queries."""
+    return Models(inference.revisions(), adapters.known(s.adapter for s, _ in scored))
 
 
 def entries_make(*, benchmark: Benchmark) -> int:
@@ -55,8 +74,8 @@ def _computed(benchmark_pk: int) -> list[Entry]:
     """The rows that are ranked, best first, and after them those that are not."""
     benchmark = Benchmark.objects.get(pk=benchmark_pk)
     shown = chosen(benchmark, scored_of(benchmark), benchmark.entry_rule)
-    revisions = inference.revisions()
-    rows = [_row(benchmark, submission, scores, revisions) for submission, scores in shown]
+    models = _models(shown)
+    rows = [_row(benchmark, submission, scores, models) for submission, scores in shown]
     if rows:
         rank(benchmark.splits.get(ranks=True), rows, shown)
     return [*rows, *_reported(benchmark)]
@@ -80,18 +99,16 @@ def entries_check() -> list[Benchmark]:
     Returns:
         Their benchmarks.
     """
-    revisions, changed = inference.revisions(), []
+    changed = []
     for benchmark in Benchmark.objects.filter(is_shown=True):
         marks = dict(
             Entry.objects.filter(benchmark=benchmark, submission__isnull=False).values_list(
                 "submission_id", "expired"
             )
         )
-        now = {
-            s.pk: _expired(benchmark, s, scores, revisions)
-            for s, scores in scored_of(benchmark)
-            if s.pk in marks
-        }
+        marked = [(s, scores) for s, scores in scored_of(benchmark) if s.pk in marks]
+        models = _models(marked)
+        now = {s.pk: _expired(benchmark, s, scores, models) for s, scores in marked}
         if now != marks:
             changed.append(benchmark)
     stale.tables_stale(benchmarks=[benchmark.pk for benchmark in changed])
@@ -178,7 +195,7 @@ def chosen(benchmark: Benchmark, scored: Sequence[Scored], rule: str) -> list[Sc
     kept: dict[Any, Scored] = {}
     for submission, scores in scored:  # oldest first
         ours = submission.team.is_ours
-        key = (submission.team_id, submission.variant_slug if ours else "")
+        key = (submission.team_id, submission.site_model.partition("@")[0] if ours else "")
         before = kept.get(key)
         latest = ours or rule == Benchmark.EntryRule.LATEST
         if (
@@ -198,11 +215,13 @@ def _expired(
     benchmark: Benchmark,
     submission: Submission,
     scores: dict[str, Score],
-    revisions: dict[str, str],
+    models: Models,
 ) -> str:
     """Why figures are of the past: another scorer's, or of weights that were replaced."""
     ours = submission.provenance == Submission.Provenance.REPRODUCED
-    if ours and revisions.get(submission.variant_slug, submission.revision) != submission.revision:
+    if ours and submission.adapter and submission.adapter not in models.adapters:
+        return TUNED_MODEL_GONE
+    if ours and models.revisions.get(submission.variant_slug, submission.revision) != submission.revision:
         return "the weights have changed since"
     metrics = {m.slug: m for m in benchmark.metrics}
     old = [metrics[slug].name for slug, score in scores.items()
@@ -241,10 +260,10 @@ def _row(
     benchmark: Benchmark,
     submission: Submission,
     scores: dict[str, Score],
-    revisions: dict[str, str],
+    models: Models,
 ) -> Entry:
     return Entry(
-        expired=_expired(benchmark, submission, scores, revisions),
+        expired=_expired(benchmark, submission, scores, models),
         benchmark=benchmark, submission=submission, provenance=submission.provenance,
         model_name=submission.model_name, team_name=submission.team.name,
         is_ours=submission.team.is_ours, parameters=submission.parameters,

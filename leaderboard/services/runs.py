@@ -1,4 +1,4 @@
-"""Our own variants over a split: every item is a job like any other, at the lowest priority."""
+"""Models of this site over a split: every item is a job like any other, at the lowest priority."""
 
 import contextlib
 import io
@@ -18,9 +18,11 @@ from inference import selectors as inference
 from inference import services as jobs
 from inference.errors import Busy, DomainError
 from inference.images import Upload
-from inference.models import Job, Skill, Variant
-from leaderboard.models import BenchmarkItem, Run, RunAnswer, Split, Team, sealing
+from inference.models import Job, Skill, Variant, VariantMeasurement
+from leaderboard.models import BenchmarkItem, Run, RunAnswer, Split, sealing
+from leaderboard.services import tuned
 from leaderboard.services.submitting import Card, log, split_takes, submission_take
+from leaderboard.services.teams import OUR_TEAM
 
 logger = logging.getLogger(__name__)
 CALLER = "leaderboard"
@@ -28,23 +30,20 @@ _OWNER = "run:"
 WINDOW = 6
 """Jobs of a run that wait or run at a time."""
 TRIES = 3
-OUR_TEAM = "Moondream hub"
 
 
-def our_team() -> Team:
-    """The team that what we run ourselves belongs to."""
-    return Team.objects.get_or_create(name=OUR_TEAM, defaults={"is_ours": True})[0]
-
-
-def run_start(*, split: Split, variant: Variant) -> Run:
-    """Begin to run a variant over a split, or go on with what was begun.
+def run_start(*, split: Split, variant: Variant, adapter: str = "") -> Run:
+    """Begin to run a variant, or an adapter of it (`finetune@step`), over a split, or go on with what
+    was begun.
 
     Raises:
-        Forbidden: the split takes nothing now.
+        Forbidden: the split takes nothing now, or not of the adapter's owner.
+        NotFound: the adapter was deleted.
     """
     split_takes(split)
+    tuned.run_check(split=split, run=Run(variant=variant, adapter=adapter))
     run, _ = Run.objects.get_or_create(
-        split=split, variant=variant, status=Run.Status.RUNNING,
+        split=split, variant=variant, adapter=adapter, status=Run.Status.RUNNING,
         defaults={"revision": variant.revision, "data_hash": split.data_hash},
     )  # fmt: skip
     run_advance(run_id=run.pk)
@@ -53,7 +52,8 @@ def run_start(*, split: Split, variant: Variant) -> Run:
 
 def runs_start() -> list[Run]:
     """A run of each local variant over each split of our benchmarks whose figure is missing or was
-    measured with another revision, other items or an older scorer."""
+    measured with another revision, other items or an older scorer. Tuned models are run where somebody
+    who may says so: each run tells their owner a figure, which counts as a submission of theirs."""
     started = []
     splits = (
         Split.objects.filter(~Exists(sealing("pk")), benchmark__is_shown=True, retired_at=None)
@@ -65,7 +65,7 @@ def runs_start() -> list[Run]:
             continue  # a remote service costs money: only when it is asked for
         for split in splits.order_by("-ranks", "benchmark__position"):
             done = Run.objects.filter(
-                split=split, variant=variant, status=Run.Status.DONE,
+                split=split, variant=variant, adapter="", status=Run.Status.DONE,
                 revision=variant.revision, data_hash=split.data_hash,
             )  # fmt: skip
             if not done.exists() and default_storage.exists(_one_image(split)):
@@ -184,9 +184,10 @@ def _ask(run: Run, skill: Skill, item: BenchmarkItem, tries: int) -> Job:
     prompt = item.prompt or run.split.benchmark.prompt
     field = {"caption": "length", "query": "question", "detect": "object", "point": "object"}[skill]
     return jobs.job_submit(
-        skill=skill, variant_slug=run.variant.slug, image=Upload(read),
+        skill=skill, variant_slug=run.model_name, image=Upload(read),
         params={field: prompt, "settings": {"temperature": 0}}, caller=CALLER,
         owner_key=_owner(run), idempotency_key=f"{item.key}#{tries}", in_background=True,
+        is_site=True,
     )  # fmt: skip
 
 
@@ -199,24 +200,36 @@ def _submit(run: Run) -> None:
     """The answers become a submission, scored like anybody's."""
     variant, answers = run.variant, list(run.answers.all())
     lines = [orjson.dumps({"id": a.key, **a.prediction}) for a in answers]
-    measured = next(
-        (m for m in inference.latest_measurements() if m.variant_id == variant.pk), None
-    )
-    with transaction.atomic():
-        submission = submission_take(
-            split=run.split, team=our_team(), user=None, is_public=True,
-            file=io.BytesIO(b"\n".join(lines) + b"\n"),
-            card=Card(
-                variant.model_name, variant.parameters, _precision(variant), run.revision,
-                open_weights=True, hardware=measured.hardware if measured else "",
-                latency_ms=round(statistics.median(a.total_ms for a in answers), 2),
-            ),
-            idempotency_key=f"run-{run.pk}", provenance="reproduced", variant_slug=variant.slug,
-            peak_bytes=measured.peak_bytes if measured else None,
-        )  # fmt: skip
-        run.submission, run.status, run.finished_at = submission, Run.Status.DONE, timezone.now()
-        run.save(update_fields=["submission", "status", "finished_at"])
-        log(submission, "run", actor=OUR_TEAM)
+    measured = _measured(run)
+    try:
+        owner, name = tuned.owner_of(run), tuned.name_of(run)
+        with transaction.atomic():
+            submission = submission_take(
+                split=run.split, team=owner.team, user=owner.user, is_public=owner.is_public,
+                file=io.BytesIO(b"\n".join(lines) + b"\n"),
+                card=Card(
+                    name, variant.parameters, _precision(variant), run.revision,
+                    open_weights=not run.adapter, hardware=measured.hardware if measured else "",
+                    latency_ms=round(statistics.median(a.total_ms for a in answers), 2),
+                    variant_slug=variant.slug, adapter=run.adapter,
+                ),
+                idempotency_key=f"run-{run.pk}", provenance="reproduced",
+                peak_bytes=measured.peak_bytes if measured else None,
+            )  # fmt: skip
+            run.submission, run.status, run.finished_at = submission, Run.Status.DONE, timezone.now()
+            run.save(update_fields=["submission", "status", "finished_at"])
+            log(submission, "run", actor=OUR_TEAM)
+    except Busy:
+        raise  # the storage is away: the sweeper tries again
+    except DomainError as error:
+        _end(run, error.message)
+
+
+def _measured(run: Run) -> VariantMeasurement | None:
+    if run.adapter:
+        return inference.adapter_measurements([run.adapter]).get(run.adapter)
+    found = (m for m in inference.latest_measurements() if m.variant_id == run.variant_id)
+    return next(found, None)
 
 
 def _precision(variant: Variant) -> str:

@@ -25,6 +25,8 @@ from django.utils import timezone
 
 from inference import errors as inference_errors
 from inference import repeats, stream
+from inference import selectors as inference
+from inference.adapters import Asker
 from inference.errors import Busy, DomainError
 from inference.messages import send_on_commit
 from leaderboard import errors, names
@@ -60,10 +62,17 @@ class Card:
     open_weights: bool = False
     latency_ms: float | None = None
     hardware: str = ""
+    variant_slug: str = ""
+    """Of a model of this site that predicted."""
+    adapter: str = ""
+    """finetune@step, where that is a tuned one."""
 
 
-def card_read(data: Mapping[str, Any]) -> Card:
+def card_read(data: Mapping[str, Any], user: Any = None) -> Card:
     """
+    Args:
+        user: who submits, and may name a tuned model that is theirs alone.
+
     Raises:
         InvalidInput: with the field that is wrong.
     """
@@ -76,7 +85,7 @@ def card_read(data: Mapping[str, Any]) -> Card:
         name, _parameters(data.get("parameters")), str(data.get("precision") or ""),
         _said(data, "revision", 80), _said(data, "link", 200), _said(data, "contact", 254),
         _said(data, "note", 500), bool(data.get("open_weights")), _latency(data.get("latency_ms")),
-        " ".join(_said(data, "hardware", 200).split()),
+        " ".join(_said(data, "hardware", 200).split()), *_site_model(data, user),
     )  # fmt: skip
     if card.precision not in PRECISIONS:
         raise _field("precision", f"Use one of {', '.join(p for p in PRECISIONS if p)}.")
@@ -89,6 +98,22 @@ def card_read(data: Mapping[str, Any]) -> Card:
         except ValidationError as error:
             raise _field(field, error.messages[0]) from error
     return card
+
+
+def _site_model(data: Mapping[str, Any], user: Any) -> tuple[str, str]:
+    """The variant's slug and the adapter of the model of this site that predicted, if one is named.
+
+    Raises:
+        InvalidInput: there is none of that name, or it is not for them.
+    """
+    name = _said(data, "site_model", 200)
+    if not name:
+        return "", ""
+    try:
+        variant, adapter = inference.model_get(name, Asker(account=lambda: getattr(user, "pk", None)))
+    except DomainError as error:
+        raise _field("site_model", error.message) from error
+    return variant.slug, adapter
 
 
 def _said(data: Mapping[str, Any], field: str, most: int) -> str:
@@ -241,7 +266,7 @@ def submission_take(
     submission = Submission(
         split=split, phase=phase, team=team, created_by=user, file_sha256=digest,
         is_public=is_public, idempotency_key=idempotency_key,
-        created_at=received_at or timezone.now(), **asdict(card), **measured,
+        created_at=received_at or timezone.now(), **(asdict(card) | measured),
     )  # fmt: skip
     submission.file = f"predictions/{submission.id.hex[:2]}/{submission.id}.jsonl.gz"
     try:

@@ -22,6 +22,14 @@ _CODE = re.compile(r"[\w-]{20,43}", re.ASCII)
 ACTIVE = (Participation.State.PENDING, Participation.State.ACCEPTED)
 
 
+OUR_TEAM = "Moondream hub"
+
+
+def our_team() -> Team:
+    """The team that what we run ourselves belongs to."""
+    return Team.objects.get_or_create(name=OUR_TEAM, defaults={"is_ours": True})[0]
+
+
 def teams_joined(user: Any) -> QuerySet[Team]:
     """A user's teams in the order in which they came in. The first is what they submit for unless they
     name another: who accepts an invitation goes on to submit for the same."""

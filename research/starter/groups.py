@@ -48,6 +48,7 @@ ADMINS: dict[str, tuple[str, ...]] = MODERATORS | {
     "leaderboard.benchmark": ("change", "view"),
     "leaderboard.split": ("change", "view"),
     "leaderboard.submission": ("change", "view"),
+    "leaderboard.run": ("view",),
     "leaderboard.team": FULL,
     "leaderboard.challenge": (*FULL, *_PUBLISH),
     "research.navigation": (*FULL, *_PUBLISH),

@@ -124,7 +124,7 @@ def _cost(threads: int, *, wait_ms: float = 20.0) -> Cost:
 def test_what_runs_elsewhere_is_not_measured_here(published: Path, settings, monkeypatch) -> None:
     measured = []
 
-    def measure(folder: str, quantization: str, *, threads: int) -> Cost:
+    def measure(folder: str, quantization: str, *, threads: int, adapter: None) -> Cost:
         measured.append(folder)
         return _cost(threads)
 

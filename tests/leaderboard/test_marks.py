@@ -104,7 +104,7 @@ def test_a_mark_expires_with_the_weights_it_was_run_with(client, ours) -> None:
     entry = Entry.objects.get(submission=ours)
     assert entry.expired == ""
     assert entry.is_measured
-    assert selectors.by_variant() == {"Colours": {"tiny": "25.0 %"}}  # as `models report` prints it
+    assert selectors.by_model() == {"Colours": {"tiny": "25.0 %"}}  # as `models report` prints it
     variant = Variant.objects.get(slug="tiny")
     variant.revision = "r2"
     variant.save()

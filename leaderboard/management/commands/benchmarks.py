@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from inference import selectors as inference
+from inference.adapters import Asker
 from inference.errors import DomainError
 from leaderboard import importers, services
 from leaderboard.models import Benchmark, Run, Split
@@ -22,7 +23,9 @@ class Command(BaseCommand):
         actions.add_parser("list", help="Benchmarks with their splits and entries.")
         run = actions.add_parser("run", help="Run our variants; goes on where a run stopped.")
         run.add_argument("slugs", nargs="*", help="Benchmarks; all by default.")
-        run.add_argument("--variants", nargs="*", default=[])
+        run.add_argument(
+            "--variants", nargs="*", default=[], help="Or tuned models, as base/finetune@step."
+        )
         run.add_argument(
             "--start", action="store_true", help="Only start: a worker goes on with it."
         )
@@ -83,16 +86,17 @@ class Command(BaseCommand):
         splits = Split.objects.select_related("benchmark").order_by("-ranks", "benchmark__position")
         if options["slugs"]:
             splits = splits.filter(benchmark__slug__in=options["slugs"])
-        variants = [
-            inference.variant_get(v) for v in options["variants"]
-        ] or inference.variants_available()
+        site = Asker(is_site=True)
+        models = [inference.model_get(name, site) for name in options["variants"]]
+        models = models or [(variant, "") for variant in inference.variants_available()]
         return [
-            services.run_start(split=s, variant=v) for v in variants if v.folder for s in splits
-        ]
+            services.run_start(split=split, variant=variant, adapter=adapter)
+            for variant, adapter in models if variant.folder for split in splits
+        ]  # fmt: skip
 
     def _follow(self, run: Run) -> None:
         total = run.split.item_count
-        name = f"{run.split.benchmark.slug}/{run.split.name} {run.variant.slug}"
+        name = f"{run.split.benchmark.slug}/{run.split.name} {run.model_name}"
         with tqdm(total=total, unit="item", desc=name, disable=None) as bar:
             while run.status == Run.Status.RUNNING:
                 run = services.run_advance(run_id=run.pk)

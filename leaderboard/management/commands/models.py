@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inference import selectors, services
+from inference.adapters import Asker
 from inference.errors import DomainError
 from inference.models import RemoteServer, Variant, VariantMeasurement
 from inference.remote import probe
@@ -44,7 +45,7 @@ class Command(BaseCommand):
         threads.add_argument("slug", nargs="?", default="", help="The default variant if none.")
         threads.add_argument("--most", type=int, default=os.cpu_count() or 1)
         report = actions.add_parser("report", help="Measure variants on this machine.")
-        report.add_argument("slugs", nargs="*", help="Variants; all by default.")
+        report.add_argument("slugs", nargs="*", help="Variants, or tuned models as base/finetune@step; all variants by default.")
         report.add_argument(
             "--scenes", type=int, default=25, help="Held-out scenes of each kind to score."
         )
@@ -126,29 +127,30 @@ class Command(BaseCommand):
 
         from leaderboard.world_scores import variant_scores
 
+        site = Asker(is_site=True)
         chosen = (
-            [selectors.variant_get(slug) for slug in options["slugs"]]
-            or [v for v in selectors.variants_available() if v.folder]
+            [selectors.model_get(slug, site) for slug in options["slugs"]]
+            or [(v, "") for v in selectors.variants_available() if v.folder]
         )  # fmt: skip
-        elsewhere = [v.slug for v in chosen if not v.folder]
+        elsewhere = [v.slug for v, _ in chosen if not v.folder]
         if elsewhere:
             raise CommandError(f"{', '.join(elsewhere)} has no weights here to measure.")
         if options["missing"]:
             os.nice(15)  # the worker that answers visitors comes first
             measured = {m.variant_id for m in selectors.latest_measurements()}
-            chosen = [v for v in chosen if v.pk not in measured]
+            chosen = [(v, adapter) for v, adapter in chosen if v.pk not in measured]
         rows = [
             services.variant_measure(
-                variant=variant,
+                variant=variant, adapter=adapter,
                 scores=variant_scores(options["scenes"]) if options["scenes"] else None,
-            )
-            for variant in tqdm(chosen, unit="variant", disable=None)
+            )  # fmt: skip
+            for variant, adapter in tqdm(chosen, unit="variant", disable=None)
         ]
         self._print(rows)
 
     def _print(self, rows: list[VariantMeasurement]) -> None:
         lines: list[tuple[str, list[str]]] = [
-            ("variant", [r.variant.slug.removeprefix("moondream-") for r in rows]),
+            ("variant", [r.model_name.removeprefix("moondream-") for r in rows]),
             ("dtype", [r.dtype for r in rows]),
             ("weights, MB", [f"{r.weight_bytes / 1e6:.1f}" for r in rows]),
             ("peak memory, MB", [f"{r.peak_bytes / 1e6:.0f}" for r in rows]),
@@ -164,10 +166,12 @@ class Command(BaseCommand):
             ),
         ]
         lines += [
-            (name[:17], [figures.get(r.variant.slug, "-") for r in rows])
-            for name, figures in leaderboard.by_variant().items()
+            (name[:17], [figures.get(r.model_name, "-") for r in rows])
+            for name, figures in leaderboard.by_model().items()
         ]
+        widths = [max(18, len(cell) + 1) for cell in lines[0][1]]
         for name, cells in lines:
-            self.stdout.write(f"{name:18}" + "".join(f"{cell:>18}" for cell in cells))
+            fields = (f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
+            self.stdout.write(f"{name:18}" + "".join(fields))
         if rows:
             self.stdout.write(f"Measured on {rows[0].hardware}, {rows[0].threads} used.")
