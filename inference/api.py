@@ -253,6 +253,7 @@ def _model_out(variant: Variant) -> dict[str, Any]:
     return {
         "id": variant.slug, "object": "model",
         "created": int(known_at.timestamp()) if known_at else 0, "owned_by": variant.model_name,
+        "revision": variant.revision, "quantization": variant.quantization,
     }  # fmt: skip
 
 

@@ -138,7 +138,9 @@ class VariantMeasurement(models.Model):
 
     class Meta:
         ordering = ["-measured_at"]
-        indexes = [models.Index(fields=["variant", "adapter", "-measured_at"], name="variant_measured")]
+        indexes = [
+            models.Index(fields=["variant", "adapter", "-measured_at"], name="variant_measured")
+        ]
 
     def __str__(self) -> str:
         return f"{self.model_name} on {self.hardware}, {self.measured_at:%Y-%m-%d}"
@@ -203,6 +205,9 @@ class Job(models.Model):
     variant = models.ForeignKey(Variant, on_delete=models.PROTECT, related_name="jobs")
     adapter = models.CharField(
         max_length=40, blank=True, help_text="finetune@step; empty: the variant itself."
+    )
+    revision = models.CharField(
+        max_length=80, blank=True, help_text="Of the variant's weights when it was asked."
     )
     image = models.ForeignKey(
         StoredImage, on_delete=models.SET_NULL, null=True, blank=True, related_name="jobs"

@@ -254,12 +254,14 @@ class VariantOut(Schema):
 
 
 class ModelOut(Schema):
-    """OpenAI's."""
+    """OpenAI's, and what decides its answers."""
 
     id: str
     object: str
     created: int
     owned_by: str
+    revision: str
+    quantization: str = Field(description='"int8", "nf4", or empty for none.')
 
 
 class ModelsOut(Schema):

@@ -152,7 +152,7 @@ def submit(
         "model_name": model_name, "parameters": parameters, "precision": precision,
         "revision": revision, "latency_ms": latency_ms, "hardware": hardware, "link": link, "contact": contact, "note": note,
         "open_weights": open_weights, "site_model": site_model,
-    }, request.auth)  # fmt: skip
+    }, request.auth)  # type: ignore[attr-defined]  # fmt: skip
     if entered:
         submission = services.challenge_submit(
             challenge=entered, user=request.auth, card=card, file=_file(file), team=team, split=split,  # type: ignore[attr-defined]

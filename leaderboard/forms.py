@@ -120,6 +120,8 @@ class PublishForm(forms.Form):
 class RunForm(forms.Form):
     """Which model of this site is run."""
 
-    model = forms.CharField(
-        max_length=200, help_text="A variant's name, or a tuned model's as base/finetune@step."
+    site_model = forms.CharField(
+        max_length=200,
+        label="Model",
+        help_text="A variant's name, or a tuned model's as base/finetune@step.",
     )

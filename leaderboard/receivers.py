@@ -64,10 +64,6 @@ def _watch() -> None:
         Benchmark, Split, Entry, ReportedFigure, Phase, Standing, Participation, Score,
         LogLine,
     )  # fmt: skip
-    # An entry names the tuned model that predicted while that is published.
-    shown = ("visibility", "deleted_at", "id")
-    training = [f.name for f in Finetune._meta.fields if f.name not in shown]
-    page_cache.watch(Finetune, unshown=training, inserts=False)
     # Before it has scores, only its own team sees a submission.
     unshown = ("attempt", "started_at", "error_code", "error_message", "idempotency_key", "contact")
     page_cache.watch(Submission, unshown=unshown, inserts=False)

@@ -150,7 +150,7 @@ class RunModel(RowAction):
         return row.retired_at is None
 
     def act(self, row: Split, *, by: Any, form: forms.Form) -> None:
-        variant, adapter = inference.model_get(form.cleaned_data["model"], Asker(is_site=True))
+        variant, adapter = inference.model_get(form.cleaned_data["site_model"], Asker(is_site=True))
         services.run_start(split=row, variant=variant, adapter=adapter)
 
 

@@ -19,7 +19,9 @@ from inference.errors import Busy, DomainError, NotFound
 from leaderboard import selectors as leaderboard
 from leaderboard import services as leaderboards
 from playground import selectors, services
+from playground.exports import EXPORTS, Recipe
 from playground.forms import ProposeForm
+from playground.recipes import image_of, recipe_of
 from playground.sessions import services as sessions
 from playground.sessions.visitor import visitor_of
 from pricing import throttling
@@ -110,12 +112,64 @@ def tuned(request: HttpRequest) -> HttpResponse:
 @require_safe
 def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """One answer as a page, for readers without JavaScript; it reloads until there is one."""
-    context: dict[str, Any] = {"answer": selectors.answer(job_id)}
+    context: dict[str, Any] = {"answer": selectors.answer(job_id), "exports": EXPORTS.values()}
     ref = request.GET.get("prompt", "")
     if ref:
         with contextlib.suppress(DomainError):  # then the answer stands alone
             context["compared"] = selectors.compared(leaderboard.prompt_get(ref), job_id)
     return render(request, "playground/job.html", context)
+
+
+@require_safe
+@never_cache
+def code(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    """A question as code that asks it again, in tabs."""
+    recipe = _recipe(request, job_id)
+    tabs = [
+        {
+            "language": each.slug, "label": each.label, "code": each.write(recipe),
+            "file": each.file_name(recipe),
+            "download": reverse("playground:job_code_file", args=[job_id, each.slug]),
+        }
+        for each in EXPORTS.values()
+    ]  # fmt: skip
+    return render(request, "playground/_code.html", {"tabs": tabs[:-1], "notebook": tabs[-1]})
+
+
+@require_safe
+@never_cache
+def code_file(request: HttpRequest, job_id: UUID, language: str) -> HttpResponse:
+    """The same in one language, as a file."""
+    export = EXPORTS.get(language)
+    if export is None:
+        raise Http404
+    recipe = _recipe(request, job_id)
+    return HttpResponse(
+        export.write(recipe), content_type=f"{export.media_type}; charset=utf-8",
+        headers={
+            "Content-Disposition": f'attachment; filename="{export.file_name(recipe)}"',
+            "X-Content-Type-Options": "nosniff",
+        },
+    )  # fmt: skip
+
+
+def _recipe(request: HttpRequest, job_id: UUID) -> Recipe:
+    site = f"{request.scheme}://{request.get_host()}"
+    return recipe_of(job_id, site=site, owner_key=caller_of(request).digest)
+
+
+@require_safe
+def image(request: HttpRequest, token: str) -> HttpResponse:
+    """The image of a question, by an address that its code names."""
+    try:
+        stored, data = image_of(token)
+    except DomainError as error:
+        return HttpResponse(error.message, status=404, content_type="text/plain")
+    kind = {"jpg": "jpeg"}.get(stored.extension, stored.extension)
+    return HttpResponse(
+        data, content_type=f"image/{kind}",
+        headers={"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"},
+    )  # fmt: skip
 
 
 @require_safe

@@ -82,6 +82,11 @@ class RegionConfig:
     def size_bins(self) -> int:
         return self.size_out_dim // 2
 
+    def size_exponent(self, bins: Any) -> Any:
+        """Of two, that gives a bin's width or height: sizes are 1/1024 … 1 on a log scale. Takes numbers
+        and tensors."""
+        return bins / (self.size_bins - 1) * 10 - 10
+
 
 def _moondream2_templates() -> dict[str, Any]:
     return {

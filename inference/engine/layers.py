@@ -393,8 +393,8 @@ class Region(nn.Module):
         return (values * self.config.coord_out_dim).round().clamp(0, top).long()
 
     def size_value(self, bins: torch.Tensor) -> torch.Tensor:
-        """Bin → size, 1/1024 … 1 on a log scale: 2^(bin / (bins - 1) · 10 - 10)."""
-        return torch.exp2(bins / (self.config.size_bins - 1) * 10 - 10)
+        """Bin → size, 1/1024 … 1 on a log scale."""
+        return torch.exp2(self.config.size_exponent(bins))
 
     def size_bin(self, values: torch.Tensor) -> torch.Tensor:
         """Size → nearest bin."""

@@ -85,9 +85,7 @@ def _resident_peak() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _measure_here(
-    folder: str, quantization: str, threads: int, rounds: int, adapter: str
-) -> Cost:
+def _measure_here(folder: str, quantization: str, threads: int, rounds: int, adapter: str) -> Cost:
     import torch
 
     from inference.engine.checkpoint import weight_bytes

@@ -4,23 +4,26 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('inference', '0005_job_adapter'),
+        ("inference", "0005_job_adapter"),
     ]
 
     operations = [
         migrations.RemoveIndex(
-            model_name='variantmeasurement',
-            name='variant_measured',
+            model_name="variantmeasurement",
+            name="variant_measured",
         ),
         migrations.AddField(
-            model_name='variantmeasurement',
-            name='adapter',
-            field=models.CharField(blank=True, help_text='finetune@step; empty: the variant itself.', max_length=40),
+            model_name="variantmeasurement",
+            name="adapter",
+            field=models.CharField(
+                blank=True, help_text="finetune@step; empty: the variant itself.", max_length=40
+            ),
         ),
         migrations.AddIndex(
-            model_name='variantmeasurement',
-            index=models.Index(fields=['variant', 'adapter', '-measured_at'], name='variant_measured'),
+            model_name="variantmeasurement",
+            index=models.Index(
+                fields=["variant", "adapter", "-measured_at"], name="variant_measured"
+            ),
         ),
     ]

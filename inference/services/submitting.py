@@ -62,7 +62,7 @@ def job_submit(
     checked = _check_params(skill, params, has_image=image is not None)
     _check_abilities(variant, skill, checked, has_image=image is not None)
     job = Job(
-        skill=skill, variant=variant, adapter=adapter, params=checked, caller=caller, owner_key=owner_key,
+        skill=skill, variant=variant, adapter=adapter, revision=variant.revision, params=checked, caller=caller, owner_key=owner_key,
         idempotency_key=idempotency_key, in_background=in_background,
     )  # fmt: skip
     earlier = _earlier(job)

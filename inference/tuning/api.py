@@ -84,7 +84,7 @@ def finetune_delete(request: HttpRequest, finetune_id: str) -> Any:
     return {"ok": True}
 
 
-def _let_go(request: HttpRequest) -> None:
+def _release_body(request: HttpRequest) -> None:
     """Forget what was read: whoever waits for an answer need not hold images meanwhile."""
     request._body = b""
     getattr(request, "scope", {}).get("body_done", lambda: None)()
@@ -104,7 +104,7 @@ async def tuning_rollouts(request: HttpRequest, body: schemas.RolloutsIn) -> Any
     F1 of points. A reply that takes long begins with blanks, which JSON allows."""
     operation = await _sampling(request, body)
     asked = body.request
-    _let_go(request)
+    _release_body(request)
     return await replies.reply(request, operation, lambda answer: {"request": asked, **answer})
 
 
@@ -123,7 +123,7 @@ async def tuning_train_step(request: HttpRequest, body: schemas.TrainStepIn) -> 
     always. Fields that are not known are left out."""
     operation = await _training(request, body)
     body.groups = []
-    _let_go(request)
+    _release_body(request)
     return await replies.reply(request, operation, lambda answer: answer)
 
 

@@ -31,7 +31,7 @@ def is_full(error: BaseException) -> bool:
     return False
 
 
-def told(error: Exception) -> Exception:
+def disk_error(error: Exception) -> Exception:
     """The declared error of a full disk for what failed by one; otherwise what failed."""
     return errors.TUNING_DISK_FULL() if is_full(error) else error
 
@@ -58,7 +58,7 @@ def folder_store(folder: Path, name: str) -> dict[str, int]:
             files[path.name] = path.stat().st_size
     except (OSError, DomainError) as error:
         folder_drop(name, [*files, path.name])
-        raise told(error) from error
+        raise disk_error(error) from error
     return files
 
 
@@ -100,4 +100,4 @@ def store(name: str, file: IO[bytes]) -> str:
         # A File without a name is false, and false is sent to a bucket as nothing.
         return private().save(name, File(file, name=name))
     except (OSError, DomainError) as error:
-        raise told(error) from error
+        raise disk_error(error) from error

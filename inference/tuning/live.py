@@ -12,8 +12,10 @@ from inference.tuning.models import Finetune
 
 if TYPE_CHECKING:
     from inference.engine import Moondream
+    from inference.engine.rewards import Reward
     from inference.engine.tuning.adapters import Adapters
     from inference.engine.tuning.objectives import Objective
+    from inference.engine.tuning.plan import Plan
     from inference.engine.tuning.tuner import Tuner
 
 _BASES, _TUNERS = 2, 8
@@ -51,6 +53,21 @@ def check_base(finetune: Finetune) -> None:
             f"It was made for {then[0]} {then[1]} ({then[2]}); {variant.name} is {now[0]} {now[1]} "
             f"({now[2]}) now."
         )
+
+
+def objective_of(plan: "Plan") -> "Objective":
+    """What a plan has its rewards become."""
+    from inference.engine.tuning.objectives import Objective
+
+    return Objective(
+        loss=plan.loss, scaling=plan.scaling, combination=plan.combination,  # type: ignore[arg-type]
+        clip_low=plan.clip_low, clip_high=plan.clip_high, beta=plan.beta, max_length=plan.max_tokens,
+    )  # fmt: skip
+
+
+def weights_of(reward: "Reward | None") -> tuple[float, ...]:
+    """Of a reward's terms."""
+    return tuple(term.weight for term in reward.terms) if reward else ()
 
 
 def tuner_of(

@@ -148,5 +148,8 @@ def _model(row: Checkpoint, asker: Asker, account: int | None) -> NamedModel:
         else finetune.owner_id is None and finetune.owner_key == asker.owner_key != ""
     )
     return NamedModel(
-        finetune.model_name(row.step), f"{_title(finetune)} · step {row.step}", finetune.variant.name, is_own
+        finetune.model_name(row.step),
+        f"{_title(finetune)} · step {row.step}",
+        finetune.variant.name,
+        is_own,
     )

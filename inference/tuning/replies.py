@@ -19,20 +19,20 @@ from inference.tuning import selectors, services
 from inference.tuning.models import Operation
 
 _PATIENCE_S = 20.0
-"""How long the head of a reply waits: until then the status tells what went wrong."""
+"""How long the head of a reply waits: until then the status says what went wrong."""
 _SIGN_S = 10.0
 """Between blanks, which mean nothing before JSON: official clients hang up after 60 silent seconds."""
 _LIMIT_S = 1200.0
 
 
 async def reply(
-    request: HttpRequest, operation: Operation, told: Callable[[dict[str, Any]], dict[str, Any]]
+    request: HttpRequest, operation: Operation, to_reply: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> sse.EventStream:
     """The operation's answer as JSON. What goes wrong within a while has its own status; after that the
     status is 200, and the body an error.
 
     Args:
-        told: makes the reply of the kept answer.
+        to_reply: makes the reply of the kept answer.
 
     Raises:
         DomainError: the operation failed, or nobody is there to do it.
@@ -42,13 +42,13 @@ async def reply(
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
                 answer = await _ended(operation.pk)
-        response = sse.EventStream(place, _lines(operation.pk, answer, told), broken=_broken)
+        response = sse.EventStream(place, _lines(operation.pk, answer, to_reply), broken=_broken)
         response["Content-Type"] = "application/json"
         return response
 
 
 async def _lines(
-    operation_id: UUID, answer: dict[str, Any] | None, told: Callable[[dict[str, Any]], dict[str, Any]]
+    operation_id: UUID, answer: dict[str, Any] | None, to_reply: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> AsyncIterator[str]:  # fmt: skip
     if answer is None:
         # Begun anew here: what the view began would look at the database by a thread that is gone.
@@ -60,7 +60,7 @@ async def _lines(
             answer = ending.result()
         finally:
             ending.cancel()
-    yield json.dumps(told(answer))
+    yield json.dumps(to_reply(answer))
     # Only here has the caller been sent all of it; who hung up before comes again.
     await in_thread(services.operation_delivered)(operation_id=operation_id)
 

@@ -162,9 +162,9 @@ class World:
 
     def choose(self, data: Mapping[str, Any], who: Who) -> Chosen:
         known_fields(data, "preset", "domain", "count", "seed")
-        slug, domain = data.get("preset"), data.get("domain", "shapes")
+        slug, domain = str(data.get("preset")), str(data.get("domain", "shapes"))
         try:
-            preset = preset_get(str(slug), str(domain))
+            preset = preset_get(slug, domain)
         except UnknownPresetError as error:
             field = "domain" if slug in PRESETS else "preset"
             raise wrong(field, str(error).removesuffix(".")) from error

@@ -73,7 +73,7 @@ def judged(file: IO[bytes]) -> Dataset:
 
 
 def refused(data: Dataset) -> DomainError:
-    """What the sender of a faulty data set is told."""
+    """What the sender of a faulty data set reads."""
     first = data.faults[0]
     where = " ".join(p for p in (first.file, f"line {first.line}" if first.line else "") if p)
     more = f" And {data.faulty - 1:,} more." if data.faulty > 1 else ""

@@ -4,34 +4,43 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('inference', '0006_adapters'),
-        ('leaderboard', '0015_challenge_drafts'),
+        ("inference", "0006_adapters"),
+        ("leaderboard", "0015_challenge_drafts"),
     ]
 
     operations = [
         migrations.RemoveConstraint(
-            model_name='run',
-            name='one_run_at_a_time',
+            model_name="run",
+            name="one_run_at_a_time",
         ),
         migrations.AddField(
-            model_name='run',
-            name='adapter',
-            field=models.CharField(blank=True, help_text='finetune@step; empty: the variant itself.', max_length=40),
+            model_name="run",
+            name="adapter",
+            field=models.CharField(
+                blank=True, help_text="finetune@step; empty: the variant itself.", max_length=40
+            ),
         ),
         migrations.AddField(
-            model_name='submission',
-            name='adapter',
-            field=models.CharField(blank=True, help_text='finetune@step, where that is a tuned model.', max_length=40),
+            model_name="submission",
+            name="adapter",
+            field=models.CharField(
+                blank=True, help_text="finetune@step, where that is a tuned model.", max_length=40
+            ),
         ),
         migrations.AlterField(
-            model_name='submission',
-            name='variant_slug',
-            field=models.CharField(blank=True, help_text='Of the model of this site that predicted.', max_length=80),
+            model_name="submission",
+            name="variant_slug",
+            field=models.CharField(
+                blank=True, help_text="Of the model of this site that predicted.", max_length=80
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'running')), fields=('split', 'variant', 'adapter'), name='one_run_at_a_time'),
+            model_name="run",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status", "running")),
+                fields=("split", "variant", "adapter"),
+                name="one_run_at_a_time",
+            ),
         ),
     ]

@@ -26,8 +26,8 @@ from leaderboard.selectors.exports import export_all, export_csv, export_rows
 from leaderboard.selectors.figures import (
     Bar,
     Chart,
-    by_release,
     by_model,
+    by_release,
     mini_benchmark,
     reported,
     reported_names,
@@ -66,7 +66,7 @@ from leaderboard.selectors.tables import (
 __all__ = [
     "ANSWERS", "PLACE", "Asked", "Bar", "Board", "Chart", "Compared", "Comparison", "Detail",
     "Example", "Own", "Prompt", "PromptGroup", "PromptsAsked", "Standings", "Table",
-    "benchmark_get", "board_count", "boards", "by_release", "by_model", "challenge_get", "challenges", "comparable",
+    "benchmark_get", "board_count", "boards", "by_model", "by_release", "challenge_get", "challenges", "comparable",
     "compare", "entry_detail", "examples", "export_all", "export_csv", "export_rows",
     "image_bytes", "image_url", "items_page", "leaders", "log_lines", "mini_benchmark", "own",
     "own_detail", "points", "prompt_benchmarks", "prompt_get", "prompt_menu", "prompts_page",

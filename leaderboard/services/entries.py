@@ -221,7 +221,11 @@ def _expired(
     ours = submission.provenance == Submission.Provenance.REPRODUCED
     if ours and submission.adapter and submission.adapter not in models.adapters:
         return TUNED_MODEL_GONE
-    if ours and models.revisions.get(submission.variant_slug, submission.revision) != submission.revision:
+    if (
+        ours
+        and models.revisions.get(submission.variant_slug, submission.revision)
+        != submission.revision
+    ):
         return "the weights have changed since"
     metrics = {m.slug: m for m in benchmark.metrics}
     old = [metrics[slug].name for slug, score in scores.items()

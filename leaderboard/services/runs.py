@@ -216,7 +216,11 @@ def _submit(run: Run) -> None:
                 idempotency_key=f"run-{run.pk}", provenance="reproduced",
                 peak_bytes=measured.peak_bytes if measured else None,
             )  # fmt: skip
-            run.submission, run.status, run.finished_at = submission, Run.Status.DONE, timezone.now()
+            run.submission, run.status, run.finished_at = (
+                submission,
+                Run.Status.DONE,
+                timezone.now(),
+            )
             run.save(update_fields=["submission", "status", "finished_at"])
             log(submission, "run", actor=OUR_TEAM)
     except Busy:

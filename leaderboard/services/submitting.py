@@ -110,7 +110,9 @@ def _site_model(data: Mapping[str, Any], user: Any) -> tuple[str, str]:
     if not name:
         return "", ""
     try:
-        variant, adapter = inference.model_get(name, Asker(account=lambda: getattr(user, "pk", None)))
+        variant, adapter = inference.model_get(
+            name, Asker(account=lambda: getattr(user, "pk", None))
+        )
     except DomainError as error:
         raise _field("site_model", error.message) from error
     return variant.slug, adapter

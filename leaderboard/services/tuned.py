@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db.models import Exists, OuterRef
 
-from inference import adapters
+from inference import adapters, page_cache
 from inference.adapters import Adapter
 from inference.errors import ADAPTER_GONE
 from leaderboard import errors, names
@@ -46,6 +46,8 @@ def owner_of(run: Run) -> Owner:
 
 
 def _account(adapter: Adapter) -> Any:
+    if adapter.owner_id is None:
+        return None
     return get_user_model().objects.filter(pk=adapter.owner_id).first()
 
 
@@ -78,8 +80,8 @@ def run_check(*, split: Split, run: Run) -> None:
     if left["today"] == 0 or left["total"] == 0:
         raise (errors.QUOTA_DAY if left["today"] == 0 else errors.QUOTA_TOTAL)(
             "The owner of the tuned model has no submissions left, and this would be one of theirs.",
-            **left,
-        )
+            today=left["today"], total=left["total"],
+        )  # fmt: skip
 
 
 def name_of(run: Run) -> str:
@@ -101,6 +103,10 @@ def finetune_changed(*, finetune_id: str, is_public: bool, is_gone: bool) -> Non
     deleted keeps its figures, and says so.
     """
     of = Submission.objects.filter(adapter__startswith=f"{finetune_id}@")
+    if not of.exists():
+        return
+    # Their pages name it. (Watching the table of fine-tunes would end all pages with each step.)
+    page_cache.forget(page_cache.PAGES)
     if not is_public and not is_gone:
         ran = of.filter(provenance=Submission.Provenance.REPRODUCED, is_public=True)
         for submission in ran.select_related("split__benchmark", "phase__challenge"):

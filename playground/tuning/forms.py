@@ -60,8 +60,8 @@ class RunForm(forms.Form):
     base = forms.ChoiceField(label="Base model", help_text="It stays as it is: an adapter is trained beside it.")  # fmt: skip
     method = forms.ChoiceField(
         label="Method", initial="rl",
-        choices=[("rl", "Reinforcement: sample, reward, prefer"), ("sft", "Supervised: teach the right answers")],
-        help_text="Reinforcement needs a reward. Supervised needs the right answers, and no reward.",
+        choices=[("rl", "Reinforcement"), ("sft", "Supervised")],
+        help_text="Reinforcement makes better rewarded answers likelier. Supervised teaches the right answers, and needs no reward.",
     )  # fmt: skip
     source = forms.ChoiceField(
         label="Data", initial="world",

@@ -22,6 +22,7 @@ class Answer:
     terms: list[float | None]
     reward: float
     advantage: float | None
+    """As the step trained with it; None: it was left out of the loss."""
 
 
 @dataclass(frozen=True, slots=True)

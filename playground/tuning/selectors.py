@@ -13,7 +13,7 @@ from inference import selectors as inference
 from inference.engine.rewards import Reward
 from inference.engine.tuning.plan import Plan
 from inference.errors import DomainError
-from inference.models import Variant
+from inference.models import Variant, VariantMeasurement
 from inference.tuning import selectors as tuning
 from inference.tuning.models import Checkpoint, StepRecord, TuningRun, TuningUpload
 from inference.tuning.services import base_of
@@ -42,9 +42,11 @@ def duration(seconds: float | None) -> str:
         return ""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    parts = [f"{hours} h"] if hours else []
+    if minutes:
+        parts.append(f"{minutes} min")
+    return " ".join(parts)
 
 
 def state_of(run: TuningRun) -> str:
@@ -109,6 +111,19 @@ def spark(values: list[float]) -> str:
     return " ".join(
         f"{n * wide:.1f},{22 - 20 * (v - low) / size:.1f}" for n, v in enumerate(values)
     )
+
+
+_SCALED = {
+    "group": "divided by the group's deviation", "batch": "divided by the deviation of the whole step",
+    "none": "as it is",
+}  # fmt: skip
+
+
+def advantage_text(plan: Plan) -> str:
+    """What a plan's advantages are."""
+    if plan.combination == "normalize_then_sum":
+        return "Advantage: each term less its group's mean and normalised, then summed, as the step trains with it."
+    return f"Advantage: the reward less its group's mean, {_SCALED[plan.scaling]}, as the step trains with it."
 
 
 class RunView:
@@ -215,6 +230,19 @@ class RunView:
             if name in before["terms"]:
                 rows.append((title, before["terms"][name], after and after["terms"].get(name)))
         return [*rows, ("Length, tokens", before["length"], after and after["length"])]
+
+    @property
+    def advantage_text(self) -> str:
+        """What the advantages of sampled answers are, in a sentence."""
+        return advantage_text(self.plan) if self.reward else ""
+
+    @property
+    def costs(self) -> list[VariantMeasurement]:
+        """What checkpoints cost, where that was measured, the newest first."""
+        finetune = self.run.finetune
+        names = [f"{finetune.pk}@{kept.step}" for kept, _, _ in self.checkpoints]
+        found = inference.adapter_measurements(names)
+        return [found[name] for name in names if name in found]
 
     @property
     def shown_step(self) -> int:

@@ -100,8 +100,9 @@ function showLanguage(block, language) {
   for (const panel of block.querySelectorAll("[data-panel]")) panel.hidden = panel.dataset.panel !== chosen;
 }
 
-const tabbed = [...document.querySelectorAll("[data-code-tabs]")];
-for (const block of tabbed) {
+const tabbed = () => document.querySelectorAll("[data-code-tabs]");
+
+export function bindCodeTabs(block) {
   const tabs = [...block.querySelectorAll("[data-language]")];
   block.classList.add("code--ready");
   for (const tab of tabs) {
@@ -113,7 +114,7 @@ for (const block of tabbed) {
         // the choice then holds on this page only
       }
       const before = tab.getBoundingClientRect().top;
-      for (const other of tabbed) showLanguage(other, tab.dataset.language);
+      for (const other of tabbed()) showLanguage(other, tab.dataset.language);
       scrollBy(0, tab.getBoundingClientRect().top - before);
     });
   }
@@ -122,6 +123,8 @@ for (const block of tabbed) {
   copy.addEventListener("click", () => copyText(block.querySelector("[data-panel]:not([hidden]) code").textContent, copy));
   showLanguage(block, remembered());
 }
+
+for (const block of tabbed()) bindCodeTabs(block);
 
 // What a number of images costs, as the slider moves.
 const money = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumSignificantDigits: 3 });

@@ -171,7 +171,7 @@ def test_models_have_openais_shape(client: Client) -> None:
     known = selectors.variants_available()
     assert [m["id"] for m in listed["data"]] == [v.slug for v in known]
     for model in listed["data"]:
-        assert set(model) == {"id", "object", "created", "owned_by"}
+        assert set(model) == {"id", "object", "created", "owned_by", "revision", "quantization"}
         assert model["object"] == "model"
         assert isinstance(model["created"], int)
         assert client.get(f"/v1/models/{model['id']}").json() == model

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from leaderboard.models import LogLine
+from playground.recipes import token_of as image_token
 from research.models import PaperPage
 from tests.authorisation.addresses import is_library
 from tests.authorisation.scene import Scene, predictions
@@ -240,6 +241,10 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             Case("members", {"0": "for-members/"}), Case("by password", {"0": "by-password/"}),
         ],
         "search/": [Case("draft", query={"q": "draft"}), Case("members", query={"q": "members"})],
+        "playground/jobs/<uuid:job_id>/code/<slug:language>/": [Case(fill={"language": "python"})],
+        "playground/images/<str:token>/": [
+            Case("of its code", {"token": image_token(scene.image.sha256)}), Case("made up", {"token": "x"}),
+        ],
         "admin/mails/<slug:name>/": [
             Case(fill={"name": "password_reset"}, bodies={"POST": _form(subject="Reset", body="{link}")})
         ],
@@ -251,6 +256,7 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             action("leaderboard", "participation", "disqualify", scene.participation.pk, reason="Why."),
             action("leaderboard", "challenge", "publish_ranking", scene.challenge.pk),
             action("leaderboard", "split", "publish_references", scene.test.pk, confirm="colours/test"),
+            action("leaderboard", "split", "run_model", scene.test.pk, site_model=scene.job.variant.slug),
             action("inference", "variant", "make_default", scene.job.variant_id),
             action("inference", "job", "cancel", scene.job.pk),
             action("inference", "remoteserver", "check", scene.remote.pk),

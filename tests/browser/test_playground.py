@@ -1,5 +1,6 @@
 """The playground as a visitor uses it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -424,39 +425,55 @@ def test_history_brings_back_an_answer(playground: Page, run: Run) -> None:
     expect(entries).to_have_count(2)
 
 
-def test_the_snippets_run(playground: Page, run: Run, tmp_path: Path, node_client: Path) -> None:
+def _code(playground: Page) -> dict[str, str]:
+    """The run's code by language, once it is there."""
+    playground.click("summary:has-text('Code for this run')")
+    tabs = playground.locator("[data-code-list] .code__tab")
+    expect(tabs).to_have_count(3)
+    found = {}
+    for tab in tabs.all():
+        tab.click()
+        panel = playground.locator("[data-code-list] .code__panel:not([hidden]) code")
+        found[tab.inner_text()] = panel.text_content() or ""
+    return found
+
+
+def test_the_code_of_a_run_runs(
+    playground: Page, run: Run, tmp_path: Path, node_client: Path
+) -> None:
     playground.click("#tab-query")
-    playground.fill("[name=question]", 'What\'s the "color" of the $HOME `background`\\?')
-    run()
     playground.fill("[name=question]", "What color is the background?")
     expected = run()
-    playground.click("summary:has-text('Code for this run')")
-    code = dict(
-        zip(
-            playground.locator("[data-code-list] .code__bar span").all_inner_texts(),
-            playground.locator("[data-code-list] code").all_inner_texts(),
-            strict=True,
-        )
-    )
+    code = _code(playground)
     done = subprocess.run(
         ["bash", "-c", code["cURL"]], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert f'"answer": "{expected}"' in done.stdout
+    assert json.loads(done.stdout)["answer"] == expected
     assert (tmp_path / "night.webp").exists()
     done = subprocess.run(
-        [sys.executable, "-c", code["Python"]],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == expected
-    (tmp_path / "run.mjs").write_text(code["JavaScript"])
-    (tmp_path / "node_modules").symlink_to(node_client / "node_modules")
+        [sys.executable, "-c", code["Python"]], cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout) == expected
+    with playground.expect_download() as download:
+        playground.locator("[data-code-list] .code__panel:not([hidden]) a[download]").click()
+    assert download.value.suggested_filename == "moondream-query.sh"
+    playground.locator("[data-code-list] .code__tab", has_text="JavaScript").click()
+    with playground.expect_download() as download:
+        playground.locator("[data-code-list] .code__panel:not([hidden]) a[download]").click()
+    download.value.save_as(tmp_path / "run.mjs")
+    assert (tmp_path / "run.mjs").read_text() == code["JavaScript"]
     done = subprocess.run(
         ["node", "run.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == expected
+    assert json.loads(done.stdout) == expected
+    with playground.expect_download() as download:
+        playground.get_by_role("link", name="Download as a notebook").click()
+    assert download.value.suggested_filename == "moondream-query.ipynb"
+    playground.click("#tab-caption")  # another run, another code
+    run()
+    expect(playground.locator("[data-code-list] code").first).to_contain_text("model.caption(")
+    shoot(playground, "playground-code")
+    assert axe(playground) == []
 
 
 def test_hostile_prompts_survive_the_shell(playground: Page, run: Run, tmp_path: Path) -> None:
@@ -464,13 +481,11 @@ def test_hostile_prompts_survive_the_shell(playground: Page, run: Run, tmp_path:
     playground.click("#tab-query")
     playground.fill("[name=question]", prompt)
     expected = run()
-    playground.click("summary:has-text('Code for this run')")
-    code = playground.locator("[data-code-list] code").all_inner_texts()[2]
     done = subprocess.run(
-        ["bash", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+        ["bash", "-c", _code(playground)["cURL"]], cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     assert not (tmp_path / "pwned").exists()
-    assert f'"answer": "{expected}"' in done.stdout
+    assert json.loads(done.stdout)["answer"] == expected
 
 
 def test_without_javascript(chromium, live_stack: LiveStack) -> None:

@@ -11,6 +11,13 @@ from tests.live import LiveStack
 
 pytestmark = [pytest.mark.live, pytest.mark.browser]
 WIDTHS = (1440, 390, 320)
+RINGS = """
+window.rung = [];
+window.Notification = class extends Notification {
+  constructor(title, more) { super(title, more); rung.push(title); }
+};
+"""
+"""Notes the notifications that a page shows."""
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +173,8 @@ def test_a_field_that_cannot_be_is_said_beside_it(
 
 def test_from_the_builder_and_to_the_end(trainer: LiveStack, page: Page) -> None:
     """Without an account: a small run with a reward from the builder, to its end."""
+    page.context.grant_permissions(["notifications"])
+    page.add_init_script(RINGS)
     page.goto("/playground/rewards/")
     page.get_by_role("button", name="Short captions").click()
     page.wait_for_timeout(600)
@@ -174,15 +183,21 @@ def test_from_the_builder_and_to_the_end(trainer: LiveStack, page: Page) -> None
     expect(page.get_by_text("one run at a time")).to_be_visible()
     expect(page.get_by_label("Reward", exact=True)).to_have_value("own")
     assert "moondream-reward/1" in page.get_by_label("Reward as JSON", exact=True).input_value()
-    page.get_by_label("Steps", exact=True).fill("3")
+    page.get_by_label("Steps", exact=True).fill("5")
     page.get_by_label("Questions a step", exact=True).fill("2")
     page.get_by_label("Answers a question", exact=True).fill("4")
     page.get_by_role("button", name="Check", exact=True).click()
     page.get_by_role("button", name="Start the run").click(timeout=60_000)
+    bell = page.get_by_role("button", name="Notify me when it ends")
+    bell.click()
+    expect(bell).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_text("It has finished.")).to_be_visible(timeout=120_000)
     expect(page).to_have_title(re.compile("^Finished"))
     expect(page.locator(".tn-measured tbody tr").first).to_contain_text(
         re.compile(r"\d\.\d{3}.*\d\.\d{3}", re.DOTALL)
     )
-    expect(page.locator("[data-at]")).to_have_text("3")
+    expect(page.locator("[data-at]")).to_have_text("5")
+    page.wait_for_function("rung.length > 0")
+    assert page.evaluate("rung") == ["Finished: Short captions"]
+    expect(bell).to_be_hidden()
     looked_at(page, "finished")

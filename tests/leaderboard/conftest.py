@@ -11,10 +11,12 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.utils import timezone
+from PIL import Image
 
 from inference.errors import Forbidden
+from inference.models import Job, Variant
 from leaderboard import services
-from leaderboard.models import Challenge, Participation, Phase, Split, Submission
+from leaderboard.models import Benchmark, Challenge, Participation, Phase, Split, Submission
 from leaderboard.services import Card, NewItem
 
 NOW = timezone.now
@@ -168,3 +170,46 @@ def at_once(post: Callable[[], Any]) -> list[str]:
     for thread in threads:
         thread.join()
     return sorted(outcomes)
+
+
+@pytest.fixture
+def variant(monkeypatch: Any, db: None) -> Variant:
+    """A variant whose jobs are queued nowhere: the tests end them."""
+    monkeypatch.setattr("inference.tasks.run_job.apply_async", lambda *a, **k: None)
+    return Variant.objects.create(
+        slug="toy", name="Toy", model_name="toy", revision="1", folder="here", parameters=5
+    )
+
+
+@pytest.fixture
+def board(db: None) -> Split:
+    Benchmark.objects.update(is_shown=False)  # the starter's
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(picture, "PNG")
+    benchmark = services.benchmark_make(
+        slug="toy", title="Toy", summary="Count.", task="counting", licence="CC0-1.0", source="test"
+    )
+    items = [
+        NewItem(
+            f"i{n}",
+            {"count": 3},
+            "How many?",
+            image=f"p{n}",
+            data=picture.getvalue,
+            extension="png",
+        )
+        for n in range(9)
+    ]
+    return services.split_fill(
+        benchmark=benchmark, name="test", items=items, is_public=False, ranks=True
+    )
+
+
+def answer(job: Job, text: str = "3") -> None:
+    job.status, job.result = Job.Status.SUCCEEDED, {"answer": text}
+    job.timings = {"total_ms": 50.0, "queue_ms": 10.0}
+    job.save()
+
+
+def waiting() -> list[Job]:
+    return list(Job.objects.unfinished().order_by("created_at"))

@@ -1,64 +1,20 @@
 """Our own variants over a split: each item asked once, whatever is killed on the way."""
 
-import io
 import time
 from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from PIL import Image
 
 from inference.models import Job, Variant
 from leaderboard import services
 from leaderboard.models import Benchmark, Challenge, Entry, Run, RunAnswer, Split
-from leaderboard.services import NewItem, runs
+from leaderboard.services import runs
 from leaderboard.services.world import world_load
+from tests.leaderboard.conftest import answer, waiting
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def variant(monkeypatch: Any, db: None) -> Variant:
-    """A variant whose jobs are queued nowhere: the tests end them."""
-    monkeypatch.setattr("inference.tasks.run_job.apply_async", lambda *a, **k: None)
-    return Variant.objects.create(
-        slug="toy", name="Toy", model_name="toy", revision="1", folder="here", parameters=5
-    )
-
-
-@pytest.fixture
-def board(db: None) -> Split:
-    Benchmark.objects.update(is_shown=False)  # the starter's
-    picture = io.BytesIO()
-    Image.new("RGB", (64, 64), "red").save(picture, "PNG")
-    benchmark = services.benchmark_make(
-        slug="toy", title="Toy", summary="Count.", task="counting", licence="CC0-1.0", source="test"
-    )
-    items = [
-        NewItem(
-            f"i{n}",
-            {"count": 3},
-            "How many?",
-            image=f"p{n}",
-            data=picture.getvalue,
-            extension="png",
-        )
-        for n in range(9)
-    ]
-    return services.split_fill(
-        benchmark=benchmark, name="test", items=items, is_public=False, ranks=True
-    )
-
-
-def answer(job: Job, text: str = "3") -> None:
-    job.status, job.result = Job.Status.SUCCEEDED, {"answer": text}
-    job.timings = {"total_ms": 50.0, "queue_ms": 10.0}
-    job.save()
-
-
-def waiting() -> list[Job]:
-    return list(Job.objects.unfinished().order_by("created_at"))
 
 
 def test_a_run_asks_each_item_once_and_becomes_an_entry(variant, board) -> None:

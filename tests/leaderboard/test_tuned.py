@@ -15,8 +15,7 @@ from inference.tuning.who import Who
 from leaderboard import selectors, services
 from leaderboard.models import Entry, LogLine, QuotaLine, Run, Split, Submission, Team
 from leaderboard.services import card_read
-from tests.leaderboard.conftest import person, predictions
-from tests.leaderboard.test_runs import answer, board, variant, waiting  # noqa: F401  # fixtures
+from tests.leaderboard.conftest import answer, person, predictions, waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -64,7 +63,7 @@ def everywhere(client: Any, made: Submission) -> str:
     )
 
 
-def test_each_item_is_asked_of_the_adapter(variant, board, ada) -> None:  # noqa: F811
+def test_each_item_is_asked_of_the_adapter(variant, board, ada) -> None:
     finetune = tuned(variant, ada)
     made = ran(board, finetune)
     assert set(Job.objects.values_list("adapter", flat=True)) == {f"{finetune.pk}@4"}
@@ -73,7 +72,7 @@ def test_each_item_is_asked_of_the_adapter(variant, board, ada) -> None:  # noqa
     assert made.scores.get(metric="count_accuracy").value == 1
 
 
-def test_a_private_one_is_its_owners_alone(client, variant, board, ada) -> None:  # noqa: F811
+def test_a_private_one_is_its_owners_alone(client, variant, board, ada) -> None:
     finetune = tuned(variant, ada)
     made = ran(board, finetune)
     assert not made.is_public
@@ -93,14 +92,14 @@ def test_a_private_one_is_its_owners_alone(client, variant, board, ada) -> None:
     assert "secret-name" not in page
 
 
-def test_one_without_an_account_is_shown_to_nobody(client, variant, board) -> None:  # noqa: F811
+def test_one_without_an_account_is_shown_to_nobody(client, variant, board) -> None:
     made = ran(board, tuned(variant))
     assert made.team.is_ours
     assert not made.is_public
     assert "secret-name" not in everywhere(client, made)
 
 
-def test_a_published_one_is_an_entry_until_it_is_taken_back(client, variant, board, ada) -> None:  # noqa: F811
+def test_a_published_one_is_an_entry_until_it_is_taken_back(client, variant, board, ada) -> None:
     finetune = tuned(variant, ada, "public")
     made = ran(board, finetune)
     assert Entry.objects.get().model_name == "secret-name (toy, tuned)"
@@ -113,7 +112,7 @@ def test_a_published_one_is_an_entry_until_it_is_taken_back(client, variant, boa
 
 
 @pytest.mark.parametrize("how", ["delete", "account"])
-def test_what_is_deleted_says_so(client, variant, board, ada, how: str) -> None:  # noqa: F811
+def test_what_is_deleted_says_so(client, variant, board, ada, how: str) -> None:
     finetune = tuned(variant, ada, "public")
     made = ran(board, finetune)
     if how == "delete":
@@ -129,7 +128,7 @@ def test_what_is_deleted_says_so(client, variant, board, ada, how: str) -> None:
     assert services.entries_check() == []
 
 
-def test_deleted_while_it_is_run(variant, board, ada) -> None:  # noqa: F811
+def test_deleted_while_it_is_run(variant, board, ada) -> None:
     finetune = tuned(variant, ada)
     run = services.run_start(split=board, variant=variant, adapter=f"{finetune.pk}@4")
     other = services.run_start(split=board, variant=variant)
@@ -144,7 +143,7 @@ def test_deleted_while_it_is_run(variant, board, ada) -> None:  # noqa: F811
 
 
 class TestQuota:
-    def test_it_counts_as_its_owners(self, variant, board, ada) -> None:  # noqa: F811
+    def test_it_counts_as_its_owners(self, variant, board, ada) -> None:
         board.daily_limit = board.total_limit = 1
         board.save()
         finetune = tuned(variant, ada)
@@ -156,7 +155,7 @@ class TestQuota:
         assert caught.value.code == "quota_day"
         assert services.run_start(split=board, variant=variant).status == Run.Status.RUNNING
 
-    def test_used_up_meanwhile(self, variant, board, ada) -> None:  # noqa: F811
+    def test_used_up_meanwhile(self, variant, board, ada) -> None:
         finetune = tuned(variant, ada)
         run = services.run_start(split=board, variant=variant, adapter=f"{finetune.pk}@4")
         board.total_limit = 0
@@ -170,13 +169,13 @@ class TestQuota:
         assert not Submission.objects.exists()
 
 
-def test_the_beat_begins_none(variant, board, ada) -> None:  # noqa: F811
+def test_the_beat_begins_none(variant, board, ada) -> None:
     ran(board, tuned(variant, ada, "public"))
     started = services.runs_start()
     assert [run.adapter for run in started] == [""]  # the variant's own figure is missing still
 
 
-def test_the_command_runs_one(variant, board, ada) -> None:  # noqa: F811
+def test_the_command_runs_one(variant, board, ada) -> None:
     name = tuned(variant, ada).model_name(4)
     out = StringIO()
     call_command("benchmarks", "run", "toy", "--variants", name, "--start", stdout=out)
@@ -185,13 +184,15 @@ def test_the_command_runs_one(variant, board, ada) -> None:  # noqa: F811
         call_command("benchmarks", "run", "toy", "--variants", name.replace("@4", "@5"), "--start")
 
 
-def test_admins_run_one(admin_client, variant, board, ada) -> None:  # noqa: F811
+def test_admins_run_one(admin_client, variant, board, ada) -> None:
     name = tuned(variant, ada).model_name(4)
     action = reverse("wagtail_bulk_action", args=["leaderboard", "split", "run_model"])
-    page = admin_client.post(f"{action}?id={board.pk}", {"model": "nothing/of@it"}, follow=True)
+    page = admin_client.post(
+        f"{action}?id={board.pk}", {"site_model": "nothing/of@it"}, follow=True
+    )
     assert "no model variant" in page.content.decode()
     assert not Run.objects.exists()
-    admin_client.post(f"{action}?id={board.pk}", {"model": name})
+    admin_client.post(f"{action}?id={board.pk}", {"site_model": name})
     run = Run.objects.get()
     assert run.model_name == name
     index = admin_client.get(reverse("wagtailsnippets_leaderboard_run:list"))
@@ -204,7 +205,7 @@ class TestSubmissions:
     def card(self, name: str, user: Any) -> services.Card:
         return card_read({"model_name": "Mine", "site_model": name}, user)
 
-    def test_by_its_owner(self, client, split, variant, ada) -> None:  # noqa: F811
+    def test_by_its_owner(self, client, split, variant, ada) -> None:
         finetune = tuned(variant, ada)
         made = services.submission_make(
             split=split, user=ada, file=predictions(10), card=self.card(finetune.model_name(4), ada)
@@ -222,8 +223,10 @@ class TestSubmissions:
         tuning.finetune_delete(finetune=finetune)
         assert Entry.objects.get().expired == ""
 
-    @pytest.mark.parametrize("name", ["toy/{id}@4", "toy/{id}@9", "toy/x", "nothing", "toy/{id}@4\u202e"])
-    def test_not_by_others(self, variant, ada, name: str) -> None:  # noqa: F811
+    @pytest.mark.parametrize(
+        "name", ["toy/{id}@4", "toy/{id}@9", "toy/x", "nothing", "toy/{id}@4\u202e"]
+    )
+    def test_not_by_others(self, variant, ada, name: str) -> None:
         given = name.format(id=tuned(variant, ada).pk)
         with pytest.raises(DomainError) as caught:
             self.card(given, person("eve"))
@@ -231,19 +234,21 @@ class TestSubmissions:
         assert self.card(" ", person("bea")).variant_slug == ""
 
 
-def test_what_it_costs_is_not_the_variants(variant, ada) -> None:  # noqa: F811
+def test_what_it_costs_is_not_the_variants(variant, ada) -> None:
     from inference import selectors as inference
 
     cost = {"hardware": "h", "device": "cpu", "threads": 1, "dtype": "float32", "weight_bytes": 1, "load_ms": 1.0,
             "encode_ms": 1.0, "first_token_ms": 1.0, "tokens_per_s": 1.0}  # fmt: skip
     VariantMeasurement.objects.create(variant=variant, revision="1", peak_bytes=10, **cost)
     adapter = f"{tuned(variant, ada).pk}@4"
-    VariantMeasurement.objects.create(variant=variant, adapter=adapter, revision="1", peak_bytes=20, **cost)
+    VariantMeasurement.objects.create(
+        variant=variant, adapter=adapter, revision="1", peak_bytes=20, **cost
+    )
     assert [m.peak_bytes for m in inference.latest_measurements() if m.variant == variant] == [10]
     assert inference.adapter_measurements([adapter, ""])[adapter].peak_bytes == 20
 
 
-def test_the_log_names_no_private_one(client, variant, board, ada) -> None:  # noqa: F811
+def test_the_log_names_no_private_one(client, variant, board, ada) -> None:
     ran(board, tuned(variant, ada))
     assert not LogLine.objects.filter(is_public=True, text__contains="tuned").exists()
     assert Team.objects.filter(is_ours=True, submissions__isnull=False).count() == 0

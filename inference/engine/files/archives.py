@@ -75,7 +75,7 @@ class Archive:
         Raises:
             UnreadableError: it is damaged.
         """
-        with _told(name), self._zipped.open(self._members[name]) as member:
+        with _explained(name), self._zipped.open(self._members[name]) as member:
             while piece := member.read(PIECE):
                 yield piece
 
@@ -89,7 +89,7 @@ class Archive:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _explained(name: str) -> Iterator[None]:
     try:
         yield
     # What zipfile and zlib raise for damaged data, by their documentation and their source.
@@ -117,7 +117,7 @@ def opened(file: IO[bytes], limits: Limits = LIMITS) -> Iterator[Archive]:
         UnreadableError: it is no zip file, or holds what it may not.
     """
     bounded = _Bounded(file)
-    with _told("The zip file"):
+    with _explained("The zip file"):
         zipped = zipfile.ZipFile(bounded)  # type: ignore[arg-type]
     bounded.is_open = True
     with zipped:

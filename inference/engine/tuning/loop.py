@@ -13,15 +13,16 @@ import math
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from inference.engine.rewards import Reward, Score
 from inference.engine.tuning import objectives
 from inference.engine.tuning.examples import Example
+from inference.engine.tuning.plan import check_ranges
 from inference.engine.tuning.rollouts import REGION_SKILLS, Rollout
 from inference.engine.tuning.sampling import SamplingSettings
-from inference.engine.tuning.tuner import RLGroup, SFTGroup, StepReport, Tuner
+from inference.engine.tuning.tuner import RLGroup, SFTGroup, StepReport, Tuner, TunerSettings
 
 Method = Literal["rl", "sft"]
 
@@ -53,18 +54,10 @@ class LoopSettings:
     """The training ends before a step that starts further from the base than this, nats a token."""
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("steps", 1, 100_000), ("groups", 1, 256), ("group_size", 1, 64), ("refills", 0, 8),
-            ("lr_warmup", 0, 1000), ("warmup_steps", 0, 1000),
-        ):  # fmt: skip
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} is {low} to {high}.")
-        if self.method == "rl" and self.group_size < 2:
-            raise ValueError(
-                "group_size is at least 2: an answer is better than its group's others."
-            )
-        if not 0 < self.lr <= 0.1 or (self.kl_limit is not None and self.kl_limit <= 0):
-            raise ValueError("lr is over 0 and at most 0.1, kl_limit over 0.")
+        check_ranges(
+            self, "steps", "groups", "group_size", "refills", "lr", "lr_warmup", "warmup_steps",
+            "kl_limit",
+        )  # fmt: skip
         if self.method == "rl" and not self.sampling.temperature:
             raise ValueError("Reinforcement learning samples: its temperature is over 0.")
 
@@ -84,7 +77,8 @@ class ScoredRollout:
 
     rollout: Rollout
     score: Score
-    advantage: float | None
+    advantage: float | None = None
+    """As its step trained with it (`advantaged`); None: it was left out of the loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +95,7 @@ class StepRecord:
 
     report: StepReport
     terms: Mapping[str, float]
-    """Mean of each reward term where it could be told, raw, 0..1, by the term's place and slug."""
+    """Mean of each reward term where it could be measured, raw, 0..1, by the term's place and slug."""
     weighted: Mapping[str, float]
     """Its share of the reward."""
     asked: Sequence[Asked]
@@ -216,7 +210,7 @@ class Loop:
 
     def _reinforce(self, number: int) -> StepRecord:
         started = time.perf_counter()
-        groups = self._sampled(number)
+        groups = advantaged(self._sampled(number), self.tuner.settings)
         sampled = time.perf_counter()
         trained = [
             RLGroup(a.example, [s.rollout for s in a.answers], [_vote(s.score) for s in a.answers],
@@ -261,16 +255,24 @@ class Loop:
 
 
 def scored(reward: Reward, example: Example, rollouts: Sequence[Rollout]) -> list[ScoredRollout]:
-    """Answers with their scores and advantages within their group."""
+    """Answers with their scores."""
     pairs = [(completion(rollout), example.reference) for rollout in rollouts]
-    scores = reward.score_all(pairs)
-    votes = [vote for score in scores if (vote := _vote(score)) is not None]
-    mean = math.fsum(votes) / len(votes) if votes else 0.0
-    made = []
-    for rollout, score in zip(rollouts, scores, strict=True):
-        vote = _vote(score)
-        made.append(ScoredRollout(rollout, score, None if vote is None else vote - mean))
-    return made
+    return list(map(ScoredRollout, rollouts, reward.score_all(pairs)))
+
+
+def advantaged(asked: Sequence[Asked], settings: TunerSettings) -> list[Asked]:
+    """A step's answers with the advantages that training on all of them gives each."""
+    found = objectives.advantages(
+        [[_vote(answer.score) for answer in each.answers] for each in asked], settings.objective,
+        [[answer.score.values for answer in each.answers] for each in asked], settings.reward_weights,
+    )  # fmt: skip
+    return [
+        replace(each, answers=[
+            replace(answer, advantage=value)
+            for answer, value in zip(each.answers, values, strict=True)
+        ])
+        for each, values in zip(asked, found.values, strict=True)
+    ]  # fmt: skip
 
 
 def completion(rollout: Rollout) -> Any:
@@ -281,7 +283,7 @@ def completion(rollout: Rollout) -> Any:
 
 
 def _vote(score: Score) -> float | None:
-    """A reward of which no term could be told is no vote."""
+    """A reward of which no term could be measured is no vote."""
     return None if all(value is None for value in score.values) else score.total
 
 
@@ -305,7 +307,7 @@ def _seed(*parts: int) -> int:
 def term_means(
     reward: Reward, scores: Sequence[Score]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean of each term where it could be told, and its mean share of the total."""
+    """Mean of each term where it could be measured, and its mean share of the total."""
     raw: dict[str, float] = {}
     weighted: dict[str, float] = {}
     for number, name in enumerate(reward.term_names):

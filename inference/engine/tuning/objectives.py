@@ -11,6 +11,8 @@ from typing import Literal
 
 import torch
 
+from inference.engine.tuning.plan import COMBINATIONS, LOSSES, SCALINGS, check_ranges
+
 Scaling = Literal["group", "batch", "none"]
 Loss = Literal["dapo", "grpo", "dr_grpo", "cispo"]
 Combination = Literal["sum_then_normalize", "normalize_then_sum"]
@@ -46,15 +48,14 @@ class Objective:
     """Tokens that "dr_grpo" divides by."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.clip_low < 1 or not 0 <= self.clip_high <= 10:
-            raise ValueError("clip_low is 0 to 1 and clip_high 0 to 10.")
-        if not 0 <= self.beta <= 10 or self.max_length < 1:
-            raise ValueError("beta is 0 to 10, max_length at least 1.")
+        check_ranges(self, "clip_low", "clip_high", "beta")
+        if self.clip_low >= 1 and self.loss != "cispo":
+            raise ValueError("clip_low must be below 1.")
+        if self.max_length < 1:
+            raise ValueError("max_length is at least 1.")
         for value, known in (
-            (self.loss, ("dapo", "grpo", "dr_grpo", "cispo")),
-            (self.scaling, ("group", "batch", "none")),
-            (self.combination, ("sum_then_normalize", "normalize_then_sum")),
-        ):
+            (self.loss, LOSSES), (self.scaling, SCALINGS), (self.combination, COMBINATIONS),
+        ):  # fmt: skip
             if value not in known:
                 raise ValueError(f"{value!r} is none of {', '.join(known)}.")
 

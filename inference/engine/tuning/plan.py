@@ -80,11 +80,7 @@ class Plan:
             raise PlanError(problems)
 
     def _problems(self) -> list[Problem]:
-        problems = [
-            (name, f"must be {low:g} to {high:g}")
-            for name, (kind, low, high) in RANGES.items()
-            if not _is_of(getattr(self, name), kind) or not low <= getattr(self, name) <= high
-        ]
+        problems = out_of_range(self, RANGES)
         problems += [
             (name, f"must be one of {', '.join(map(str, known))}")
             for name, known in _CHOICES.items()
@@ -93,10 +89,8 @@ class Plan:
         regions: Any = self.regions  # whatever a document held
         if not isinstance(regions, bool):
             problems.append(("regions", "must be true or false"))
-        if self.kl_limit is not None and not (
-            is_number(self.kl_limit) and 0 < self.kl_limit <= 100
-        ):
-            problems.append(("kl_limit", "must be over 0 and at most 100, or nothing"))
+        if self.kl_limit is not None:
+            problems += out_of_range(self, OPTIONAL_RANGES)
         return problems or self._together()
 
     def _together(self) -> list[Problem]:
@@ -159,9 +153,34 @@ RANGES: Mapping[str, tuple[type, float, float]] = {
     "checkpoint_every": (int, 1, 10_000),
     "seed": (int, 0, 2**31 - 1),
 }
+"""Of each number: its kind, the least and the most. Loops, samplings and objectives that are made
+without a plan have the same."""
+OPTIONAL_RANGES: Mapping[str, tuple[type, float, float]] = {"kl_limit": (float, 1e-9, 100)}
+"""Of those that may be nothing."""
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "method": METHODS, "rank": RANKS, "loss": LOSSES, "scaling": SCALINGS, "combination": COMBINATIONS,
 }  # fmt: skip
+
+
+def out_of_range(settings: Any, ranges: Mapping[str, tuple[type, float, float]]) -> list[Problem]:
+    """The fields of some settings that are not numbers of their range."""
+    return [
+        (name, f"must be {low:g} to {high:g}")
+        for name, (kind, low, high) in ranges.items()
+        if not _is_of(getattr(settings, name), kind) or not low <= getattr(settings, name) <= high
+    ]
+
+
+def check_ranges(settings: Any, *names: str) -> None:
+    """
+    Raises:
+        ValueError: some of these fields are out of the range that a plan has for them.
+    """
+    known = {**RANGES, **OPTIONAL_RANGES}
+    wanted = {name: known[name] for name in names if getattr(settings, name) is not None}
+    problems = out_of_range(settings, wanted)
+    if problems:
+        raise ValueError("; ".join(f"{name} {text}" for name, text in problems) + ".")
 
 
 def _is_of(value: Any, kind: type) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import Any, Self
 
-from inference.engine.config import MoondreamConfig
+from inference.engine.config import MoondreamConfig, RegionConfig
 from inference.engine.numbers import is_number
 
 REGION_SKILLS = ("point", "detect")
@@ -100,6 +100,9 @@ def _check(made: Rollout, config: MoondreamConfig) -> None:
     numbers = (*made.log_probabilities, made.temperature, made.step)
     if not all(map(is_number, numbers)):
         raise ValueError("log_probabilities, temperature and step are numbers.")
+    step: Any = made.step  # whatever a document held
+    if not isinstance(step, int) or step < 0:
+        raise ValueError("step is a number of steps.")
     if max(made.log_probabilities, default=0) > 1e-3 or not 0 < made.temperature <= 10:
         raise ValueError("A log-probability is at most 0, a temperature over 0.")
 
@@ -183,16 +186,14 @@ class Trace:
                 self.coords[len(self.ids)] = each / region.coord_out_dim
                 self.ids.append(tokens.coord_id)
             if rollout.sizes:
-                width, height = (
-                    size_value(each, region.size_bins) for each in rollout.sizes[number]
-                )
+                width, height = (size_value(each, region) for each in rollout.sizes[number])
                 self.sizes[len(self.ids)] = (width, height)
                 self.ids.append(tokens.size_id)
 
 
-def size_value(number: int, bins: int) -> float:
-    """A bin's width or height, 1/1024 … 1 (`Region.size_value`)."""
-    return float(2.0 ** (number / (bins - 1) * 10 - 10))
+def size_value(number: int, region: RegionConfig) -> float:
+    """A bin's width or height, 1/1024 … 1."""
+    return float(2.0 ** region.size_exponent(number))
 
 
 def _choices(rollout: Rollout, start: int, eos_id: int) -> Iterator[Choice]:
@@ -232,7 +233,7 @@ def output_of(rollout_skill: str, text: str, coords: Sequence[int], sizes: Seque
         return {"points": [{"x": x, "y": y} for x, y in places]}
     objects = []
     for (x, y), pair in zip(places, sizes, strict=True):
-        half_w, half_h = (size_value(each, region.size_bins) / 2 for each in pair)
+        half_w, half_h = (size_value(each, region) / 2 for each in pair)
         objects.append({
             "x_min": max(0.0, x - half_w), "y_min": max(0.0, y - half_h),
             "x_max": min(1.0, x + half_w), "y_max": min(1.0, y + half_h),

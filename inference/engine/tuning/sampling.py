@@ -204,7 +204,7 @@ class _Sampling:
                 for row in open_rows:
                     pairs[row].append([int(each[row]) for each in chosen])
                 values = torch.tensor(
-                    [[size_value(int(each[row]), region.config.size_bins) for each in chosen]
+                    [[size_value(int(each[row]), region.config) for each in chosen]
                      for row in range(self.rows)],
                     device=self.model.device,
                 )  # fmt: skip

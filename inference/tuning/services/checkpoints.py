@@ -43,7 +43,7 @@ def head_store(
         try:
             write(Path(folder))
         except Exception as error:
-            raise files.told(error) from error
+            raise files.disk_error(error) from error
         stored = files.folder_store(Path(folder), name)
     try:
         with transaction.atomic():

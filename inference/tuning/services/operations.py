@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
 MOST_WAITING = 32
 """Calls of one fine-tune that wait."""
+MOST_OF_OWNER = 64
+"""Of all fine-tunes of an owner: what they ask is kept, with its images, until it is answered."""
 _AGAIN_S = 0.5
 Kind = Operation.Kind
 Status = Operation.Status
@@ -83,7 +85,10 @@ def train_step_submit(
 
 
 def _queued(finetune: Finetune, kind: str, asked: dict[str, Any]) -> Operation:
-    data = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+    try:
+        data = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:  # rollouts and unknown settings are not looked at here
+        raise requests.refused("", "The request holds a number of more than 64 bits") from error
     digest = hashlib.sha256(data).hexdigest()
     if kind == Kind.TRAIN_STEP:
         earlier = _same(finetune, digest, asked["step"])
@@ -141,7 +146,14 @@ def _check_room(finetune: Finetune) -> None:
     open_ = finetune.operations.filter(status__in=(Status.QUEUED, Status.RUNNING)).count()
     if open_ >= MOST_WAITING:
         raise errors.TUNING_BUSY(f"{open_} calls of this fine-tune are waiting.", retry_after=5)
-    storage_check(Who(finetune.owner, finetune.owner_key))
+    who = Who(finetune.owner, finetune.owner_key)
+    mine = Finetune.objects.filter(who.owns)
+    waiting = Operation.objects.filter(
+        finetune__in=mine, status__in=(Status.QUEUED, Status.RUNNING)
+    )
+    if waiting.count() >= MOST_OF_OWNER:
+        raise errors.TUNING_BUSY(f"{MOST_OF_OWNER} calls of yours are waiting.", retry_after=5)
+    storage_check(who)
 
 
 def operation_send(
@@ -220,7 +232,7 @@ def _answer(operation: Operation) -> None:
     except SoftTimeLimitExceeded:
         live.forget_all()
         operation_end(operation, error=inference_errors.TIMEOUT())
-    except Exception as error:  # noqa: BLE001  # the caller is told, the worker lives on
+    except Exception as error:  # noqa: BLE001  # the caller reads it, the worker lives on
         live.forget(finetune.pk)
         operation_end(operation, error=_explained(error, operation))
 
@@ -276,6 +288,8 @@ def _group(tuner: "Tuner", group: Mapping[str, Any]) -> Any:
         return SFTGroup(example, {k: v for k, v in group["target"].items() if k != "reasoning"})
     config = tuner.model.model.config
     rollouts = [Rollout.from_dict(each, config) for each in group["rollouts"]]
+    if any(rollout.step > tuner.steps for rollout in rollouts):
+        raise ValueError(f"A rollout is of a step that is not trained yet: it is {tuner.steps}.")
     return RLGroup(example, rollouts, [None if r is None else float(r) for r in group["rewards"]])
 
 

@@ -285,10 +285,10 @@ def settle(
         run.finished_at = timezone.now()
     run.turn += 1
     run.save()
-    transaction.on_commit(lambda: _told(run, error))
+    transaction.on_commit(lambda: _announce_end(run, error))
 
 
-def _told(run: TuningRun, error: DomainError | None) -> None:
+def _announce_end(run: TuningRun, error: DomainError | None) -> None:
     if run.status == TuningRun.Status.PAUSED:
         stream.publish_if_reachable(
             run.pk, "status", {"status": run.status, "step": run.finetune.step}

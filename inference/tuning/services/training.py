@@ -155,7 +155,7 @@ class _Turn:
             self._fail(error)
         except MemoryError:
             self._fail(inference_errors.OUT_OF_MEMORY())
-        except Exception as error:  # noqa: BLE001  # its owner is told, the worker lives on
+        except Exception as error:  # noqa: BLE001  # its owner reads it, the worker lives on
             self._fail(_explained(error, self.run))
         else:
             if reason:
@@ -234,7 +234,9 @@ class _Turn:
         self._check_stop()
         examples = self._examples()
         with self.watch.armed():
-            tuner = self._tuner = live.tuner_of(self.finetune, self._objective(), self._weights())
+            tuner = self._tuner = live.tuner_of(
+                self.finetune, live.objective_of(self.plan), live.weights_of(self.reward)
+            )
         StepRecord.objects.filter(finetune=self.finetune, step__gt=tuner.steps).delete()
         self._measure("before", examples)
         loop = self._loop(tuner, examples)
@@ -280,19 +282,6 @@ class _Turn:
         )
         _prepared = _Prepared(self.run.pk, folder, examples)
         return examples
-
-    def _objective(self) -> Any:
-        from inference.engine.tuning.objectives import Objective
-
-        plan = self.plan
-        return Objective(
-            loss=plan.loss, scaling=plan.scaling, combination=plan.combination,  # type: ignore[arg-type]
-            clip_low=plan.clip_low, clip_high=plan.clip_high, beta=plan.beta,
-            max_length=plan.max_tokens,
-        )  # fmt: skip
-
-    def _weights(self) -> tuple[float, ...]:
-        return tuple(term.weight for term in self.reward.terms) if self.reward else ()
 
     def _loop(self, tuner: "Tuner", examples: Examples) -> "loops.Loop":
         from inference.engine.tuning.loop import Loop, LoopSettings
@@ -348,7 +337,7 @@ class _Turn:
         live.stored(self.finetune)
         self.stored_at = time.monotonic()
         self.store_s = self.stored_at - started
-        self._tell("checkpoint", {"step": tuner.steps, "is_kept": keep})
+        self._publish("checkpoint", {"step": tuner.steps, "is_kept": keep})
 
     def _store_new(self, tuner: "Tuner") -> None:
         if tuner.steps > self.finetune.step:
@@ -383,7 +372,7 @@ class _Turn:
             )  # fmt: skip
         self.run.measured = {**self.run.measured, when: measured.to_dict()}
         TuningRun.objects.filter(pk=self.run.pk).update(measured=self.run.measured)
-        self._tell("measured", {"when": when, **measured.to_dict()})
+        self._publish("measured", {"when": when, **measured.to_dict()})
 
     # Telling.
 
@@ -399,20 +388,20 @@ class _Turn:
             defaults={"metrics": metrics, "rollouts": shown(record.asked)},
         )  # fmt: skip
         method = "sft" if self.plan.teaches(record.step - 1) else "rl"
-        self._tell(
+        self._publish(
             "step", {"step": record.step, "steps": self.plan.steps, "method": method, **metrics}
         )
 
     def _log(self, message: str) -> None:
-        self._tell("log", {"level": "info", "message": message, "at_s": round(self.spent_s, 1)})
+        self._publish("log", {"level": "info", "message": message, "at_s": round(self.spent_s, 1)})
 
-    def _tell(self, kind: str, data: dict[str, Any]) -> None:
+    def _publish(self, kind: str, data: dict[str, Any]) -> None:
         with contextlib.suppress(redis.exceptions.RedisError):
             stream.publish(self.run.pk, kind, data)
 
 
 def _explained(error: Exception, run: TuningRun) -> DomainError:
-    """What a run's owner is told of whatever broke it."""
+    """What a run's owner reads of whatever broke it."""
     if files.is_full(error):
         return errors.TUNING_DISK_FULL()
     if isinstance(error, CheckpointError):

@@ -39,8 +39,8 @@ QUESTIONS, ANSWERS = 3, 8
 SOFT_LIMIT_S = 120
 _LOST_S = 180
 """After so long without an answer a trial is asked for again."""
-_SAMPLED_WITH = ("temperature", "max_tokens", "max_objects", "seed")
-"""Settings that change which answers are sampled."""
+_SAMPLED_WITH = ("temperature", "max_tokens", "max_objects", "seed", "scaling", "combination")
+"""Settings that change which answers are sampled, or what their advantages are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,22 +147,22 @@ def trial_run(
     reward: Mapping[str, Any],
 ) -> None:  # fmt: skip
     """Sample and reward, and say what came of it. Delivered twice, it is answered twice, alike."""
-    kind, told = "error", {}
+    kind, result = "error", {}
     try:
         variant = Variant.objects.get(pk=variant_id)
-        told = _tried(variant, data, Plan.from_dict(plan), Reward.from_dict(reward), seed=name)
+        result = _tried(variant, data, Plan.from_dict(plan), Reward.from_dict(reward), seed=name)
         kind = "result"
     except SoftTimeLimitExceeded:
         live.forget_all()
-        told = inference_errors.TIMEOUT("Sampling took longer than it may.").payload
+        result = inference_errors.TIMEOUT("Sampling took longer than it may.").payload
     except DomainError as error:
-        told = error.payload
+        result = error.payload
     except (ValueError, MemoryError) as error:
-        told = errors.TRAINING_BROKE(f"It could not be sampled: {error}.").payload
+        result = errors.TRAINING_BROKE(f"It could not be sampled: {error}.").payload
     except Exception:
         logger.exception("Trial %s broke", name)
-        told = errors.TRAINING_BROKE("The check broke off.").payload
-    stream.publish_if_reachable(name, kind, told)
+        result = errors.TRAINING_BROKE("The check broke off.").payload
+    stream.publish_if_reachable(name, kind, result)
     try:
         stream.client().delete(mine)
     except redis.exceptions.RedisError:
@@ -172,8 +172,9 @@ def trial_run(
 def _tried(
     variant: Variant, data: Mapping[str, Any], plan: Plan, reward: Reward, *, seed: str
 ) -> dict[str, Any]:
-    from inference.engine.tuning.loop import Loop, LoopSettings, is_flat
+    from inference.engine.tuning.loop import Loop, LoopSettings, advantaged, is_flat
     from inference.engine.tuning.sampling import SamplingSettings
+    from inference.engine.tuning.tuner import TunerSettings
 
     finetune = finetune_new(variant, Who(), name="trial", rank=plan.rank)  # never saved
     folder = Path(tempfile.mkdtemp(prefix="tuning-trial-"))
@@ -187,7 +188,10 @@ def _tried(
         )  # fmt: skip
         started = time.monotonic()
         number = int(hashlib.sha256(seed.encode()).hexdigest()[:15], 16)
-        asked = loop.answers(loop.drawn(0), seed=number)
+        tuned_by = TunerSettings(
+            objective=live.objective_of(plan), reward_weights=live.weights_of(reward)
+        )
+        asked = advantaged(loop.answers(loop.drawn(0), seed=number), tuned_by)
         return {
             "groups": shown(asked), "flat": [is_flat(each) for each in asked],
             "seconds": time.monotonic() - started,

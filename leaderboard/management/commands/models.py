@@ -45,7 +45,11 @@ class Command(BaseCommand):
         threads.add_argument("slug", nargs="?", default="", help="The default variant if none.")
         threads.add_argument("--most", type=int, default=os.cpu_count() or 1)
         report = actions.add_parser("report", help="Measure variants on this machine.")
-        report.add_argument("slugs", nargs="*", help="Variants, or tuned models as base/finetune@step; all variants by default.")
+        report.add_argument(
+            "slugs",
+            nargs="*",
+            help="Variants, or tuned models as base/finetune@step; all variants by default.",
+        )
         report.add_argument(
             "--scenes", type=int, default=25, help="Held-out scenes of each kind to score."
         )
@@ -141,9 +145,10 @@ class Command(BaseCommand):
             chosen = [(v, adapter) for v, adapter in chosen if v.pk not in measured]
         rows = [
             services.variant_measure(
-                variant=variant, adapter=adapter,
+                variant=variant,
+                adapter=adapter,
                 scores=variant_scores(options["scenes"]) if options["scenes"] else None,
-            )  # fmt: skip
+            )
             for variant, adapter in tqdm(chosen, unit="variant", disable=None)
         ]
         self._print(rows)

@@ -9,7 +9,7 @@ import { Overlay } from "./overlay.js";
 import { Moon, showTimings } from "./progress.js";
 import { PLACE, Prompts } from "./prompts.js";
 import { Sessions } from "./sessions.js";
-import { snippets } from "./snippets.js";
+import { showCode } from "./snippets.js";
 import { markTab, tabAfter } from "../tabs.js";
 import { TunedModels } from "./tuned.js";
 
@@ -373,7 +373,7 @@ class Playground {
     this.moon.set("done");
     if (FINDS.has(run.skill)) this.reveal(this.$("drop"));
     this.showFigures(data);
-    this.showCode(run);
+    showCode(this.$("code-box"), this.$("code-list"), run.job);
     this.say(`Answer: ${answer.replace(/\.$/, "")}. ${Math.round(data.timings.total_ms)} milliseconds.`);
     this.prompts.compare(run);
     this.history.unshift({ run, data, answer });
@@ -387,35 +387,6 @@ class Playground {
     this.$("confidence").textContent = data.confidence === null ? "–" : data.confidence.toFixed(2);
     this.$("json-box").hidden = false;
     this.$("json").textContent = JSON.stringify(data, null, 2);
-  }
-
-  showCode(run) {
-    const blocks = snippets(run, location.origin).map(({ language, code }) => {
-      const box = document.createElement("div");
-      box.className = "code";
-      const bar = document.createElement("div");
-      bar.className = "code__bar";
-      const name = document.createElement("span");
-      name.textContent = language;
-      const button = document.createElement("button");
-      button.type = "button";
-      button.className = "button button--small";
-      button.append("Copy");
-      button.addEventListener("click", () => copyText(code, button));
-      bar.append(name, button);
-      const pre = document.createElement("pre");
-      pre.tabIndex = 0;
-      pre.setAttribute("role", "region");
-      pre.setAttribute("aria-label", `${language} code`);
-      const inner = document.createElement("code");
-      inner.dataset.language = language;
-      inner.textContent = code;
-      pre.append(inner);
-      box.append(bar, pre);
-      return box;
-    });
-    this.$("code-box").hidden = run.variant === "browser";
-    this.$("code-list").replaceChildren(...blocks);
   }
 
   showHistory() {
@@ -454,7 +425,7 @@ class Playground {
     for (const region of data.result.points ?? []) this.overlay.add("point", region, run.prompt);
     this.$("output").textContent = answer;
     this.showFigures(data);
-    this.showCode(run);
+    showCode(this.$("code-box"), this.$("code-list"), run.job);
     this.prompts.compare(run);
     this.say(`Shown again: ${answer}`);
   }

@@ -12,15 +12,15 @@ function say(text) {
   page.querySelector("[data-live]").textContent = text;
 }
 
-function tell(text = "") {
-  page.querySelector("[data-told]").hidden = !text;
-  page.querySelector("[data-told-text]").textContent = text;
+function notice(text = "") {
+  page.querySelector("[data-notice]").hidden = !text;
+  page.querySelector("[data-notice-text]").textContent = text;
 }
 
 function inWords(seconds) {
   if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
   const minutes = Math.round(seconds / 60);
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
 }
 
 // Charts: one line a figure, drawn when they come near; tables beneath follow.
@@ -158,7 +158,37 @@ function status(name) {
   document.title = name === "running" ? title : `${NAMES[name]} · ${title}`;
   say(`The run is ${NAMES[name].toLowerCase()}.`);
   changed();
-  if (ends) newest();
+  if (!ends) return;
+  newest();
+  ring(name);
+  showBell();
+}
+
+// A notification of the browser when the run ends, for who asked for it, while this page is open somewhere.
+
+const bell = page.querySelector("[data-bell]");
+const wantsBell = () => localStorage.getItem("tuning-bell") === "1" && Notification.permission === "granted";
+
+function showBell() {
+  if (!("Notification" in window)) return;
+  const denied = Notification.permission === "denied";
+  bell.hidden = denied || ENDED.includes(data.status);
+  const on = wantsBell();
+  bell.querySelector("[data-bell-button]").setAttribute("aria-pressed", String(on));
+  bell.querySelector("[data-bell-about]").textContent = on ? "Your browser tells you, while this page is open in a tab." : "";
+}
+
+bell.addEventListener("click", async (event) => {
+  if (!event.target.closest("button")) return;
+  const on = !wantsBell() && (await Notification.requestPermission()) === "granted";
+  localStorage.setItem("tuning-bell", on ? "1" : "0");
+  showBell();
+});
+
+function ring(name) {
+  if (!("Notification" in window) || !wantsBell()) return;
+  const shown = new Notification(`${NAMES[name]}: ${data.title}`, { body: `Step ${Math.max(0, ...byStep.keys())} of ${data.steps}.`, tag: page.dataset.run });
+  shown.addEventListener("click", () => window.focus());
 }
 
 const logged = new Set();
@@ -177,7 +207,7 @@ function log(seconds, message, id) {
 function follow() {
   const source = new EventSource(page.dataset.events);
   const on = (kind, react) => source.addEventListener(kind, (event) => {
-    tell();
+    notice();
     react(JSON.parse(event.data), event.lastEventId);
   });
   on("step", onStep);
@@ -203,14 +233,14 @@ function follow() {
       if (!event.data || JSON.parse(event.data).code === "stream_interrupted") return; // the connection: it comes back
       clearTimeout(replayed);
       source.close();
-      tell();
+      notice();
       log(undefined, NAMES[name], "end");
       if (!ENDED.includes(data.status)) status(name);
     });
   }
   source.onerror = (event) => {
     if (event.data !== undefined) return;
-    tell("The connection was lost; resuming. Nothing is lost.");
+    notice("The connection was lost; resuming. Nothing is lost.");
     // A server that refuses closes it for good; one that is gone is asked again by the browser.
     if (source.readyState === EventSource.CLOSED) setTimeout(follow, 5000);
   };
@@ -234,7 +264,7 @@ async function show(step, { focus = true } = {}) {
   if (number !== shows) return;
   if (!drawn) {
     part("rollouts").removeAttribute("aria-busy");
-    return tell("The answers of that step could not be loaded. Try again.");
+    return notice("The answers of that step could not be loaded. Try again.");
   }
   part("rollouts").replaceWith(drawn);
   if (!focus) return;
@@ -261,3 +291,4 @@ addEventListener("keydown", (event) => {
 
 start();
 follow();
+showBell();

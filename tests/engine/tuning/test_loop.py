@@ -13,13 +13,15 @@ from inference.engine.tuning import (
     Collapsed,
     Loop,
     LoopSettings,
+    Objective,
     SamplingSettings,
     Tuner,
     TunerSettings,
     measure,
 )
+from inference.engine.tuning import tuner as tuner_module
 from inference.engine.tuning.examples import Example
-from inference.engine.tuning.loop import scored, term_means
+from inference.engine.tuning.loop import Asked, advantaged, scored, term_means
 from tests.engine.tuning.conftest import example
 
 QUICK: dict[str, Any] = {
@@ -47,9 +49,9 @@ def examples() -> list[Example]:
     ]  # fmt: skip
 
 
-def _tuner(folder: Path) -> Tuner:
+def _tuner(folder: Path, **more: Any) -> Tuner:
     model = Moondream.from_pretrained(folder, dtype="float32", device="cpu", trainable=True)
-    return Tuner(model, TunerSettings(AdapterSettings(rank=8)), seed=3)
+    return Tuner(model, TunerSettings(AdapterSettings(rank=8), **more), seed=3)
 
 
 def _loop(folder: Path, examples: list[Example], **more: Any) -> Loop:
@@ -146,8 +148,33 @@ def test_what_cannot_be_told_is_no_vote(tuned_rollouts: list[Any]) -> None:
     exact = reward(("exact", 1.0, {}))
     asked = example("query")  # without a reference
     answers = scored(exact, asked, tuned_rollouts)
-    assert [a.advantage for a in answers] == [None] * len(answers)
+    (asked_of,) = advantaged([Asked(asked, answers)], TunerSettings())
+    assert [a.advantage for a in asked_of.answers] == [None] * len(answers)
     assert term_means(exact, [a.score for a in answers]) == ({}, {})
+
+
+@pytest.mark.parametrize("scaling", ["group", "batch", "none"])
+@pytest.mark.parametrize("combination", ["sum_then_normalize", "normalize_then_sum"])
+def test_advantages_are_those_that_were_trained_with(
+    tiny_folder: Path, examples: list[Example], monkeypatch: Any, scaling: str, combination: str
+) -> None:
+    """Whatever a record says of an answer went into the loss of that step."""
+    trained: list[Any] = []
+    real = tuner_module._Answer
+
+    def noted(*given: Any) -> Any:
+        trained.append(given[3])
+        return real(*given)
+
+    monkeypatch.setattr(tuner_module, "_Answer", noted)
+    objective = Objective(scaling=scaling, combination=combination)  # type: ignore[arg-type]
+    weights = tuple(term.weight for term in LETTERS.terms)
+    tuner = _tuner(tiny_folder, objective=objective, reward_weights=weights)
+    loop = Loop(tuner, examples, LoopSettings(**QUICK), reward=LETTERS)
+    record = loop.step()
+    recorded = [a.advantage for each in record.asked for a in each.answers]
+    assert trained
+    assert [value for value in recorded if value is not None] == trained
 
 
 @pytest.fixture

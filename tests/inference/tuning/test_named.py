@@ -157,3 +157,19 @@ def test_models_of_the_api(tuned: Finetune, who: Who, client: Client) -> None:
     found = client.get(f"/v1/models/{name}")
     assert found.status_code == 200
     assert found.json()["id"] == name
+
+
+def test_what_it_costs_is_measured(tuned: Finetune) -> None:
+    of_base = inference.variant_measure(variant=tuned.variant)
+    of_tuned = inference.variant_measure(
+        variant=tuned.variant, adapter=f"{tuned.pk}@3",
+        scores=lambda variant, folder: {"files": sorted(f.name for f in folder.iterdir())},  # type: ignore[union-attr]
+    )  # fmt: skip
+    assert of_tuned.model_name == tuned.model_name(3)
+    assert of_tuned.weight_bytes > of_base.weight_bytes  # the adapter's come on top
+    assert of_tuned.tokens_per_s > 0
+    assert "adapter_model.safetensors" in of_tuned.scores["files"]
+    services.finetune_delete(finetune=tuned)
+    with pytest.raises(DomainError) as caught:
+        inference.variant_measure(variant=tuned.variant, adapter=f"{tuned.pk}@3")
+    assert caught.value.code == "adapter_gone"

@@ -288,7 +288,7 @@ def test_an_estimate_reads_no_answers(user, variants, django_assert_num_queries)
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.2, "1 s"), (89, "89 s"), (90, "2 min"), (3600, "1 h 0 min"), (None, "")],
+    [(0.2, "1 s"), (89, "89 s"), (90, "2 min"), (3600, "1 h"), (None, "")],
 )
 def test_times_in_words(seconds, said):
     assert selectors.duration(seconds) == said
