@@ -38,6 +38,10 @@ SPLIT_PUBLISHED = _kind(
     "split_published", 403, "The split's references are public: it ranks nobody any more.",
     "Submit to the benchmark's other splits.",
 )  # fmt: skip
+SPLIT_IMAGES_ELSEWHERE = _kind(
+    "split_images_elsewhere", 409, "The split's images are not on this server.",
+    "Import the benchmark with its folder of images.",
+)  # fmt: skip
 SPLIT_RETIRED = _kind(
     "split_retired", 403, "The split was drawn anew.", "Submit to the one that took its place."
 )

@@ -19,6 +19,7 @@ from inference import services as jobs
 from inference.errors import Busy, DomainError
 from inference.images import Upload
 from inference.models import Job, Skill, Variant, VariantMeasurement
+from leaderboard import errors
 from leaderboard.models import BenchmarkItem, Run, RunAnswer, Split, sealing
 from leaderboard.services import tuned
 from leaderboard.services.submitting import Card, log, split_takes, submission_take
@@ -39,8 +40,11 @@ def run_start(*, split: Split, variant: Variant, adapter: str = "") -> Run:
     Raises:
         Forbidden: the split takes nothing now, or not of the adapter's owner.
         NotFound: the adapter was deleted.
+        Conflict: the split's images are not here.
     """
     split_takes(split)
+    if not default_storage.exists(_one_image(split)):
+        raise errors.SPLIT_IMAGES_ELSEWHERE()
     tuned.run_check(split=split, run=Run(variant=variant, adapter=adapter))
     run, _ = Run.objects.get_or_create(
         split=split, variant=variant, adapter=adapter, status=Run.Status.RUNNING,
@@ -131,6 +135,9 @@ def _step(run: Run) -> None:
                 return  # others' questions come first; the sweeper tries again
             except DomainError as error:
                 _end(run, error.message)
+                return
+            except FileNotFoundError:
+                _end(run, f"{item.key}: its image is gone")
                 return
             if job.status == Job.Status.SUCCEEDED:  # asked before, and nobody was told
                 _keep(run, job)

@@ -142,6 +142,21 @@ def test_deleted_while_it_is_run(variant, board, ada) -> None:
     assert other.status == Run.Status.DONE  # and the next ones are not kept waiting
 
 
+def test_images_that_are_elsewhere_or_gone(variant, board, split) -> None:
+    with pytest.raises(DomainError) as caught:
+        services.run_start(split=split, variant=variant)
+    assert caught.value.code == "split_images_elsewhere"
+    assert not Run.objects.exists()
+    last = board.items.order_by("position").last()
+    board.items.filter(pk=last.pk).update(image="gone.png")
+    run = services.run_start(split=board, variant=variant)
+    while jobs := waiting():
+        answer(jobs[0])
+        services.job_ended(jobs[0])
+    run.refresh_from_db()
+    assert (run.status, run.error) == (Run.Status.FAILED, f"{last.key}: its image is gone")
+
+
 class TestQuota:
     def test_it_counts_as_its_owners(self, variant, board, ada) -> None:
         board.daily_limit = board.total_limit = 1
