@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("inference", "0005_job_adapter"),
+        ("inference", "0006_remote_servers"),
     ]
 
     operations = [

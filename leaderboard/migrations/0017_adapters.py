@@ -5,8 +5,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("inference", "0006_adapters"),
-        ("leaderboard", "0015_challenge_drafts"),
+        ("inference", "0007_adapters"),
+        ("leaderboard", "0016_quota_without_team"),
     ]
 
     operations = [
