@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("inference", "0007_adapters"),
+        ("inference", "0008_adapters"),
         ("leaderboard", "0016_quota_without_team"),
     ]
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("inference", "0006_remote_servers"),
+        ("inference", "0007_job_is_kept"),
     ]
 
     operations = [
