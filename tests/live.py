@@ -128,7 +128,8 @@ class LiveStack:
         """Start the worker, with settings of its own; it answers once its model is warm."""
         self._worker_settings = env
         self._spawn(
-            "worker", "-m", "celery", "-A", "moondream_site", "worker", "-Q", "cpu,default",
+            "worker", "-m", "celery", "-A", "moondream_site", "worker", "-n", f"worker{os.getpid()}@%h",
+            "-Q", "cpu,default",
             "-c", "1", "--prefetch-multiplier", "1", "-l", "INFO",
             REMAP_SIGTERM="SIGQUIT", **env,
         )  # fmt: skip
@@ -168,7 +169,7 @@ class LiveStack:
                 ).fetchall()
                 doing = [self._celery("inspect", "active"), self._celery("inspect", "reserved")]
                 doing += self._lines_about([str(row[0]) for row in rows])
-                doing += self._broker()
+                doing += [*self._broker(), self._where_children_are()]
                 # This test is told which they are; the ones after it need not wait for them again.
                 connection.execute(
                     "UPDATE inference_job SET status = 'cancelled' WHERE status IN ('queued', 'running')"
@@ -179,6 +180,13 @@ class LiveStack:
         """What the worker's log says of some jobs."""
         lines = (self.folder / "worker.log").read_text().splitlines()
         return [line for line in lines if any(id_ in line for id_ in ids)]
+
+    def _where_children_are(self) -> str:
+        """What the worker logs when its children are told that their time is up: where they were."""
+        for pid in self.worker_processes():
+            os.kill(pid, signal.SIGUSR1)
+        time.sleep(3)
+        return (self.folder / "worker.log").read_text()[-6000:]
 
     def _broker(self) -> list[str]:
         """How many messages the broker holds, by key."""

@@ -460,12 +460,17 @@ class Playground {
     this.showHistory();
     const last = entries.at(-1);
     if (!last || this.job) return;
-    const typed = Object.fromEntries(this.entered.fields);
-    const isSame = this.skill === last.run.skill && typed[PROMPT_FIELD[this.skill]] === last.run.prompt;
-    if (isReturning && !isSame) return; // what was typed since is not written over
+    if (isReturning && !this.isEntered(last.run)) return; // what was entered since is not written over
     if (last.data?.result) this.reopen(last);
     else this.ask(last.run);
     if (["queued", "running"].includes(last.status)) this.goOn(last.run, last.job);
+  }
+
+  // Whether the form asks what a run asked.
+  isEntered({ skill, prompt, image, sample }) {
+    const shown = this.image.current;
+    const isImage = sample ? shown?.sample === sample : shown?.name === image.name;
+    return isImage && this.skill === skill && this.prompt === prompt;
   }
 
   savedEntry(saved) {
@@ -581,7 +586,8 @@ class Playground {
     const isReturning = !this.embedded && isReturn();
     const isKept = isReturning && !query.has("sample") && hasUpload();
     const itsImage = line?.hasAttribute("data-has-image") && !query.has("sample") && !isKept;
-    if (isKept) this.takeKept();
+    let imageIsThere = Promise.resolve();
+    if (isKept) imageIsThere = this.takeKept();
     else if (!itsImage) this.image.takeSample(query.get("sample") ?? this.image.samples[0]?.value);
     const kept = isReturning ? keptFields() : {};
     for (const [name, value] of Object.entries(kept)) if (value) this.form.elements.namedItem(name).value = value;
@@ -598,7 +604,7 @@ class Playground {
     this.explainVariant();
     this.ready = true;
     if (line) this.prompts.use(line, { fill: !query.has("skill"), image: itsImage });
-    if (query.has("session")) this.openSession(query.get("session"), { isReturning });
+    if (query.has("session")) imageIsThere.then(() => this.openSession(query.get("session"), { isReturning }));
     else if (query.has("fork")) this.openShared(query.get("fork"));
   }
 
