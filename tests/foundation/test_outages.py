@@ -109,6 +109,7 @@ def started(live_stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> 
     finally:
         web.broker.stop()
         web.cache.stop()
+        live_stack.cancel_questions()  # no worker takes this site's, and later tests wait for none
 
 
 @pytest.fixture
