@@ -194,7 +194,7 @@ def javascript(recipe: Recipe) -> str:
     """A module for Node 18 or newer without dependencies: the official client sends no settings. Prints
     the answer as JSON."""
     return f"""\
-// node {recipe.skill}.mjs. A key is needed for models that are yours alone: set MOONDREAM_API_KEY.
+// For Node 18 or newer. A key is needed for models that are yours alone: set MOONDREAM_API_KEY.
 import {{ createHash }} from "node:crypto";
 import {{ existsSync, readFileSync, writeFileSync }} from "node:fs";
 
