@@ -1,6 +1,6 @@
 """Tuning: how fast, how much memory, and what is learnt on the embedded model.
 
-    python -m bench.tuning speed [--folder inference/weights/embedded] [--rounds 3]
+    python -m bench.tuning speed [--folder inference/weights/embedded] [--rounds 2]
     python -m bench.tuning memory [--folder inference/weights/embedded]
     python -m bench.tuning switch [--folder inference/weights/embedded]
     python -m bench.tuning learn [--task NAME] [--seeds 0 1 2]
@@ -12,11 +12,12 @@ sampled ones, and what became of the other skills.
 """
 
 import argparse
+import json
 import resource
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from inference.engine.tuning import (
     AdapterSettings,
     Loop,
     LoopSettings,
+    Objective,
     RLGroup,
     SamplingSettings,
     Tuner,
@@ -38,9 +40,9 @@ from inference.engine.tuning import (
 from inference.engine.tuning import tuner as steps
 from inference.engine.tuning.adapters import Part
 from inference.engine.tuning.examples import Example
-from inference.engine.tuning.loop import Collapsed, scored
+from inference.engine.tuning.loop import scored
 from inference.engine.tuning.scoring import Packed, Row, pack
-from inference.world.presets import world_examples
+from inference.world.presets import skill_examples, world_examples
 
 HELD_OUT = 120
 EMBEDDED = Path("inference/weights/embedded")
@@ -52,9 +54,10 @@ def main() -> None:
     )
     parser.add_argument("part", choices=("speed", "memory", "switch", "learn"))
     parser.add_argument("--folder", type=Path, default=EMBEDDED)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--task", choices=[task.name for task in TASKS] or None)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--write", type=Path, help=f"the guide's table is of {MEASURED.name}")
     options = parser.parse_args()
     match options.part:
         case "speed":
@@ -64,7 +67,9 @@ def main() -> None:
         case "switch":
             switch(options.folder, options.rounds)
         case "learn":
-            learn([t for t in TASKS if options.task in (None, t.name)], options.seeds)
+            learn(
+                [t for t in TASKS if options.task in (None, t.name)], options.seeds, options.write
+            )
 
 
 # Speed
@@ -74,7 +79,7 @@ def speed(folder: Path, rounds: int) -> None:
     """Answers sampled and steps trained a second, against one answer at a time."""
     model = Moondream.from_pretrained(folder, trainable=True)
     tuner = Tuner(model)
-    examples = world_examples("captions-normal", 6, seed=1)
+    examples = world_examples("captions-normal", 3, seed=1)
     settings = SamplingSettings(1.0, max_tokens=48)
     for example in examples:  # encoding an image is no part of either way
         tuner.image_tokens(example)
@@ -114,11 +119,11 @@ def speed(folder: Path, rounds: int) -> None:
         plain = "sampled, one by one" if name.startswith("sampled") else "step, one by one"
         print(f"{name:28}{rate:>10.2f}{rate / rates[plain]:>8.2f}")
     whole = {
-        way: 1 / (48 / rates[f"sampled{a}"] + 1 / rates[f"step{b}"])
+        way: 1 / (8 * len(examples) / rates[f"sampled{a}"] + 1 / rates[f"step{b}"])
         for way, a, b in (("one by one", ", one by one", ", one by one"), ("together", " together", ", packed"))
     }  # fmt: skip
     print(
-        f"\nwhole steps of 6 questions with 8 answers: {whole['together']:.2f} a second, "
+        f"\nwhole steps of {len(examples)} questions with 8 answers: {whole['together']:.2f} a second, "
         f"{whole['together'] / whole['one by one']:.2f} times one by one"
     )
 
@@ -193,8 +198,7 @@ class Task:
     domain: str = "shapes"
     examples: int = 400
     adapter: AdapterSettings = field(default_factory=AdapterSettings)
-    rehearsed: tuple[str, ...] = ()
-    """Presets that are taught along, so that they are not forgotten: as many examples in all."""
+    objective: Objective = field(default_factory=Objective)
 
 
 def _reward(*terms: tuple[str, float, dict[str, Any]]) -> Reward:
@@ -206,20 +210,15 @@ def _reward(*terms: tuple[str, float, dict[str, Any]]) -> Reward:
 
 _BOTH: tuple[Part, ...] = ("text", "regions")
 TASKS = (
-    Task("counting", "counts", _reward(("exact", 1.0, {})),
-         LoopSettings(steps=120, lr=5e-4, groups=8, group_size=16, sampling=SamplingSettings(1.3, 4))),
     Task("counting on a shelf", "counts", _reward(("exact", 1.0, {})),
-         LoopSettings(steps=200, lr=1e-3, groups=8, group_size=16, sampling=SamplingSettings(1.3, 4)), "shelf"),
+         LoopSettings(steps=200, lr=1.5e-3, groups=8, group_size=16, sampling=SamplingSettings(1.0, 4), rehearsal=0.75), "shelf"),
     Task("shorter captions", "captions-shorter", PRESETS["short-captions"].reward,
-         LoopSettings(steps=60, lr=1e-3, groups=6, group_size=12, sampling=SamplingSettings(1.4, 40))),
+         LoopSettings(steps=60, lr=1e-3, groups=6, group_size=12, sampling=SamplingSettings(1.4, 40), rehearsal=0.5)),
     Task("boxes", "boxes", PRESETS["boxes-overlap"].reward,
-         LoopSettings(steps=200, lr=2e-3, groups=6, group_size=16), "phantom", adapter=AdapterSettings(parts=_BOTH)),
-    Task("pointing", "points", _reward(("points", 1.0, {})),
-         LoopSettings(steps=100, lr=5e-4, groups=6, group_size=16), "shelf", adapter=AdapterSettings(parts=_BOTH)),
+         LoopSettings(steps=150, lr=2e-3, groups=6, group_size=16, rehearsal=0.5), adapter=AdapterSettings(parts=_BOTH)),
     Task("answers as JSON", "json-answers",
          _reward(("json", 1.0, {"kind": "object", "keys": "answer:string"}), ("count", 1.0, {"where": "first"})),
-         LoopSettings("sft", steps=150, lr=1.5e-3, groups=32), examples=200,
-         rehearsed=("counts", "colours", "captions-short", "boxes", "shapes", "existence")),
+         LoopSettings("sft", steps=150, lr=5e-3, groups=16, sampling=SamplingSettings(1.0, 24), rehearsal=0.5), examples=200),
 )  # fmt: skip
 _OTHERS = (
     ("counts", "counts", "count-right"),
@@ -230,56 +229,117 @@ _OTHERS = (
 """What must not become worse: a name, a preset of the world, a reward."""
 
 
-def learn(tasks: Sequence[Task], seeds: Sequence[int]) -> None:
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What became of a task; rewards of held-out examples, before and after."""
+
+    task: str
+    seed: int
+    likeliest: tuple[float, float]
+    """Of the likeliest answers."""
+    sampled: tuple[float, float]
+    """Of answers sampled as in training: what reinforcement learning maximises."""
+    others: dict[str, float]
+    """Change of each other skill's reward, of its likeliest answers."""
+    steps: int
+    cpu_minutes: float
+    """Of all threads together, training alone."""
+    minutes: float
+    """By the clock; as many more as other work keeps the machine busy."""
+    kl: float
+
+    @property
+    def worst(self) -> tuple[str, float]:
+        return min(self.others.items(), key=lambda item: item[1])
+
+    def row(self) -> list[str]:
+        """As the table shows it."""
+        skill, change = self.worst
+        pairs = [f"{before:.3f} → {after:.3f}" for before, after in (self.likeliest, self.sampled)]
+        return [
+            self.task, str(self.seed), *pairs, f"{skill} {100 * change:+.1f}", str(self.steps),
+            f"{self.cpu_minutes:.1f}", f"{self.kl:.2f}",
+        ]  # fmt: skip
+
+
+HEAD = ("task", "seed", "likeliest", "sampled", "other skills, worst", "steps", "CPU min", "KL")
+MEASURED = Path(__file__).parent / "measured" / "tuning.json"
+"""What the guide's table shows."""
+
+
+def learn(tasks: Sequence[Task], seeds: Sequence[int], write: Path | None) -> None:
     """A row for each task and seed."""
+    print(f"{torch.get_num_threads()} threads; rewards of {HELD_OUT} held-out examples")
+    print(" | ".join(HEAD), flush=True)
     for task in tasks:
         for seed in seeds:
-            _learn(task, seed)
+            made = learnt(task, seed)
+            print(" | ".join(made.row()), f"({made.minutes:.1f} min by the clock)", flush=True)
+            if write is not None:
+                _write(write, made)
 
 
-def _learn(task: Task, seed: int) -> None:
+def _write(path: Path, made: Learnt) -> None:
+    """Put a row into a file of rows, in place of that of its task and seed."""
+    rows = read_rows(path) if path.exists() else []
+    kept = [row for row in rows if (row.task, row.seed) != (made.task, made.seed)]
+    order = [task.name for task in TASKS]
+    kept = sorted([*kept, made], key=lambda row: (order.index(row.task), row.seed))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps([asdict(row) for row in kept], indent=1) + "\n")
+
+
+def read_rows(path: Path = MEASURED) -> list[Learnt]:
+    """What was measured."""
+    return [
+        Learnt(**row | {name: tuple(row[name]) for name in ("likeliest", "sampled")})
+        for row in json.loads(path.read_text())
+    ]
+
+
+def table(rows: Sequence[Learnt]) -> str:
+    """Rows as Markdown."""
+    lines = [HEAD, ["---"] * len(HEAD), *(row.row() for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def learnt(task: Task, seed: int) -> Learnt:
+    """Train a task, and measure before and after."""
     model = Moondream.from_pretrained(EMBEDDED, trainable=True)
-    tuner = Tuner(model, TunerSettings(task.adapter), seed=seed)
+    tuner = Tuner(model, TunerSettings(task.adapter, task.objective), seed=seed)
     examples = world_examples(task.preset, task.examples, seed=seed, domain=task.domain)
-    for preset in task.rehearsed:
-        examples += world_examples(preset, task.examples // len(task.rehearsed), seed=seed)
     held = world_examples(task.preset, HELD_OUT, seed=1000, domain=task.domain, held_out=True)
     others = {
         name: (world_examples(preset, HELD_OUT, seed=1000, held_out=True), PRESETS[reward].reward)
         for name, preset, reward in _OTHERS
         if preset != task.preset or task.domain != "shapes"
     }
-    before = measure(tuner, held, task.reward)
-    sampled = _sampled(tuner, held, task)
+    before, sampled = measure(tuner, held, task.reward).reward, _sampled(tuner, held, task)
     skills = {name: measure(tuner, *what).reward for name, what in others.items()}
-    started = time.perf_counter()
-    loop = Loop(tuner, examples, task.settings, reward=task.reward, seed=seed)
-    note = ""
-    try:
-        for _ in loop.run():
-            pass
-    except Collapsed as error:
-        note = str(error)
-    minutes = (time.perf_counter() - started) / 60
-    after = measure(tuner, held, task.reward)
-    worst = min(measure(tuner, *what).reward - skills[name] for name, what in others.items())
-    print(
-        f"{task.name:18} seed {seed}: {before.reward:.3f} -> {after.reward:.3f} "
-        f"(sampled {sampled:.3f} -> {_sampled(tuner, held, task):.3f}), {minutes:.1f} min, "
-        f"{tuner.steps} steps, KL {loop.kl:.2f}, worst other skill {100 * worst:+.1f} points {note}",
-        flush=True,
-    )
+    clock, started = time.perf_counter(), time.process_time()
+    loop = Loop(
+        tuner, examples, task.settings, reward=task.reward, seed=seed,
+        rehearsed=skill_examples(256, seed=seed, without=(task.preset, task.domain)),
+    )  # fmt: skip
+    for _ in loop.run():
+        pass
+    spent, clock = time.process_time() - started, time.perf_counter() - clock
+    return Learnt(
+        task.name, seed, (before, measure(tuner, held, task.reward).reward),
+        (sampled, _sampled(tuner, held, task)),
+        {name: measure(tuner, *what).reward - skills[name] for name, what in others.items()},
+        tuner.steps, spent / 60, clock / 60, loop.kl,
+    )  # fmt: skip
 
 
 def _sampled(tuner: Tuner, examples: Sequence[Example], task: Task) -> float:
     """Mean reward of answers sampled as in training."""
-    some = examples[: HELD_OUT // 2]
-    groups = tuner.rollouts(some, 4, task.settings.sampling, seed=3)
-    totals = [
-        s.score.total
-        for example, group in zip(some, groups, strict=True)
-        for s in scored(task.reward, example, group)
-    ]
+    totals = []
+    for start in range(0, len(examples), 24):
+        some = examples[start : start + 24]
+        groups = tuner.rollouts(some, 4, task.settings.sampling, seed=3)
+        pairs = zip(some, groups, strict=True)
+        totals += [s.score.total for e, g in pairs for s in scored(task.reward, e, g)]
     return sum(totals) / len(totals)
 
 

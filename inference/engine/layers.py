@@ -154,14 +154,34 @@ class Vision(nn.Module):
         return self.proj_mlp(torch.cat((whole, local), dim=-1))
 
 
+class Skip(nn.Module):
+    """(…, dim) → zeros: a place beside attention and MLP that is empty but for adapters.
+
+    Upstream's variants say that they adapt `attn.proj`, and apply that to the block's normalised input.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.in_features = self.out_features = dim
+
+    @property
+    def qweight(self) -> torch.Tensor:
+        """No weight, under the name that PEFT looks for."""
+        return torch.empty(0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(x)
+
+
 class TextBlock(nn.Module):
-    """y = ln(x); x + attention(y) + mlp(y)."""
+    """y = ln(x); x + attention(y) + mlp(y), and + skip(y) where an adapter fills it."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.ln = nn.LayerNorm(config.dim, eps=LAYER_NORM_EPS)
         self.attn = Attention(config.dim, config.n_heads, config.kv_heads)
         self.mlp = MLP(config.dim, config.ff_dim)
+        self.skip = Skip(config.dim)
 
 
 class Cache(Protocol):
@@ -318,6 +338,8 @@ class Text(nn.Module):
             if cache is not None:
                 k, v = cache.extend(layer, k, v)
             x = x + block.attn.attend(q, k, v, mask) + block.mlp(y)
+            if not isinstance(block.skip, Skip):
+                x = x + block.skip(y)
         if cache is not None:
             cache.length += embeds.shape[1]
         return x

@@ -1,5 +1,6 @@
 """Where a run's examples come from. Higher rooms add sources of theirs (`register`)."""
 
+import functools
 import io
 import random
 from collections.abc import Mapping
@@ -15,11 +16,14 @@ from inference.world.presets import (
     PRESETS,
     UnknownPresetError,
     preset_get,
+    skill_examples,
     world_examples,
     world_image,
 )
 
 MOST_EXAMPLES = 20_000
+REHEARSED = 256
+"""Questions of other skills that are kept in mind."""
 HELD_OUT = 60
 """Examples that are measured before and after; of a small set a tenth."""
 
@@ -57,6 +61,16 @@ def parted(examples: list[Example]) -> Examples:
     return Examples(
         [e for n, e in enumerate(examples) if n not in held], [examples[n] for n in sorted(held)]
     )
+
+
+@functools.lru_cache(maxsize=1)
+def _rehearsed(preset: str, domain: str) -> list[Example]:
+    return skill_examples(REHEARSED, seed=0, without=(preset, domain))
+
+
+def rehearsed(data: Mapping[str, Any]) -> list[Example]:
+    """Questions of other skills than what was chosen: drawn scenes, on which the base's answers are kept."""
+    return _rehearsed(str(data.get("preset", "")), str(data.get("domain", "")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,29 @@ def world_examples(
     return list(_examples(preset, count, name, domain))
 
 
+_TUNED = ("json-answers", "captions-shorter")
+"""Presets that ask for what the model does not do by itself: nothing of theirs is kept."""
+
+
+def skill_examples(
+    count: int, *, seed: int, without: tuple[str, str] | None = None
+) -> list[Example]:
+    """Examples of all skills in turn, of scenes of all kinds: what is to be kept while one is tuned.
+
+    Args:
+        without: a preset and a domain that are left out together.
+    """
+    asked = [
+        (preset.slug, domain)
+        for preset in PRESETS.values()
+        for domain in preset.domains
+        if preset.slug not in _TUNED and (preset.slug, domain) != without
+    ]
+    each = -(-count // len(asked))
+    made = [world_examples(slug, each, seed=seed, domain=domain) for slug, domain in asked]
+    return [example for turn in zip(*made, strict=True) for example in turn][:count]
+
+
 def world_image(image_key: str) -> Image.Image:
     """The image of an example, drawn anew from its `image_key`.
 

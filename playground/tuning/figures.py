@@ -50,11 +50,12 @@ class TableRow:
     values: list[float | None]
 
 
-def charts(reward: Reward | None, *, teaches: bool) -> list[Chart]:
+def charts(reward: Reward | None, *, teaches: bool, rehearses: bool) -> list[Chart]:
     """The charts of a run.
 
     Args:
         teaches: some of its steps teach right answers.
+        rehearses: questions of other skills go along.
     """
     loss = [Series("loss", "loss")] if reward else []
     taught = [Series("sft_loss", "of right answers")] if teaches else []
@@ -62,14 +63,20 @@ def charts(reward: Reward | None, *, teaches: bool) -> list[Chart]:
         "loss", "Loss", "", "At the first sampled step it is 0, or near it where answers differ in length, and that is right: its gradient is not 0."
         if reward else "How far the right answers are from the likeliest ones.", (*loss, *taught),
     )  # fmt: skip
+    kept = Chart(
+        "kept", "Other skills", "nats a token", "How far the answers to rehearsed questions moved from the base model's. It should stay small.",
+        (Series("rehearsal/kl", "KL"),),
+    )  # fmt: skip
+    also = [kept] if rehearses else []
     if reward is None:
-        return [losses]
+        return [losses, *also]
     names = term_titles(reward)
     return [
         Chart("reward", "Reward", "", "Mean over all sampled answers.", (Series("reward", "mean"), Series("reward_std", "deviation within a group"))),
         Chart("raw", "Terms, as measured", "", "Each term by itself, 0 to 1.", tuple(Series(f"rewards/{n}/mean", t) for n, t in names.items())),
         Chart("weighted", "Terms, as they count", "", "What each adds to the reward.", tuple(Series(f"rewards/{n}/weighted", t) for n, t in names.items())),
         Chart("kl", "Divergence to the base", "nats a token", "How far the answers moved from the base model's.", (Series("kl", "KL"),)),
+        *also,
         Chart("entropy", "Entropy", "nats a token", "How undecided the model is. When it falls to nothing, all answers are alike, and nothing is learnt any more.", (Series("entropy", "entropy"),)),
         losses,
         Chart("length", "Length of the answers", "tokens", "Mean over all sampled answers.", (Series("completions/mean_length", "length"),)),

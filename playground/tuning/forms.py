@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields as fields_of
+from functools import cached_property
 from typing import Any
 
 from django import forms
@@ -10,9 +11,11 @@ from django import forms
 from inference.engine.rewards import PRESETS as REWARDS
 from inference.engine.rewards import RewardError, read
 from inference.engine.rewards.reward import MAX_DOCUMENT
+from inference.engine.tuning.defaults import BASES
 from inference.engine.tuning.plan import COMBINATIONS, LOSSES, RANGES, RANKS, SCALINGS, Plan
 from inference.models import Variant
 from inference.tuning.models import TuningUpload
+from inference.tuning.services import defaults_for
 from inference.tuning.sources import MOST_EXAMPLES
 from inference.world.domains import DOMAINS
 from inference.world.presets import PRESETS
@@ -21,7 +24,7 @@ from playground.tuning.links import LINKS
 
 OWN = "own"
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields_of(Plan)}
-MAIN = ("steps", "groups", "group_size", "lr", "temperature")
+MAIN = ("steps", "groups", "group_size", "lr", "temperature", "rehearsal")
 ADVANCED = (
     "warmup_steps", "rank", "max_tokens", "max_objects", "refills", "loss", "scaling", "combination",
     "clip_low", "clip_high", "beta", "kl_limit", "lr_warmup", "checkpoint_every", "seed",
@@ -103,6 +106,8 @@ class RunForm(forms.Form):
     )
     temperature = _number("temperature", "Temperature", "Higher gives answers that differ more. There is nothing to learn where all are alike.", "0.1")  # fmt: skip
 
+    rehearsal = _number("rehearsal", "Keep other skills", "Other questions in a step, for each of its own: the base’s answers to them stay. 0 rehearses nothing.", "0.1")  # fmt: skip
+
     warmup_steps = _number("warmup_steps", "First, taught steps", "They teach right answers before any is sampled, so that there is something to prefer.")  # fmt: skip
     rank = _choice("rank", "Rank", "Size of the adapter.", [(r, str(r)) for r in RANKS])
     max_tokens = _number("max_tokens", "Longest answer, tokens", "Longer ones are cut.")
@@ -135,9 +140,9 @@ class RunForm(forms.Form):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.uploads = list(uploads)
+        self.uploads, self.variants = list(uploads), list(variants)
         choices: dict[str, list[tuple[str, str]]] = {
-            "base": [(v.slug, v.name) for v in variants],
+            "base": [(v.slug, v.name) for v in self.variants],
             "split": [(f"{s.benchmark.slug}/{s.name}", f"{s.benchmark.title}, {s.name}") for s in splits],
             "upload": [("", "none"), *map(_upload_choice, self.uploads)],
             "reward": [*((slug, p.reward.name) for slug, p in REWARDS.items()), (OWN, "From the builder, as JSON below")],
@@ -146,6 +151,9 @@ class RunForm(forms.Form):
             field = self.fields[name]
             assert isinstance(field, forms.ChoiceField)
             field.choices = given
+        if self.variants:
+            chosen = self.by_base[self.variants[0].slug]
+            self.initial = {**chosen["settings"], **self.initial}
         for name, field in self.fields.items():
             field.link = LINKS.get(name)  # type: ignore[attr-defined]  # for the template
             about = [f"{name}-about"] if field.help_text else []
@@ -155,6 +163,26 @@ class RunForm(forms.Form):
             field.widget.attrs["class"] = " ".join(
                 filter(None, [_class(field), field.widget.attrs.get("class")])
             )
+
+    @cached_property
+    def by_base(self) -> dict[str, dict[str, Any]]:
+        """Of each base, by its slug: the settings that a run on it starts from, as far as they differ between
+        bases, and where they come from."""
+        differ = {name: _DEFAULTS[name] for base in BASES for name in base.settings}
+        return {
+            variant.slug: {
+                "settings": {**differ, **found.settings}, "about": found.about
+            }
+            for variant in self.variants
+            for found in [defaults_for(variant)]
+        }  # fmt: skip
+
+    @property
+    def base_about(self) -> str:
+        """Where the chosen base's settings come from."""
+        first = self.variants[0].slug if self.variants else ""
+        found = self.by_base.get(self["base"].value() or first)
+        return str(found["about"]) if found else ""
 
     def clean_document(self) -> dict[str, Any] | None:
         """The builder's document, as JSON or as the Python it writes."""

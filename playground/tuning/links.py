@@ -23,6 +23,7 @@ def _setting(heading: str, about: str) -> Link:
 _DATA = Link(f"{GUIDE}#choose-what-to-train-on", "what data can be")
 _REWARD = Link(f"{GUIDE}#choose-what-is-good", "what a reward must do")
 _WHILE = Link(f"{GUIDE}#while-it-trains", "what is watched")
+_KEEP = Link(f"{GUIDE}#keep-other-skills", "how other skills are kept")
 _GRPO = Link(f"{_PAPERS}/grpo/#sec-grpo", "Shao et al. 2024, rewards of a group")
 _STEPS = _setting("steps", "what a step is")
 _RATE = _setting("learning-rate", "how it rises and falls")
@@ -43,6 +44,7 @@ LINKS: dict[str, Link] = {
     "combination": _setting("combination", "GDPO, 2026"), "clip_low": _CLIP, "clip_high": _CLIP,
     "beta": _BETA, "kl_limit": _BETA, "checkpoint_every": _setting("checkpoints", "what is kept"),
     "seed": _setting("seed", "what follows from it"),
+    "rehearsal": _KEEP, "chart-kept": _KEEP,
     "chart-reward": _GRPO, "chart-raw": _REWARD, "chart-kl": _GRPO, "chart-entropy": _WHILE,
     "chart-loss": _WHILE,
 }  # fmt: skip

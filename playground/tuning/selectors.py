@@ -187,7 +187,9 @@ class RunView:
 
     @cached_property
     def charts(self) -> list[Chart]:
-        return figures.charts(self.reward, teaches=self.plan.needs_targets)
+        return figures.charts(
+            self.reward, teaches=self.plan.needs_targets, rehearses=self.plan.rehearsal > 0
+        )
 
     @property
     def drawn(self) -> list[tuple[Chart, list[TableRow]]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from inference.engine.tuning.rollouts import Rollout
     from inference.engine.tuning.sampling import SamplingSettings
     from inference.engine.tuning.tuner import (
+        RehearsalGroup,
         RLGroup,
         SFTGroup,
         StepReport,
@@ -38,6 +39,7 @@ _HOMES = {
     "LoopSettings": "loop",
     "Objective": "objectives",
     "RLGroup": "tuner",
+    "RehearsalGroup": "tuner",
     "Rollout": "rollouts",
     "SFTGroup": "tuner",
     "SamplingSettings": "sampling",
@@ -51,7 +53,7 @@ _HOMES = {
 
 __all__ = [
     "AdapterError", "AdapterSettings", "Adapters", "BaseModel", "Collapsed", "Example", "ExampleError",
-    "Loop", "LoopSettings", "Objective", "RLGroup", "Rollout", "SFTGroup", "SamplingSettings",
+    "Loop", "LoopSettings", "Objective", "RLGroup", "RehearsalGroup", "Rollout", "SFTGroup", "SamplingSettings",
     "StepRecord", "StepReport", "Tuner", "TunerError", "TunerSettings", "measure",
 ]  # fmt: skip
 

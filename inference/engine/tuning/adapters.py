@@ -8,7 +8,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,16 +19,21 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from inference.engine.kernels import FrozenLinear
+from inference.engine.layers import Skip
 from inference.engine.moondream import Moondream
 
 MAX_RANK = 256
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "moondream_adapter.json"
-Part = Literal["text", "regions"]
+Part = Literal["text", "regions", "mlp", "variant"]
+_BLOCK = r"model\.text\.blocks\.\d+\."
 _TARGETS: Mapping[Part, str] = {
-    "text": r"model\.text\.blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(fc1|fc2))",
+    "text": rf"{_BLOCK}(attn\.(qkv|proj)|mlp\.(fc1|fc2))",
     "regions": r"model\.region\.(coord|size)_decoder\.(fc1|fc2)",
+    "mlp": rf"{_BLOCK}mlp\.(fc1|fc2)",
+    "variant": rf"{_BLOCK}(attn\.qkv|skip|mlp\.(fc1|fc2))",
 }
-"""Upstream's variants adapt the text blocks; the region heads are adapted where places are tuned."""
+"""All Linears of the text blocks; the region heads, where places are tuned; what Moondream's service
+trains; what upstream's variants change (`inference.engine.tuning.vendor`)."""
 _SAVED = "base_model.model."
 """PEFT's files name tensors as they are called within its own model class."""
 _TENSOR = re.compile(rf"{re.escape(_SAVED)}(?P<layer>.+)\.lora_(?P<side>[AB])\.weight")
@@ -56,6 +61,8 @@ class AdapterSettings:
             raise ValueError(f"An adapter's rank is 1 to {MAX_RANK}, not {self.rank}.")
         if not self.parts or any(part not in _TARGETS for part in self.parts):
             raise ValueError(f"An adapter's parts are of {', '.join(_TARGETS)}.")
+        if len({"text", "mlp", "variant"} & set(self.parts)) > 1:
+            raise ValueError("An adapter changes the text blocks in one way: text, mlp or variant.")
 
     @property
     def scale(self) -> float:
@@ -124,16 +131,16 @@ class Adapters:
         from peft import LoraConfig, inject_adapter_in_model
         from peft.tuners.lora import Linear
 
-        network = self.model.model
+        network, scale = self.model.model, float(settings.scale)
         self._place(self._wrapped)
         # bitsandbytes' layers are wrapped by what suits them only where these say so.
         for bits, word in ((8, "int8"), (4, "nf4")):
             setattr(network, f"is_loaded_in_{bits}bit", self.model.quantization == word)
         config = LoraConfig(
-            r=settings.rank, lora_alpha=int(settings.scale), target_modules=settings.pattern,
-            init_lora_weights=True,
+            r=settings.rank, target_modules=settings.pattern, init_lora_weights=True,
+            lora_alpha=int(scale) if scale.is_integer() else scale,  # type: ignore[arg-type]
         )  # fmt: skip
-        config._register_custom_module({FrozenLinear: Linear})
+        config._register_custom_module({FrozenLinear: Linear, Skip: Linear})
         before = {
             layer: module for layer, module in network.named_modules() if layer not in self._base
         }
@@ -200,6 +207,13 @@ class Adapters:
             if not self._wrapped[layer].lora_A:
                 del self._wrapped[layer], self._base[layer]
 
+    def settings(self, name: str) -> AdapterSettings:
+        """What an adapter was added with."""
+        layer = self._wrapped[self._layers[name][0]]
+        return AdapterSettings(
+            layer.r[name], float(layer.lora_alpha[name]), _parts(self._layers[name])
+        )
+
     def parameters(self, name: str) -> dict[str, nn.Parameter]:
         """What is trained of an adapter, by the names its file has (fp32)."""
         return {
@@ -256,6 +270,19 @@ class Adapters:
         trained, own = trained_on(folder), BaseModel.of(self.model)
         if on_this_base and trained not in (None, own):
             raise AdapterError(f"The adapter was trained on {trained}, and this is {own}.")
+        self.add_read(name, weights, settings)
+
+    def add_read(
+        self, name: str, weights: Mapping[str, torch.Tensor], settings: AdapterSettings
+    ) -> None:
+        """Add an adapter with weights that were read, and activate it.
+
+        Args:
+            weights: by the names of its file.
+
+        Raises:
+            AdapterError: they are not for this model.
+        """
         known = {
             layer for layer, module in self.model.model.named_modules()
             if hasattr(module, "in_features") and re.fullmatch(settings.pattern, layer)
@@ -309,17 +336,27 @@ def read(folder: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], Adapt
         raise AdapterError("This is no LoRA adapter.")
     if config.get("use_dora") or config.get("use_rslora") or config.get("bias", "none") != "none":
         raise AdapterError("Only plain LoRA adapters are read: no DoRA, rsLoRA or biases.")
+    if config.get("rank_pattern") or config.get("alpha_pattern") or config.get("modules_to_save"):
+        raise AdapterError("Only adapters of one rank and one alpha in all layers are read.")
     names = [match["layer"] for key in weights if (match := _TENSOR.fullmatch(key))]
     if len(names) != len(weights) or not names:
         raise AdapterError("The adapter holds tensors that are no LoRA weights.")
-    parts = tuple(
-        part for part, pattern in _TARGETS.items() if any(re.fullmatch(pattern, n) for n in names)
-    )  # fmt: skip
     try:
-        settings = AdapterSettings(int(config["r"]), float(config["lora_alpha"]), parts)
+        settings = AdapterSettings(int(config["r"]), float(config["lora_alpha"]), _parts(names))
     except (KeyError, TypeError, ValueError) as error:
         raise AdapterError(f"The adapter's settings cannot be used: {error}") from error
     return weights, settings
+
+
+def _parts(layers: Iterable[str]) -> tuple[Part, ...]:
+    """What an adapter of these layers changes; whether it is all of that is for `Adapters.load`."""
+    ways: tuple[tuple[str, Part], ...] = (
+        (".attn.proj", "text"), (".skip", "variant"), (".mlp.fc1", "mlp"), ("_decoder.fc1", "regions"),
+    )  # fmt: skip
+    found = [part for end, part in ways if any(layer.endswith(end) for layer in layers)]
+    if len(found) > 1 and "mlp" in found and found[0] != "mlp":
+        found.remove("mlp")
+    return tuple(found)
 
 
 def trained_on(folder: str | os.PathLike[str]) -> BaseModel | None:

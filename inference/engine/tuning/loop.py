@@ -20,9 +20,17 @@ from inference.engine.rewards import Reward, Score
 from inference.engine.tuning import objectives
 from inference.engine.tuning.examples import Example
 from inference.engine.tuning.plan import check_ranges
+from inference.engine.tuning.rehearsal import Rehearsal, without_conflicts
 from inference.engine.tuning.rollouts import REGION_SKILLS, Rollout
 from inference.engine.tuning.sampling import SamplingSettings
-from inference.engine.tuning.tuner import RLGroup, SFTGroup, StepReport, Tuner, TunerSettings
+from inference.engine.tuning.tuner import (
+    RehearsalGroup,
+    RLGroup,
+    SFTGroup,
+    StepReport,
+    Tuner,
+    TunerSettings,
+)
 
 Method = Literal["rl", "sft"]
 
@@ -50,13 +58,15 @@ class LoopSettings:
     refills: int = 2
     """How often questions whose answers were all rewarded alike are replaced by others in a step
     (DAPO's dynamic sampling, Yu et al. 2025, arXiv 2503.14476)."""
+    rehearsal: float = 0.0
+    """Questions of other skills that are rehearsed in a step, for each of its `groups`."""
     kl_limit: float | None = None
     """The training ends before a step that starts further from the base than this, nats a token."""
 
     def __post_init__(self) -> None:
         check_ranges(
             self, "steps", "groups", "group_size", "refills", "lr", "lr_warmup", "warmup_steps",
-            "kl_limit",
+            "kl_limit", "rehearsal",
         )  # fmt: skip
         if self.method == "rl" and not self.sampling.temperature:
             raise ValueError("Reinforcement learning samples: its temperature is over 0.")
@@ -112,7 +122,8 @@ class StepRecord:
         """Flat, by TRL's names."""
         r = self.report
         named = {
-            "loss": r.loss, "sft_loss": r.sft_loss, "reward": r.reward, "reward_std": r.reward_std,
+            "loss": r.loss, "sft_loss": r.sft_loss, "rehearsal/kl": r.rehearsal_kl,
+            "reward": r.reward, "reward_std": r.reward_std,
             "frac_reward_zero_std": r.frac_reward_zero_std, "kl": r.kl, "entropy": r.entropy,
             "clip_ratio/low_mean": r.clip_low, "clip_ratio/high_mean": r.clip_high,
             "completions/mean_length": r.completion_length, "grad_norm": r.grad_norm,
@@ -143,6 +154,7 @@ class Loop:
         settings: LoopSettings,
         *,
         reward: Reward | None = None,
+        rehearsed: Sequence[Example] = (),
         seed: int = 0,
     ) -> None:
         if not examples:
@@ -155,6 +167,12 @@ class Loop:
                 raise ValueError(f"{bare} of {len(examples)} examples have no target to learn.")
         self.tuner, self.examples, self.settings = tuner, examples, settings
         self.reward, self.seed = reward, seed
+        self.rehearsal: Rehearsal | None = None
+        if settings.rehearsal:
+            others = without_conflicts(rehearsed, examples)
+            if not others:
+                raise ValueError("There are no other questions to rehearse.")
+            self.rehearsal = Rehearsal(tuner, others, seed=seed)
         self.kl = 0.0
 
     def run(self) -> Iterator[StepRecord]:
@@ -201,10 +219,18 @@ class Loop:
             drawn += [self.examples[n] for n in order[place : place + count - len(drawn)]]
         return drawn
 
+    def _rehearsed(self, number: int) -> list[RehearsalGroup]:
+        if self.rehearsal is None:
+            return []
+        count = math.ceil(self.settings.rehearsal * self.settings.groups)
+        return self.rehearsal.groups(number, count)
+
     def _supervise(self, number: int) -> StepRecord:
         started = time.perf_counter()
         groups = [SFTGroup(e, e.target or {}) for e in self.drawn(number)]
-        report = self.tuner.train_step(groups, self.settings.rate(number))
+        report = self.tuner.train_step(
+            [*groups, *self._rehearsed(number)], self.settings.rate(number)
+        )
         spent = time.perf_counter() - started
         return StepRecord(report, {}, {}, [Asked(g.example, ()) for g in groups], 0, 0.0, spent)
 
@@ -217,7 +243,9 @@ class Loop:
                     [s.score.values for s in a.answers])
             for a in groups
         ]  # fmt: skip
-        report = self.tuner.train_step(trained, self.settings.rate(number))
+        report = self.tuner.train_step(
+            [*trained, *self._rehearsed(number)], self.settings.rate(number)
+        )
         scores = [s.score for a in groups for s in a.answers]
         assert self.reward is not None
         terms, weighted = term_means(self.reward, scores)

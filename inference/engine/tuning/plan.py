@@ -57,6 +57,8 @@ class Plan:
     """Steps over which the learning rate rises."""
     refills: int = 2
     """How often questions whose answers were all rewarded alike are replaced in a step."""
+    rehearsal: float = 0.5
+    """Questions of other skills in a step, for each of its groups: what the base answers is kept."""
     rank: int = 16
     """Of the adapter."""
     regions: bool = False
@@ -149,6 +151,7 @@ RANGES: Mapping[str, tuple[type, float, float]] = {
     "lr": (float, 1e-7, 0.1),
     "clip_low": (float, 0, 1),
     "clip_high": (float, 0, 10),
+    "rehearsal": (float, 0, 4),
     "beta": (float, 0, 10),
     "checkpoint_every": (int, 1, 10_000),
     "seed": (int, 0, 2**31 - 1),

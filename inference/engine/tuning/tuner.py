@@ -25,7 +25,7 @@ from PIL import Image
 
 from inference.engine.crops import make_crops
 from inference.engine.moondream import Moondream
-from inference.engine.tuning import supervised
+from inference.engine.tuning import rehearsal, supervised
 from inference.engine.tuning.adapters import Adapters, AdapterSettings, read
 from inference.engine.tuning.examples import Example
 from inference.engine.tuning.objectives import (
@@ -39,8 +39,10 @@ from inference.engine.tuning.sampling import Asked, SamplingSettings, sample
 from inference.engine.tuning.scoring import Packed, Row, batches, hidden_states, pack, score
 
 OPTIMISER, STATE = "optimiser.pt", "tuner.json"
-_IMAGES = 256
-"""Images whose tokens are kept."""
+_IMAGE_BYTES = 256 * 2**20
+"""Of the images' tokens that are kept."""
+_BASE_ANSWERS = 2048
+"""Answers of the base that are kept."""
 
 
 class TunerError(RuntimeError):
@@ -76,7 +78,15 @@ class SFTGroup:
     target: Mapping[str, Any]
 
 
-Group = RLGroup | SFTGroup
+@dataclass(frozen=True, slots=True)
+class RehearsalGroup:
+    """A question of another skill with the base's answer, whose distributions are to stay."""
+
+    example: Example
+    rollout: Rollout
+
+
+Group = RLGroup | SFTGroup | RehearsalGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,8 @@ class TunerSettings:
     """Of a reward's terms; for "normalize_then_sum"."""
     max_grad_norm: float = 1.0
     weight_decay: float = 0.0
+    rehearsal_weight: float = 1.0
+    """Of the divergence of what is rehearsed, nats a choice, in the loss."""
     positions: int = 24_576
     """Positions that go through the decoder at once when training; memory grows with it."""
 
@@ -107,6 +119,8 @@ class StepReport:
     """False where there was nothing to learn: every group was flat."""
     loss: float
     sft_loss: float | None = None
+    rehearsal_kl: float | None = None
+    """Divergence of the rehearsed answers from the base's, nats a choice."""
     reward: float | None = None
     """Mean over all answers."""
     reward_std: float | None = None
@@ -158,6 +172,8 @@ class Tuner:
             weight_decay=self.settings.weight_decay,
         )  # fmt: skip
         self._image_tokens: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._image_bytes = 0
+        self._base_answers: OrderedDict[tuple[str, str, str], Rollout] = OrderedDict()
         self._samplings = 0
 
     # Sampling
@@ -195,6 +211,19 @@ class Tuner:
                 step=self.steps,
             )  # fmt: skip
 
+    def base_answers(self, examples: Sequence[Example]) -> list[Rollout]:
+        """The base's likeliest answers, each sampled once."""
+        found = {_question(example): example for example in examples}
+        missing = {key: e for key, e in found.items() if key not in self._base_answers}
+        if missing:
+            settings = SamplingSettings(temperature=0)
+            groups = self.rollouts(list(missing.values()), 1, settings, seed=0, adapter=False)
+            self._base_answers.update({k: g[0] for k, g in zip(missing, groups, strict=True)})
+        made = [self._base_answers[_question(example)] for example in examples]
+        while len(self._base_answers) > _BASE_ANSWERS:
+            self._base_answers.popitem(last=False)
+        return made
+
     def _asked(self, example: Example) -> Asked:
         if example.params.get("reasoning"):
             raise ValueError("Answers with reasoning are not tuned: ask without it.")
@@ -209,17 +238,18 @@ class Tuner:
         if found is None:
             found = encode(self.model, example.open_image())
             self._image_tokens[example.image_key] = found
-            if len(self._image_tokens) > _IMAGES:
-                self._image_tokens.popitem(last=False)
+            self._image_bytes += found.nbytes
+            while self._image_bytes > _IMAGE_BYTES and len(self._image_tokens) > 1:
+                self._image_bytes -= self._image_tokens.popitem(last=False)[1].nbytes
         self._image_tokens.move_to_end(example.image_key)
         return found
 
     # Training
 
     def train_step(self, groups: Sequence[Group], lr: float = 2e-4) -> StepReport:
-        """One update from groups of both kinds.
+        """One update from groups of all kinds.
 
-        The loss of the sampled answers (`Objective`) and that of the right ones are added.
+        The losses of sampled answers (`Objective`), right ones and rehearsed ones are added.
 
         Raises:
             ValueError: no groups, or one that does not fit the model.
@@ -284,6 +314,11 @@ class Tuner:
         }
 
 
+def _question(example: Example) -> tuple[str, str, str]:
+    """What is the same where the same is asked of the same image."""
+    return example.image_key, example.skill, json.dumps(dict(example.params), sort_keys=True)
+
+
 @torch.no_grad()
 def encode(model: Moondream, image: Image.Image) -> torch.Tensor:
     """(tokens, dim): what the decoder is shown of an image. No adapter changes it."""
@@ -308,6 +343,7 @@ class _Step:
         self.objective = tuner.settings.objective
         self.rl = [group for group in groups if isinstance(group, RLGroup)]
         self.sft = [group for group in groups if isinstance(group, SFTGroup)]
+        self.rehearsed = [group for group in groups if isinstance(group, RehearsalGroup)]
 
     def run(self) -> StepReport:
         tuner = self.tuner
@@ -319,11 +355,14 @@ class _Step:
             report = self._rewards()
             report |= self._reinforce()
             report |= self._supervise()
-            loss = report.get("rl_loss", 0.0) + report.get("sft_loss", 0.0)
-            report.pop("rl_loss", None)
+            if self._is_learning() or not (self.rl or self.sft):
+                # Where there is nothing to learn the adapter stays: Adam would make steps of noise.
+                report |= self._rehearse()
+            loss = report.pop("rl_loss", 0.0) + report.get("sft_loss", 0.0)
+            loss += tuner.settings.rehearsal_weight * report.get("rehearsal_kl", 0.0)
             if not math.isfinite(loss):
                 raise TunerError("The loss is not a number; nothing was trained in this step.")
-            applied = any(p.grad is not None for p in tuner._parameters.values())
+            applied = self._is_learning()
             if applied:
                 report["grad_norm"] = self._apply()
         finally:
@@ -332,6 +371,9 @@ class _Step:
                 parameter.requires_grad = False
         tuner.steps += 1
         return StepReport(tuner.steps, applied, loss, **report)
+
+    def _is_learning(self) -> bool:
+        return any(p.grad is not None for p in self.tuner._parameters.values())
 
     def _apply(self) -> float:
         parameters = list(self.tuner._parameters.values())
@@ -421,7 +463,7 @@ class _Step:
                 scores.log_probabilities, sampled, advantage, self.objective, reference
             )
             loss = (made.losses * weights[at]).sum()
-            loss.backward()
+            _backward(loss)
             for name, value in (
                 ("rl_loss", loss.detach()),
                 ("kl", made.kl.sum() / choices),
@@ -478,9 +520,36 @@ class _Step:
         total = 0.0
         for packed in self._packed(answers, {n: g.example for n, g in enumerate(self.sft)}):
             loss = supervised.loss(self.model, packed, hidden_states(self.model, packed), totals)
-            loss.backward()
+            _backward(loss)
             total += float(loss.detach())
         return {"sft_loss": total}
+
+    def _rehearse(self) -> dict[str, Any]:
+        """Backward through what is to stay."""
+        if not self.rehearsed:
+            return {}
+        answers = [
+            _Answer(number, self._trace(group.example, group.rollout), group.rollout)
+            for number, group in enumerate(self.rehearsed)
+        ]
+        choices = sum(len(answer.trace.choices) for answer in answers)
+        total = 0.0
+        for packed in self._packed(answers, {n: g.example for n, g in enumerate(self.rehearsed)}):
+            with torch.no_grad(), self.tuner.adapters.using(None):
+                base = rehearsal.distributions_of(
+                    self.model, packed, hidden_states(self.model, packed)
+                )
+            now = rehearsal.distributions_of(self.model, packed, hidden_states(self.model, packed))
+            away = rehearsal.divergence(base, now) / choices
+            _backward(self.tuner.settings.rehearsal_weight * away)
+            total += float(away.detach())
+        return {"rehearsal_kl": total}
+
+
+def _backward(loss: torch.Tensor) -> None:
+    """Gradients of a loss; none where an adapter of the region heads alone meets a text."""
+    if loss.requires_grad:
+        loss.backward()
 
 
 def _places(numbers: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,12 @@
 """Writes: fine-tunes, runs, data sets, checkpoints, and what workers make of them."""
 
 from inference.tuning.services.checkpoints import checkpoint_delete, checkpoint_keep
-from inference.tuning.services.finetunes import base_of, finetune_delete, finetune_get_or_make
+from inference.tuning.services.finetunes import (
+    base_of,
+    defaults_for,
+    finetune_delete,
+    finetune_get_or_make,
+)
 from inference.tuning.services.housekeeping import tuning_purge, tuning_rescue
 from inference.tuning.services.metrics import metrics_log
 from inference.tuning.services.operations import (
@@ -27,7 +32,7 @@ from inference.tuning.services.uploads import upload_delete, upload_make
 
 __all__ = [
     "TRIAL_S", "Checked", "Trial", "base_of", "checkpoint_delete", "checkpoint_keep",
-    "finetune_delete", "finetune_get_or_make", "finetune_share", "metrics_log", "operation_delivered",
+    "defaults_for", "finetune_delete", "finetune_get_or_make", "finetune_share", "metrics_log", "operation_delivered",
     "operation_run", "rollouts_submit", "run_advance", "run_cancel", "run_check", "run_delete",
     "run_make", "run_pause", "run_resume", "train_step_submit", "trial_ask", "trial_get", "trial_name",
     "trial_run", "tuning_purge", "tuning_rescue", "upload_delete", "upload_make",

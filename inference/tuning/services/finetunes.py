@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from inference import selectors as variants
+from inference.engine.tuning.defaults import EMBEDDED, BaseDefaults, defaults_of
 from inference.engine.tuning.plan import RANKS
 from inference.models import Variant
 from inference.tuning import errors
@@ -24,6 +25,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 def is_embedded(variant: Variant) -> bool:
     """Whether a variant is the model that ships with this project, at full precision."""
     return variant.folder == str(settings.INFERENCE_MODEL_DIR) and not variant.quantization
+
+
+def defaults_for(variant: Variant) -> BaseDefaults:
+    """What runs on a variant start from."""
+    return EMBEDDED if is_embedded(variant) else defaults_of(variant.parameters)
 
 
 def base_of(slug: str | None, who: Who) -> Variant:

@@ -13,13 +13,19 @@ from django.utils import timezone
 from inference import errors as inference_errors
 from inference import lease, stream
 from inference.engine.rewards import Reward, RewardError
+from inference.engine.tuning.defaults import settings_of
 from inference.engine.tuning.plan import Plan, PlanError
 from inference.errors import DomainError
 from inference.messages import send_on_commit
 from inference.models import Variant
 from inference.tuning import QUEUE, errors, selectors, signals
 from inference.tuning.models import Finetune, TuningRun
-from inference.tuning.services.finetunes import base_of, finetune_delete, finetune_new
+from inference.tuning.services.finetunes import (
+    base_of,
+    defaults_for,
+    finetune_delete,
+    finetune_new,
+)
 from inference.tuning.services.owners import one_at_a_time, storage_check
 from inference.tuning.services.uploads import upload_drop_unneeded
 from inference.tuning.sources import Chosen, source_of
@@ -99,7 +105,7 @@ def run_check(
         NotFound: the data is not there.
     """
     problems: list[Problem] = []
-    planned, problem = _read(lambda: Plan.from_dict(plan or {}), "settings")
+    planned, problem = _read(lambda: _planned(variant, plan), "settings")
     problems += problem
     rewarded: Reward | None = None
     if reward is not None:
@@ -124,6 +130,18 @@ def run_check(
     if {"point", "detect"} & set(chosen.skills):
         planned = replace(planned, regions=True)
     return Checked(planned, rewarded, chosen)
+
+
+def _planned(variant: Variant, plan: Mapping[str, Any] | None) -> Plan:
+    """The settings that are given, and the base's defaults.
+
+    Raises:
+        PlanError: with everything that is wrong.
+    """
+    given: Any = {} if plan is None else plan
+    if isinstance(given, Mapping):
+        given = settings_of(defaults_for(variant), given)
+    return Plan.from_dict(given)
 
 
 def _plan_problems(plan: Plan, *, has_reward: bool) -> list[Problem]:

@@ -30,7 +30,7 @@ from inference.tuning.services.checkpoints import Superseded, head_store
 from inference.tuning.services.owners import storage_check
 from inference.tuning.services.runs import UNDER_WAY, WISHED, lease_name, run_send, settle
 from inference.tuning.shown import shown
-from inference.tuning.sources import Examples, source_of
+from inference.tuning.sources import Examples, rehearsed, source_of
 from inference.tuning.who import Who
 
 if TYPE_CHECKING:
@@ -293,9 +293,12 @@ class _Turn:
             plan.method, steps=plan.steps, lr=plan.lr, lr_warmup=plan.lr_warmup,  # type: ignore[arg-type]
             warmup_steps=plan.warmup_steps,
             groups=plan.groups, group_size=plan.group_size, sampling=sampling,
-            refills=plan.refills, kl_limit=plan.kl_limit,
+            refills=plan.refills, kl_limit=plan.kl_limit, rehearsal=plan.rehearsal,
         )  # fmt: skip
-        return Loop(tuner, examples.training, settings_, reward=self.reward, seed=plan.seed)
+        return Loop(
+            tuner, examples.training, settings_, reward=self.reward, seed=plan.seed,
+            rehearsed=rehearsed(self.run.data) if plan.rehearsal else (),
+        )  # fmt: skip
 
     def _step(self, loop: "loops.Loop") -> str:
         """Train one; a reason where the run has come to its end by it."""

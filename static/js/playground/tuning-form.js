@@ -11,6 +11,19 @@ function show() {
   }
 }
 
+// Settings that are still a base's own become those of the base that is chosen now.
+const bases = JSON.parse(document.getElementById("settings-by-base").textContent);
+let base = bases[form.elements.base.value];
+function rebase() {
+  const next = bases[form.elements.base.value];
+  for (const [name, value] of Object.entries(next.settings)) {
+    const field = form.elements[name];
+    if (base && field.value !== "" && Number(field.value) === base.settings[name]) field.value = value;
+  }
+  form.querySelector("[data-base-about]").textContent = next.about;
+  base = next;
+}
+
 let asked = 0;
 async function look() {
   const number = ++asked;
@@ -36,6 +49,7 @@ async function look() {
 
 form.addEventListener("input", (event) => {
   show();
+  if (event.target.name === "base") rebase();
   if (event.target.name === "title") return;
   asked += 1; // what is under way is of other settings
   const start = part().querySelector("[value=start]");

@@ -5,11 +5,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from inference import lease, stream
 from inference.engine.tuning import Loop
+from inference.engine.tuning.plan import Plan
 from inference.errors import DomainError
+from inference.models import Variant
 from inference.tuning import selectors, services
 from inference.tuning.models import Checkpoint, StepRecord, TuningRun
 from inference.tuning.services import training
@@ -399,6 +402,28 @@ def test_everything_that_cannot_work_is_said_at_once(make):
 )  # fmt: skip
 def test_what_does_not_go_together(make, more, field):
     assert fields_of(refusal(make, **more)) == [field]
+
+
+def test_a_run_starts_from_its_bases_settings(make, variants):
+    default, *_ = variants
+    assert (Plan().lr, make().plan["lr"]) == (1e-3, 1e-3)
+    found = {}
+    for parameters in (600_000_000, 2_000_000_000, None):
+        Variant.objects.filter(pk=default.pk).update(folder="elsewhere", parameters=parameters)
+        who = Who(get_user_model().objects.create_user(f"of-{parameters}", "a@example.org", "x"))
+        found[parameters] = make(who).plan, make(who, plan={"lr": 0.005}).plan
+    (half, _), (two, own), (unknown, _) = found.values()
+    assert (half["lr"], two["lr"], half["temperature"], two["groups"]) == (4e-4, 2e-4, 1.0, 2)
+    assert unknown == two
+    assert own == two | {"lr": 0.005}
+
+
+def test_other_skills_are_rehearsed_unless_it_says_no(make):
+    run = work(make())
+    assert run.plan["rehearsal"] == 0.5
+    assert all("rehearsal/kl" in s for s in selectors.steps_of(run.finetune) if s["grad_norm"])
+    without = work(make(plan={"rehearsal": 0}))
+    assert not any("rehearsal/kl" in s for s in selectors.steps_of(without.finetune))
 
 
 def test_teaching_needs_no_reward(make):

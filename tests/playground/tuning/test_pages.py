@@ -122,9 +122,9 @@ def test_a_runs_page_is_whole_without_javascript(
         text = text_of(ada.get(f"{URL}{run.pk}/"))
     assert 'max="20" value="7"' in text
     assert "3 min left" in text
-    for chart in figures.charts(selectors.RunView(run).reward, teaches=False):
+    for chart in selectors.RunView(run).charts:
         assert f'data-figure="{chart.slug}"' in text
-    assert text.count("<tbody data-rows>") == 8
+    assert text.count("<tbody data-rows>") == 9
     assert "0.3500" in text  # the reward of step 7, in its table
     assert "and that is right: its gradient is not 0" in text
     model = run.finetune.model_name(5)
