@@ -211,14 +211,14 @@ def _reward(*terms: tuple[str, float, dict[str, Any]]) -> Reward:
 _BOTH: tuple[Part, ...] = ("text", "regions")
 TASKS = (
     Task("counting on a shelf", "counts", _reward(("exact", 1.0, {})),
-         LoopSettings(steps=200, lr=1.5e-3, groups=8, group_size=16, sampling=SamplingSettings(1.0, 4), rehearsal=0.75), "shelf"),
+         LoopSettings(steps=160, lr=1.5e-3, groups=8, group_size=16, sampling=SamplingSettings(1.0, 4), rehearsal=0.75), "shelf"),
     Task("shorter captions", "captions-shorter", PRESETS["short-captions"].reward,
-         LoopSettings(steps=60, lr=1e-3, groups=6, group_size=12, sampling=SamplingSettings(1.4, 40), rehearsal=0.5)),
-    Task("boxes", "boxes", PRESETS["boxes-overlap"].reward,
-         LoopSettings(steps=150, lr=2e-3, groups=6, group_size=16, rehearsal=0.5), adapter=AdapterSettings(parts=_BOTH)),
+         LoopSettings(steps=60, lr=1e-3, groups=6, group_size=12, sampling=SamplingSettings(1.4, 40), rehearsal=1.0)),
+    Task("boxes on a phantom", "boxes", PRESETS["boxes-overlap"].reward,
+         LoopSettings(steps=150, lr=2e-3, groups=6, group_size=16, rehearsal=0.75), "phantom", adapter=AdapterSettings(parts=_BOTH)),
     Task("answers as JSON", "json-answers",
          _reward(("json", 1.0, {"kind": "object", "keys": "answer:string"}), ("count", 1.0, {"where": "first"})),
-         LoopSettings("sft", steps=150, lr=5e-3, groups=16, sampling=SamplingSettings(1.0, 24), rehearsal=0.5), examples=200),
+         LoopSettings(steps=280, warmup_steps=240, lr=5e-3, groups=12, group_size=8, sampling=SamplingSettings(0.7, 16), rehearsal=0.75), examples=200),
 )  # fmt: skip
 _OTHERS = (
     ("counts", "counts", "count-right"),

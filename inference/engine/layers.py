@@ -181,7 +181,7 @@ class TextBlock(nn.Module):
         self.ln = nn.LayerNorm(config.dim, eps=LAYER_NORM_EPS)
         self.attn = Attention(config.dim, config.n_heads, config.kv_heads)
         self.mlp = MLP(config.dim, config.ff_dim)
-        self.skip = Skip(config.dim)
+        self.skip: nn.Module = Skip(config.dim)
 
 
 class Cache(Protocol):

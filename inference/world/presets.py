@@ -168,17 +168,24 @@ _TUNED = ("json-answers", "captions-shorter")
 def skill_examples(
     count: int, *, seed: int, without: tuple[str, str] | None = None
 ) -> list[Example]:
-    """Examples of all skills in turn, of scenes of all kinds: what is to be kept while one is tuned.
+    """Examples of each skill in turn, of all presets and kinds of scenes: what is to be kept while one is
+    tuned.
 
     Args:
         without: a preset and a domain that are left out together.
     """
-    asked = [
-        (preset.slug, domain)
-        for preset in PRESETS.values()
-        for domain in preset.domains
-        if preset.slug not in _TUNED and (preset.slug, domain) != without
-    ]
+    skills: dict[str, list[tuple[str, str]]] = {}
+    for preset in PRESETS.values():
+        asked = [(preset.slug, domain) for domain in preset.domains]
+        if preset.slug not in _TUNED:
+            skills.setdefault(preset.skill, []).extend(a for a in asked if a != without)
+    each = -(-count // len(skills))
+    made = [_in_turn(asked, each, seed) for asked in skills.values()]
+    return [example for turn in zip(*made, strict=True) for example in turn][:count]
+
+
+def _in_turn(asked: list[tuple[str, str]], count: int, seed: int) -> list[Example]:
+    """So many examples, of each preset and domain in turn."""
     each = -(-count // len(asked))
     made = [world_examples(slug, each, seed=seed, domain=domain) for slug, domain in asked]
     return [example for turn in zip(*made, strict=True) for example in turn][:count]

@@ -141,10 +141,11 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _named(tensors: Mapping[str, torch.Tensor]) -> tuple[dict[Key, torch.Tensor], Part]:
     """By block, layer and side; and what such an adapter changes."""
-    checkpoint = {key: found for key in tensors if (found := _CHECKPOINT.fullmatch(key))}
-    renamed = {key: _renamed(key) for key in tensors}
-    variant = {key: found for key, new in renamed.items() if (found := _VARIANT.fullmatch(new))}
-    matches, part = (checkpoint, "mlp") if checkpoint else (variant, "variant")
+    part: Part = "mlp"
+    matches = {key: m for key in tensors if (m := _CHECKPOINT.fullmatch(key))}
+    if not matches:
+        part = "variant"
+        matches = {key: m for key in tensors if (m := _VARIANT.fullmatch(_renamed(key)))}
     strange = sorted(set(tensors) - set(matches))
     if strange:
         raise AdapterError(f"{strange[0][:80]!r} is no layer that Moondream's adapters change.")
@@ -155,7 +156,7 @@ def _named(tensors: Mapping[str, torch.Tensor]) -> tuple[dict[Key, torch.Tensor]
         if place in found and not torch.equal(found[place], tensors[key]):
             raise AdapterError(f"{key[:80]!r} is there twice, with other values.")
         found[place] = tensors[key]
-    return found, part  # type: ignore[return-value]
+    return found, part
 
 
 def _renamed(key: str) -> str:

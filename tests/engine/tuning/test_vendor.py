@@ -126,9 +126,9 @@ def test_a_checkpoint_under_any_of_its_prefixes(
 def test_a_variant_of_older_names(model: Moondream, tmp_path: Path) -> None:
     renamed = {}
     for key, value in _variant(model).items():
-        old = key.replace("text.blocks", "text_model.transformer.h")
-        old = old.replace(".attn.qkv", ".mixer.Wqkv").replace(".attn.proj", ".mixer.out_proj")
-        renamed[re.sub(r"\.([AB])$", r".parametrizations.weight.0.\1", old)] = value
+        name = key.replace("text.blocks", "text_model.transformer.h")
+        name = name.replace(".attn.qkv", ".mixer.Wqkv").replace(".attn.proj", ".mixer.out_proj")
+        renamed[re.sub(r"\.([AB])$", r".parametrizations.weight.0.\1", name)] = value
     torch.save(renamed, tmp_path / "old.pt")
     torch.save(_variant(model), tmp_path / "new.pt")
     (old, _), (new, _) = vendor_read(tmp_path / "old.pt"), vendor_read(tmp_path / "new.pt")
@@ -138,13 +138,14 @@ def test_a_variant_of_older_names(model: Moondream, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["variant", "checkpoint"])
 def test_there_and_back(model: Moondream, tmp_path: Path, layout: str) -> None:
-    held = _variant(model) if layout == "variant" else {"lora_state_dict": _checkpoint(model)}
+    there = _variant(model) if layout == "variant" else _checkpoint(model)
+    held: Any = there if layout == "variant" else {"lora_state_dict": there}
     torch.save(held, tmp_path / "theirs.pt")
     adapters = Adapters(model)
     vendor_load(adapters, "theirs", tmp_path / "theirs.pt")
     assert vendor_save(adapters, "theirs", tmp_path / "mine.pt", dtype=torch.float32) == layout
-    back: Any = torch.load(tmp_path / "mine.pt", weights_only=True)
-    there, back = (h.get("lora_state_dict", h) for h in (held, back))
+    written: Any = torch.load(tmp_path / "mine.pt", weights_only=True)
+    back = written.get("lora_state_dict", written)
     assert back.keys() == there.keys()
     assert all(torch.equal(back[key], there[key]) for key in there)
     # And as PEFT keeps it.

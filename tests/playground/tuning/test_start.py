@@ -304,3 +304,22 @@ def test_links_lead_somewhere(client, starter):
             assert answer.status_code == 200, path
             pages[path] = text_of(answer)
         assert f'id="{anchor}"' in pages[path], link
+
+
+def test_settings_start_from_the_base(ada, variants):
+    """The embedded model's were measured; those of another size were not, and the page says so."""
+    other = next(v for v in variants if v.quantization == "nf4")
+    type(other).objects.filter(pk=other.pk).update(folder="elsewhere", parameters=1_900_000_000)
+    text = text_of(ada.get(URL))
+    assert 'name="lr" value="0.001"' in text
+    assert "were measured on it" in text
+    by_base = json.loads(found(r'id="settings-by-base" type="application/json">(.*?)</script>', text)[1])  # fmt: skip
+    assert set(by_base) == {v.slug for v in variants if v.backend == "engine"}
+    assert by_base[variants[0].slug]["settings"] == {"lr": 1e-3, "temperature": 1.3, "groups": 6}
+    assert by_base[other.slug]["settings"] == {"lr": 2e-4, "temperature": 1.0, "groups": 4}
+    assert "not measured here" in by_base[other.slug]["about"]
+    # What is left empty is the base's.
+    ada.post(URL, FORM | {"do": "check", "base": other.slug, "lr": "", "groups": "3"})
+    ada.post(URL, FORM | {"do": "start", "base": other.slug, "lr": "", "groups": "3"})
+    plan = TuningRun.objects.get().plan
+    assert (plan["lr"], plan["groups"]) == (2e-4, 3)
