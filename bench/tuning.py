@@ -199,6 +199,8 @@ class Task:
     examples: int = 400
     adapter: AdapterSettings = field(default_factory=AdapterSettings)
     objective: Objective = field(default_factory=Objective)
+    rehearsed: int = 256
+    """Questions of other skills to draw from."""
 
 
 def _reward(*terms: tuple[str, float, dict[str, Any]]) -> Reward:
@@ -215,10 +217,10 @@ TASKS = (
     Task("shorter captions", "captions-shorter", PRESETS["short-captions"].reward,
          LoopSettings(steps=60, lr=1e-3, groups=6, group_size=12, sampling=SamplingSettings(1.4, 40), rehearsal=1.0)),
     Task("boxes on a phantom", "boxes", PRESETS["boxes-overlap"].reward,
-         LoopSettings(steps=150, lr=2e-3, groups=6, group_size=16, rehearsal=0.75), "phantom", adapter=AdapterSettings(parts=_BOTH)),
+         LoopSettings(steps=170, lr=3e-3, groups=6, group_size=16, rehearsal=0.5), "phantom", adapter=AdapterSettings(parts=_BOTH)),
     Task("answers as JSON", "json-answers",
          _reward(("json", 1.0, {"kind": "object", "keys": "answer:string"}), ("count", 1.0, {"where": "first"})),
-         LoopSettings(steps=280, warmup_steps=240, lr=5e-3, groups=12, group_size=8, sampling=SamplingSettings(0.7, 16), rehearsal=0.75), examples=200),
+         LoopSettings(steps=280, warmup_steps=240, lr=3e-3, groups=10, group_size=8, sampling=SamplingSettings(0.7, 16), rehearsal=1.5), examples=200, rehearsed=768),
 )  # fmt: skip
 _OTHERS = (
     ("counts", "counts", "count-right"),
@@ -319,7 +321,7 @@ def learnt(task: Task, seed: int) -> Learnt:
     clock, started = time.perf_counter(), time.process_time()
     loop = Loop(
         tuner, examples, task.settings, reward=task.reward, seed=seed,
-        rehearsed=skill_examples(256, seed=seed, without=(task.preset, task.domain)),
+        rehearsed=skill_examples(task.rehearsed, seed=seed, without=(task.preset, task.domain)),
     )  # fmt: skip
     for _ in loop.run():
         pass

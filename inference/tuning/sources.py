@@ -22,7 +22,7 @@ from inference.world.presets import (
 )
 
 MOST_EXAMPLES = 20_000
-REHEARSED = 256
+REHEARSED = 512
 """Questions of other skills that are kept in mind."""
 HELD_OUT = 60
 """Examples that are measured before and after; of a small set a tenth."""
