@@ -19,7 +19,8 @@ class Answer:
 
     text: str
     is_cut: bool
-    terms: list[float | None]
+    terms: list[tuple[str, float | None]]
+    """Titles of the reward's terms with what each gave."""
     reward: float
     advantage: float | None
     """As the step trained with it; None: it was left out of the loss."""
@@ -71,11 +72,14 @@ def shown(
         groups: see `inference.tuning.shown`.
         data: where their images come from.
     """
-    made = [_group(number, group, data) for number, group in enumerate(groups, 1)]
-    return Shown(made, list(term_titles(reward).values()) if reward else [])
+    titles = list(term_titles(reward).values()) if reward else []
+    made = [_group(number, group, data, titles) for number, group in enumerate(groups, 1)]
+    return Shown(made, titles)
 
 
-def _group(number: int, group: Mapping[str, Any], data: Mapping[str, Any]) -> Group:
+def _group(
+    number: int, group: Mapping[str, Any], data: Mapping[str, Any], titles: Sequence[str]
+) -> Group:
     ordered = sorted(group["answers"], key=lambda a: -a["reward"])
     params = group["params"]
     prompt = params.get("question") or params.get("object") or f"{params.get('length')} caption"
@@ -84,7 +88,8 @@ def _group(number: int, group: Mapping[str, Any], data: Mapping[str, Any]) -> Gr
         number, pictures.address(data, group["image"]), prompt,
         completion(target) if target else plain(group["reference"]),
         [
-            Answer(completion(a["output"]), a["finish_reason"] == "length", a["terms"], a["reward"], a["advantage"])
+            Answer(completion(a["output"]), a["finish_reason"] == "length",
+                   list(zip(titles, a["terms"], strict=False)), a["reward"], a["advantage"])
             for a in ordered
         ],
         list(_boxes(ordered[0]["output"])) if ordered else [],
