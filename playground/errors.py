@@ -25,3 +25,9 @@ SESSIONS_FULL = _kind(
     "Delete some, or sign in for more room.",
 )  # fmt: skip
 BAD_EXPIRY = _kind("bad_expiry", 422, "A link lasts 1, 7 or 30 days, or has no end.", "Choose one of them.")  # fmt: skip
+BAD_COMPARISON = _kind(
+    "bad_comparison", 422, "Two to four models are compared.", "Choose as many, each once."
+)
+COMPARISON_NOT_FOUND = _kind(
+    "comparison_not_found", 404, "No such comparison.", "It was deleted, or is another visitor's."
+)

@@ -52,11 +52,28 @@ class Session(models.Model):
         return self.name or f"Session {self.pk}"
 
 
+class Comparison(models.Model):
+    """One question to several models, to be looked at side by side."""
+
+    id = models.CharField(primary_key=True, max_length=26, default=_new_id, editable=False)
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="comparisons")
+    reference = models.TextField(
+        blank=True, help_text="What is right; answers are scored against it."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"Comparison {self.pk}"
+
+
 class Run(models.Model):
     """One question of a session, with what answered it; the answer is the job's."""
 
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="runs")
     job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="playground_runs")
+    comparison = models.ForeignKey(
+        Comparison, on_delete=models.SET_NULL, null=True, blank=True, related_name="runs"
+    )
     image_name = models.CharField(max_length=120, blank=True)
     sample = models.CharField(max_length=40, blank=True, help_text="A drawn scene's name.")
     revision = models.CharField(max_length=80, help_text="Of the weights, when it was asked.")

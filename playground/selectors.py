@@ -149,12 +149,17 @@ def browser_bytes() -> dict[str, int]:
     }
 
 
+def sample_cards() -> list[SampleCard]:
+    """The drawn scenes that come with the site."""
+    return [SampleCard(s, static(f"samples/{s.file_name}")) for s in SAMPLES]
+
+
 def playground() -> Playground:
     """Variants (one query), benchmarks' prompts (three), and the fixed parts."""
     variants = inference.variants_available()
     return Playground(
         variants,
-        [SampleCard(s, static(f"samples/{s.file_name}")) for s in SAMPLES],
+        sample_cards(),
         SKILLS,
         variants[0].world if variants else "",
         ACCEPTED,
@@ -165,7 +170,7 @@ def playground() -> Playground:
         leaderboard.prompt_menu(),
         json.dumps({
             "save": reverse("playground:run_save"), "sessions": reverse("playground:sessions"),
-            "shared": reverse("playground:index") + "shared/",
+            "shared": reverse("playground:index") + "shared/", "compare": reverse("playground:compare"),
         }),
     )  # fmt: skip
 

@@ -1,6 +1,8 @@
 """Asking from the page's form."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 
@@ -29,10 +31,22 @@ def preview(*, file: UploadedFile | None) -> tuple[StoredImage, bytes]:
     return stored, images.preview(stored.file_name)
 
 
-def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str,
-    account: Callable[[], int | None],
-) -> Job:  # fmt: skip
-    """Submit what the form holds, for a caller known by an opaque key, and by an account if any.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a form asks of an image, before a model is named."""
+
+    skill: str
+    image: Upload | StoredImage
+    params: dict[str, Any]
+
+
+def read_question(
+    fields: Mapping[str, str], file: UploadedFile | None, stored: StoredImage | None = None
+) -> Question:
+    """What a form holds: a file, an item of a benchmark, or a sample is the image.
+
+    Args:
+        stored: an image that was saved before; a file goes before it.
 
     Raises:
         DomainError: with a message and a hint for the visitor.
@@ -45,28 +59,40 @@ def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str,
         raise inference_errors.BAD_LENGTH("Choose a caption length.")
     if skill != "caption" and leaderboard.PLACE.search(fields.get(FIELDS[skill], "")):
         raise errors.PLACEHOLDER_LEFT()
+    params = {
+        "question": fields.get("question", ""), "object": fields.get("object", ""), "length": length,
+    }  # fmt: skip
+    return Question(skill, _image(fields, file, stored), params)
+
+
+def _image(
+    fields: Mapping[str, str], file: UploadedFile | None, stored: StoredImage | None
+) -> Upload | StoredImage:
     if file is not None:
         images.check_size(file.size or 0)
-        image = Upload(file.read)
-    elif fields.get("item"):
+        return Upload(file.read)
+    if stored is not None:
+        return stored
+    if fields.get("item"):
         prompt = leaderboard.prompt_get(fields["item"])
-        image = Upload(lambda: leaderboard.image_bytes(prompt))
-    else:
-        try:
-            data = sample_bytes(fields.get("sample", ""))
-        except InvalidSample as error:
-            raise inference_errors.IMAGE_REQUIRED(hint="Choose a file or a sample.") from error
-        image = Upload(lambda: data)
+        return Upload(lambda: leaderboard.image_bytes(prompt))
+    try:
+        data = sample_bytes(fields.get("sample", ""))
+    except InvalidSample as error:
+        raise inference_errors.IMAGE_REQUIRED(hint="Choose a file or a sample.") from error
+    return Upload(lambda: data)
+
+
+def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str,
+    account: Callable[[], int | None],
+) -> Job:  # fmt: skip
+    """Submit what the form holds, for a caller known by an opaque key, and by an account if any.
+
+    Raises:
+        DomainError: with a message and a hint for the visitor.
+    """
+    question = read_question(fields, file)
     return inference.job_submit(
-        skill=skill,
-        variant_slug=fields.get("variant"),
-        image=image,
-        params={
-            "question": fields.get("question", ""),
-            "object": fields.get("object", ""),
-            "length": length,
-        },
-        caller="playground",
-        owner_key=owner_key,
-        account=account,
-    )
+        skill=question.skill, variant_slug=fields.get("variant"), image=question.image,
+        params=question.params, caller="playground", owner_key=owner_key, account=account,
+    )  # fmt: skip

@@ -1,6 +1,7 @@
-from django.urls import path
+from django.urls import path, re_path
 
 from playground import views
+from playground.comparison import views as comparison
 from playground.rewards.views import builder
 from playground.sessions import views as sessions
 from playground.tuning import views as tuning
@@ -24,6 +25,13 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/code/", views.code, name="job_code"),
     path("jobs/<uuid:job_id>/code/<slug:language>/", views.code_file, name="job_code_file"),
     path("images/<str:token>/", views.image, name="job_image"),
+    path("compare/", comparison.start, name="compare"),
+    path("compare/<slug:comparison_id>/", comparison.comparison, name="comparison"),
+    re_path(
+        r"^compare/(?P<comparison_id>[0-9A-Za-z]+)\.(?P<kind>json|csv)$",
+        comparison.comparison_file,
+        name="comparison_file",
+    ),
     path("runs/", sessions.run_save, name="run_save"),
     path("runs/<int:saved_run_id>/image/", sessions.run_image, name="run_image"),
     path("runs/<int:saved_run_id>/<slug:name>/", sessions.run_act, name="run_act"),

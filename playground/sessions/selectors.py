@@ -212,6 +212,11 @@ def session_get(visitor: Visitor, session_id: str) -> Session:
     return session
 
 
+def is_own(visitor: Visitor, session: Session) -> bool:
+    """Whether a session is the visitor's."""
+    return Session.objects.filter(visitor.owns, pk=session.pk).exists()
+
+
 def runs_of(session: Session) -> list[RunView]:
     """A session's runs, the oldest first."""
     return [RunView(run) for run in _runs().filter(session=session)]

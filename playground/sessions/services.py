@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from inference import services as inference
 from playground import errors
-from playground.models import Run, Session, Share
+from playground.models import Comparison, Run, Session, Share
 from playground.sessions import selectors
 from playground.sessions.visitor import Visitor
 
@@ -22,6 +22,7 @@ EXPIRIES = {"": None, "1": timedelta(days=1), "7": timedelta(days=7), "30": time
 @transaction.atomic
 def run_save(
     *, job_id: UUID, owner_key: str, visitor: Visitor, session_id: str = "", image_name: str = "", sample: str = "",
+    comparison: Comparison | None = None,
 ) -> Run:  # fmt: skip
     """Save a visitor's own job in a session of theirs, or in a new one. Saved twice, it is there once.
 
@@ -33,7 +34,7 @@ def run_save(
         NotFound: no such job, or another caller's.
         Conflict: what is saved takes all the room that it may.
     """
-    _check_room(visitor, owner_key)
+    check_room(visitor, owner_key)
     job = inference.job_keep(job_id=job_id, owner_key=owner_key)
     session = Session.objects.select_for_update().filter(visitor.owns, pk=session_id[:26]).first()
     if session is None:
@@ -41,7 +42,7 @@ def run_save(
     run, is_new = Run.objects.get_or_create(
         session=session, job=job,
         defaults={
-            "image_name": image_name[:120], "sample": sample[:40],
+            "image_name": image_name[:120], "sample": sample[:40], "comparison": comparison,
             "revision": job.variant.revision, "precision": job.variant.precision,
         },
     )  # fmt: skip
@@ -51,7 +52,11 @@ def run_save(
     return run
 
 
-def _check_room(visitor: Visitor, owner_key: str) -> None:
+def check_room(visitor: Visitor, owner_key: str) -> None:
+    """
+    Raises:
+        Conflict: what is saved takes all the room that it may.
+    """
     if visitor.user is not None:
         used, limit = selectors.bytes_of(visitor.user), settings.SESSIONS_STORAGE_MB
     else:  # cookies cost nothing: a network has one allowance

@@ -153,6 +153,10 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             Case(name, {"name": name}, {}, {"POST": _form()})
             for name in ("pause", "resume", "cancel", "delete")
         ],
+        "playground/compare/": [Case(bodies={"POST": _form(skill="caption", sample="night", model="none")})],
+        "playground/^compare/(?P<comparison_id>[0-9A-Za-z]+)\\.(?P<kind>json|csv)$": [
+            Case(kind, {"kind": kind}) for kind in ("json", "csv")
+        ],
         "playground/runs/": [Case(bodies={"POST": _form(job=str(scene.saved.job_id), session=scene.session_id)})],
         "playground/runs/<int:saved_run_id>/<slug:name>/": [
             Case("share", {"name": "share"}, {}, acting),

@@ -28,7 +28,7 @@ from inference.world.samples import sample_bytes
 from leaderboard import services
 from leaderboard.models import Challenge, ReportedFigure, Split, Submission, Team
 from leaderboard.services import Card, NewItem
-from playground.models import Run
+from playground.models import Comparison, Run
 from playground.sessions import services as sessions
 from playground.sessions.visitor import Visitor
 from pricing import services as pricing
@@ -329,9 +329,11 @@ def _session(scene: Scene) -> None:
             sessions.run_save(job_id=job.pk, owner_key=key, visitor=owner, session_id=session_id)
         )
     share = sessions.share_make(run=runs[1])
+    compared = Comparison.objects.create(session=runs[0].session, reference=SECRETS["asked"])
+    Run.objects.filter(pk=runs[0].pk).update(comparison=compared)
     scene.values |= {
         "session_id": runs[0].session_id, "saved_run_id": runs[0].pk, "saved": runs[0],
-        "saved_last": runs[2], "share_token": share.token,
+        "saved_last": runs[2], "comparison_id": compared.pk, "share_token": share.token,
     }  # fmt: skip
 
 

@@ -67,6 +67,8 @@ export class Sessions {
     this.$("share-box").open = false;
     this.$("share").hidden = false;
     this.$("share-made").hidden = true;
+    this.$("compare-link").hidden = !run?.saved;
+    this.$("compare-link").href = `${this.urls.compare}?run=${run?.saved ?? ""}`;
     this.$("session-link").hidden = !this.id;
     this.$("session-link").href = `${this.urls.sessions}${this.id}/`;
   }

@@ -1,0 +1,1 @@
+"""One question to two, three or four models, side by side."""

@@ -1,0 +1,187 @@
+"""What a comparison shows."""
+
+import csv
+import difflib
+import io
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from inference import selectors as inference
+from inference.adapters import Asker
+from inference.models import Job
+from leaderboard import selectors as leaderboard
+from playground import errors, selectors
+from playground.models import Comparison
+from playground.sessions import selectors as sessions
+from playground.sessions.selectors import RunView
+from playground.sessions.visitor import Visitor
+
+_WORDS = re.compile(r"\S+\s*")
+_TIMES = ("queue_ms", "encode_ms", "first_token_ms", "decode_ms", "total_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A model that can be compared."""
+
+    name: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of an answer beside the first one: "same", "added" or "removed"."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A part of the time, in hundredths of the slowest answer's."""
+
+    kind: str
+    start: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One model's answer."""
+
+    number: int
+    view: RunView
+    pieces: list[Piece]
+    """The difference from the first column; empty there, and for boxes and points."""
+    bars: list[Bar]
+    scores: list[leaderboard.TextScore]
+
+    @property
+    def is_same(self) -> bool:
+        """Whether it answers in the first one's words."""
+        return bool(self.pieces) and all(piece.kind == "same" for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonView:
+    """A comparison with its columns, in the order in which models were named."""
+
+    comparison: Comparison
+    columns: list[Column]
+
+    @property
+    def first(self) -> RunView:
+        return self.columns[0].view
+
+    @property
+    def is_running(self) -> bool:
+        return any(column.view.is_running for column in self.columns)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether answers are places in the image."""
+        return self.first.job.skill in ("detect", "point")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As data, for those who take it away."""
+        return [
+            {
+                "model": c.view.job.model_name, "revision": c.view.run.revision, "precision": c.view.run.precision,
+                "skill": c.view.job.skill, "prompt": c.view.prompt, "status": c.view.job.status,
+                "answer": c.view.answer, "result": c.view.job.result, "confidence": c.view.job.confidence,
+                "timings": c.view.job.timings, "tokens": c.view.job.tokens,
+                "reference": self.comparison.reference, "scores": {s.name: s.value for s in c.scores},
+            }
+            for c in self.columns
+        ]  # fmt: skip
+
+    def csv(self) -> str:
+        """The same as a table; what a spreadsheet would take for a formula is text there."""
+        out = io.StringIO()
+        writer = csv.writer(out)
+        scores = [s.name for s in self.columns[0].scores]
+        writer.writerow(["model", "revision", "precision", "skill", "prompt", "answer", "confidence", *_TIMES, *scores])  # fmt: skip
+        for row in self.rows():
+            cells = [row[name] for name in ("model", "revision", "precision", "skill", "prompt", "answer", "confidence")]  # fmt: skip
+            cells += [row["timings"].get(name) for name in _TIMES]
+            cells += [row["scores"].get(name) for name in scores]
+            writer.writerow([_as_text(cell) for cell in cells])
+        return out.getvalue()
+
+
+def _as_text(cell: Any) -> Any:
+    return (
+        f"'{cell}"
+        if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r")
+        else cell
+    )
+
+
+def choices(asker: Asker) -> list[Choice]:
+    """Models to choose from: variants, then tuned ones."""
+    plain = [Choice(v.slug, f"{v.name} · {v.precision}") for v in inference.variants_available()]
+    tuned = selectors.tuned_models(asker)
+    return plain + [Choice(model.name, f"{model.title} · {model.group.lower()}") for model in tuned]
+
+
+def comparison_get(visitor: Visitor, comparison_id: str) -> ComparisonView:
+    """
+    Raises:
+        NotFound: no such comparison, or another's.
+    """
+    made = Comparison.objects.filter(pk=comparison_id).select_related("session").first()
+    if made is None or not sessions.is_own(visitor, made.session):
+        raise errors.COMPARISON_NOT_FOUND()
+    views = [view for view in sessions.runs_of(made.session) if view.run.comparison_id == made.pk]
+    if not views:  # all of them were deleted
+        raise errors.COMPARISON_NOT_FOUND()
+    slowest = max(_work_ms(view.job.timings) for view in views)
+    columns = [_column(number, view, views[0], made.reference, slowest) for number, view in enumerate(views, 1)]  # fmt: skip
+    return ComparisonView(made, columns)
+
+
+def _column(number: int, view: RunView, first: RunView, reference: str, slowest: float) -> Column:
+    is_text = view.text is not None and view.job.status == Job.Status.SUCCEEDED
+    pieces = (
+        difference(first.text, view.text or "") if number > 1 and is_text and first.text else []
+    )
+    scores = leaderboard.text_scores(view.job.skill, view.text or "", reference) if is_text else []
+    return Column(number, view, pieces, _bars(view.job.timings, slowest), scores)
+
+
+def difference(before: str | None, after: str) -> list[Piece]:
+    """How to make one text of another, by words."""
+    a, b = _WORDS.findall(before or ""), _WORDS.findall(after)
+    pieces = []
+    bare_a, bare_b = ([word.strip() for word in words] for words in (a, b))
+    matcher = difflib.SequenceMatcher(None, bare_a, bare_b, autojunk=False)
+    for kind, a0, a1, b0, b1 in matcher.get_opcodes():
+        if kind == "equal":
+            pieces.append(Piece("same", "".join(b[b0:b1])))
+            continue
+        if a1 > a0:
+            pieces.append(Piece("removed", "".join(a[a0:a1])))
+        if b1 > b0:
+            pieces.append(Piece("added", "".join(b[b0:b1])))
+    return pieces
+
+
+def _work_ms(timings: dict[str, float]) -> float:
+    """What an answer took once its turn had come."""
+    return max(0.0, timings.get("total_ms", 0) - timings.get("queue_ms", 0))
+
+
+def _bars(timings: dict[str, float], slowest: float) -> list[Bar]:
+    """The parts of an answer's time one after the other, without waiting for its turn, which is not the
+    model's doing. The first token's is counted from the start, so the image's is taken off."""
+    work = _work_ms(timings)
+    if not slowest or not work:
+        return []
+    encode = min(timings.get("encode_ms", 0), work)
+    first = max(0, min(timings.get("first_token_ms", 0), work) - encode)
+    bars, start = [], 0.0
+    for kind, width in (("encode", encode), ("first", first), ("decode", work - encode - first)):
+        bars.append(Bar(kind, round(100 * start / slowest, 2), round(100 * width / slowest, 2)))
+        start += width
+    return bars
