@@ -117,6 +117,15 @@ def test_samplings(finetune, ask, body) -> None:
     assert not Operation.objects.exists()
 
 
+def test_numbers_that_nothing_can_hold(finetune, ask) -> None:
+    rollout = {"skill": "query", "output": {}, "finish_reason": "stop", "step": HUGE}
+    groups = [{"mode": "rl", "request": SEEN, "rollouts": [rollout], "rewards": [1]}]
+    asked = {"request": {**SEEN, "settings": {"strange": HUGE}}}
+    for path, body in (("/train_step", {"groups": groups}), ("/rollouts", asked)):
+        status, _ = ask("POST", path, json.dumps({"finetune_id": finetune.pk, **body}).encode())
+        assert status == 422
+
+
 @pytest.mark.parametrize(
     "reward", ["NaN", "Infinity", "-Infinity", "1e400", "1e12", "true", '"1"', "[]", "{}"]
 )
