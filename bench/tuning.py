@@ -3,12 +3,13 @@
     python -m bench.tuning speed [--folder inference/weights/embedded] [--rounds 2]
     python -m bench.tuning memory [--folder inference/weights/embedded]
     python -m bench.tuning switch [--folder inference/weights/embedded]
-    python -m bench.tuning learn [--task NAME] [--seeds 0 1 2]
+    python -m bench.tuning learn [--task NAME] [--seeds 0 1 2] [--write bench/measured/tuning.json]
+    python -m bench.tuning table
 
 `speed` compares a step with the plain way on the same weights: one answer at a time, each with its own
 pass over the image. `switch` is from one adapter to the other on a warm model. `learn` trains each
 task on drawn scenes and measures its reward on held-out ones before and after, the likeliest answers and
-sampled ones, and what became of the other skills.
+sampled ones, and what became of the other skills. `table` prints the rows that are kept, for the guide.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import Any
 
 import torch
 
+from bench.learnt import HEAD, MEASURED, Learnt, read_rows, table
 from bench.throughput import race
 from inference.engine import Moondream
 from inference.engine.rewards import FORMAT, PRESETS, Reward
@@ -52,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", choices=("speed", "memory", "switch", "learn"))
+    parser.add_argument("part", choices=("speed", "memory", "switch", "learn", "table"))
     parser.add_argument("--folder", type=Path, default=EMBEDDED)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--task", choices=[task.name for task in TASKS] or None)
@@ -66,6 +68,8 @@ def main() -> None:
             memory(options.folder)
         case "switch":
             switch(options.folder, options.rounds)
+        case "table":
+            print(table(read_rows()))
         case "learn":
             learn(
                 [t for t in TASKS if options.task in (None, t.name)], options.seeds, options.write
@@ -215,7 +219,7 @@ TASKS = (
     Task("counting on a shelf", "counts", _reward(("exact", 1.0, {})),
          LoopSettings(steps=160, lr=1.5e-3, groups=8, group_size=16, sampling=SamplingSettings(1.0, 4), rehearsal=0.75), "shelf"),
     Task("shorter captions", "captions-shorter", PRESETS["short-captions"].reward,
-         LoopSettings(steps=60, lr=1e-3, groups=6, group_size=12, sampling=SamplingSettings(1.4, 40), rehearsal=1.0)),
+         LoopSettings(steps=110, lr=1e-3, groups=6, group_size=12, sampling=SamplingSettings(1.4, 40), rehearsal=1.0)),
     Task("boxes on a phantom", "boxes", PRESETS["boxes-overlap"].reward,
          LoopSettings(steps=170, lr=3e-3, groups=6, group_size=16, rehearsal=0.5), "phantom", adapter=AdapterSettings(parts=_BOTH)),
     Task("answers as JSON", "json-answers",
@@ -229,44 +233,6 @@ _OTHERS = (
     ("boxes", "boxes", "boxes-overlap"),
 )
 """What must not become worse: a name, a preset of the world, a reward."""
-
-
-@dataclass(frozen=True, slots=True)
-class Learnt:
-    """What became of a task; rewards of held-out examples, before and after."""
-
-    task: str
-    seed: int
-    likeliest: tuple[float, float]
-    """Of the likeliest answers."""
-    sampled: tuple[float, float]
-    """Of answers sampled as in training: what reinforcement learning maximises."""
-    others: dict[str, float]
-    """Change of each other skill's reward, of its likeliest answers."""
-    steps: int
-    cpu_minutes: float
-    """Of all threads together, training alone."""
-    minutes: float
-    """By the clock; as many more as other work keeps the machine busy."""
-    kl: float
-
-    @property
-    def worst(self) -> tuple[str, float]:
-        return min(self.others.items(), key=lambda item: item[1])
-
-    def row(self) -> list[str]:
-        """As the table shows it."""
-        skill, change = self.worst
-        pairs = [f"{before:.3f} → {after:.3f}" for before, after in (self.likeliest, self.sampled)]
-        return [
-            self.task, str(self.seed), *pairs, f"{skill} {100 * change:+.1f}", str(self.steps),
-            f"{self.cpu_minutes:.1f}", f"{self.kl:.2f}",
-        ]  # fmt: skip
-
-
-HEAD = ("task", "seed", "likeliest", "sampled", "other skills, worst", "steps", "CPU min", "KL")
-MEASURED = Path(__file__).parent / "measured" / "tuning.json"
-"""What the guide's table shows."""
 
 
 def learn(tasks: Sequence[Task], seeds: Sequence[int], write: Path | None) -> None:
@@ -289,20 +255,6 @@ def _write(path: Path, made: Learnt) -> None:
     kept = sorted([*kept, made], key=lambda row: (order.index(row.task), row.seed))
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps([asdict(row) for row in kept], indent=1) + "\n")
-
-
-def read_rows(path: Path = MEASURED) -> list[Learnt]:
-    """What was measured."""
-    return [
-        Learnt(**row | {name: tuple(row[name]) for name in ("likeliest", "sampled")})
-        for row in json.loads(path.read_text())
-    ]
-
-
-def table(rows: Sequence[Learnt]) -> str:
-    """Rows as Markdown."""
-    lines = [HEAD, ["---"] * len(HEAD), *(row.row() for row in rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def learnt(task: Task, seed: int) -> Learnt:

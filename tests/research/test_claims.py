@@ -22,6 +22,7 @@ from django.conf import settings
 from django.core.management import get_commands, load_command_class
 from django.test import Client
 
+from bench.learnt import Learnt, read_rows, table
 from research import facts
 from research.starter import docs, news, site
 from tests.foundation.test_project import ROOT
@@ -228,6 +229,20 @@ CLAIMS: dict[str, Callable[[], bool]] = {
     "`requirements.txt` pins torch 2.13.0": lambda: "torch==2.13.0" in (ROOT / "requirements.txt").read_text(),
 }  # fmt: skip
 """Words of starter content or of the README: what shows that they are so."""
+
+
+def _is_reward(row: Learnt) -> bool:
+    return all(0 <= value <= 1 for value in (*row.likeliest, *row.sampled)) and row.cpu_minutes > 0
+
+
+CLAIMS |= {" ".join(row.row()): functools.partial(_is_reward, row) for row in read_rows()}
+
+
+def test_the_guide_shows_what_tuning_was_measured_to_learn() -> None:
+    text = (ROOT / "docs" / "tuning.md").read_text()
+    found = re.search(r"<!-- table -->\n(.*)\n<!-- end of table -->", text, re.DOTALL)
+    assert found is not None
+    assert found[1] == table(read_rows())
 
 
 @pytest.mark.parametrize("words", CLAIMS)

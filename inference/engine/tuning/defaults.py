@@ -26,8 +26,8 @@ class BaseDefaults:
     def about(self) -> str:
         """Where the settings come from, in a sentence."""
         if self.is_measured:
-            return "The settings it starts from were measured on it."
-        return "The settings it starts from follow from its size. They were not measured here."
+            return "The settings below were measured on this base model."
+        return "The settings below follow from this base model’s size. They were not measured here."
 
 
 EMBEDDED = BaseDefaults("embedded", 50_000_000, {}, is_measured=True)

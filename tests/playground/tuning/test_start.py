@@ -312,7 +312,7 @@ def test_settings_start_from_the_base(ada, variants):
     type(other).objects.filter(pk=other.pk).update(folder="elsewhere", parameters=1_900_000_000)
     text = text_of(ada.get(URL))
     assert 'name="lr" value="0.001"' in text
-    assert "were measured on it" in text
+    assert "were measured on this base model" in text
     by_base = json.loads(found(r'id="settings-by-base" type="application/json">(.*?)</script>', text)[1])  # fmt: skip
     assert set(by_base) == {v.slug for v in variants if v.backend == "engine"}
     assert by_base[variants[0].slug]["settings"] == {"lr": 1e-3, "temperature": 1.3, "groups": 6}
