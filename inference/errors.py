@@ -378,8 +378,17 @@ BAD_REMOTE = _kind(
     "bad_remote", 400, "That server cannot be added.", "Read the message.", is_of_api=False
 )
 BAD_CHECKPOINT = _kind(
-    "bad_checkpoint", 400, "The checkpoint cannot be used.", "Read the message.", is_of_api=False
+    "bad_checkpoint",
+    400,
+    "The checkpoint cannot be used.",
+    "Give the folder of a published checkpoint, with its tokenizer.json.",
+    is_of_api=False,
 )
+MODEL_TOO_LARGE = _kind(
+    "model_too_large", 400, "The model does not fit this machine.",
+    "Free some, take a smaller model (moondream-0.5b), or let another machine answer: a cloud variant "
+    "(MOONDREAM_API_KEY), or another server's API (`models remote ADDRESS`).", is_of_api=False,
+)  # fmt: skip
 HUB_UNREACHABLE = _kind(
     "hub_unreachable", 400, "The model hub cannot be reached.", "Fetch the files, then add them.",
     is_of_api=False,

@@ -39,6 +39,12 @@ def variants_available() -> list[Variant]:
     return [copy.copy(variant) for variant in _variants() if variant.enabled]
 
 
+def is_embedded_alone() -> bool:
+    """Whether nothing but the model that comes with this project can be asked."""
+    others = Variant.objects.filter(enabled=True).exclude(slug__startswith="moondream-embedded-")
+    return not page_cache.remember("variants besides the embedded", others.exists)
+
+
 def variant_get(name: str | None) -> Variant:
     """The variant a client means.
 

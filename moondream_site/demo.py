@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+import psycopg
 import redis
 
 from moondream_site import running
@@ -25,6 +26,10 @@ from research.prepared import digest, is_prepared
 ROOT = Path(__file__).parents[1]
 NEEDED_MB = 500
 PATIENCE_S = 90
+_SLOW = {
+    "INFERENCE_JOB_TIME_LIMIT_S": 180, "INFERENCE_VISIBILITY_TIMEOUT_S": 200, "INFERENCE_MAX_QUEUE_AGE_S": 240,
+}  # fmt: skip
+"""Seconds, where a model of the vendor's size answers: a processor takes some of them for one image."""
 _CELERY = ("-m", "celery", "-A", "moondream_site")
 _STARTED = time.monotonic()
 
@@ -43,7 +48,8 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     try:
-        Demo(options.host, options.port, options.var.resolve(), options.admin).run()
+        place = options.host, options.port, options.var.resolve()
+        Demo(*place, options.admin, options.model, options.revision).run()
     except Stopped:
         say("Stopped")
     except (DemoError, ServiceError) as error:
@@ -61,6 +67,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--var", type=Path, default=ROOT / "var", help="folder for all data")
     parser.add_argument("--admin", metavar="EMAIL", help="make this account an admin")
+    parser.add_argument(
+        "--model", metavar="MODEL",
+        help="let this model answer: moondream2, a repository of the model hub or a folder, which are fetched or "
+        "added first; embedded for the one that comes with this",
+    )  # fmt: skip
+    parser.add_argument("--revision", default="", help="of --model; the newest known one if none")
     return parser.parse_args()
 
 
@@ -79,8 +91,12 @@ def say(text: str) -> None:
 class Demo:
     """The processes of one demo."""
 
-    def __init__(self, host: str, port: int, var: Path, admin: str | None = None) -> None:
+    def __init__(
+        self, host: str, port: int, var: Path, admin: str | None = None, model: str | None = None,
+        revision: str = "",
+    ) -> None:  # fmt: skip
         self.host, self.port, self.var, self.admin = host, port, var, admin
+        self.model, self.revision = model, revision
         self.started_at = time.time()
         self.logs, self.pids = var / "log", var / "run"
         self.url = f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104
@@ -90,6 +106,7 @@ class Demo:
 
     def run(self) -> None:
         """Start everything in order, wait, stop everything in reverse."""
+        self._check_model()
         self._check_place()
         self._end_leftovers()
         self._check_port()
@@ -99,6 +116,7 @@ class Demo:
             try:
                 running.note(self.var, self.env)
                 self._prepare(services.database_url)
+                self._use_model(services.database_url)
                 say("Starting web server, worker and scheduler")
                 self._start_all()
                 self._wait_ready(services.redis_url)
@@ -124,6 +142,20 @@ class Demo:
         say("Loading starter content")
         self._manage("load_starter")
 
+    def _use_model(self, database_url: str) -> None:
+        """Let the model that was asked for answer; what it has to say goes to the terminal, with its bars."""
+        if self.model is not None:
+            more = ["--revision", self.revision] if self.revision else []
+            done = subprocess.run(  # noqa: S603
+                [sys.executable, "manage.py", "models", "use", self.model, *more],
+                cwd=ROOT, env=self.env, stdin=subprocess.DEVNULL, check=False, start_new_session=True,
+            )  # fmt: skip
+            if done.returncode:
+                raise DemoError("That model cannot be used; what is in the way stands above.")
+        if not _answers_quickly(database_url):
+            for name, seconds in _SLOW.items():
+                self.env.setdefault(name, str(seconds))
+
     def _admin(self) -> str:
         """How to get in as an admin."""
         if self.admin is None:
@@ -141,6 +173,12 @@ class Demo:
             raise DemoError(
                 f"Only {free} MB of disk are free under {self.var}; {NEEDED_MB} MB are needed."
             )
+
+    def _check_model(self) -> None:
+        """A folder is looked for before anything is started for it."""
+        model = self.model or ""
+        if model.startswith((".", "/", "~")) and not Path(model).expanduser().exists():
+            raise DemoError(f"There is no folder {model} to take a model from.")
 
     def _check_port(self) -> None:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
@@ -262,6 +300,15 @@ class Demo:
                     os.killpg(pid, signal.SIGKILL)
                     wait_gone(pid)
             file.unlink(missing_ok=True)
+
+
+def _answers_quickly(database_url: str) -> bool:
+    """Whether the default is the embedded model."""
+    asked = "SELECT slug FROM inference_variant WHERE is_default"
+    with contextlib.suppress(psycopg.Error), psycopg.connect(database_url) as connection:
+        row = connection.execute(asked).fetchone()
+        return row is None or str(row[0]).startswith("moondream-embedded")
+    return True
 
 
 def _age_s() -> float:

@@ -307,10 +307,13 @@ def convert(
         )
     with OfficialCheckpoint(source) as checkpoint:
         shapes = checkpoint.shapes
-        config = config_for(
-            shapes, _given(folder), Tokenizer.from_file(str(vocabulary)),
-            name=name, revision=revision,
-        )  # fmt: skip
+        try:
+            config = config_for(
+                shapes, _given(folder), Tokenizer.from_file(str(vocabulary)),
+                name=name, revision=revision,
+            )  # fmt: skip
+        except ValueError as error:  # sizes that no network of this kind has
+            raise CheckpointError(str(error)) from error
         check(shapes, config)
         partial = target.with_name(f".{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)

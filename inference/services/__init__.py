@@ -1,6 +1,7 @@
 """Writes: storing images, submitting, running, cancelling and clearing jobs."""
 
-from inference.services.catalogue import model_add, model_pull, variant_measure, variants_sync
+from inference.services.catalogue import model_add, variant_measure, variants_sync
+from inference.services.fetching import Used, model_pull, model_use
 from inference.services.housekeeping import (
     purge,
     rescue,
@@ -23,6 +24,7 @@ from inference.services.submitting import job_cancel, job_submit
 from inference.services.variants import variant_make_default
 
 __all__ = [
+    "Used",
     "image_get",
     "image_store",
     "job_cancel",
@@ -35,6 +37,7 @@ __all__ = [
     "link_read",
     "model_add",
     "model_pull",
+    "model_use",
     "purge",
     "remote_check",
     "remote_link",

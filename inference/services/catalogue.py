@@ -22,12 +22,6 @@ PRECISIONS: tuple[tuple[str, str, str], ...] = (
 )
 """(quantization, end of the slug, end of the name)."""
 
-REPOSITORIES = {
-    "moondream2": "vikhyatk/moondream2",
-    "moondream-2b-4bit": "moondream/moondream-2b-2025-04-14-4bit",
-    "moondream-0.5b": "vikhyatk/moondream2",
-}
-"""Hub repositories by short name; the 0.5B lives on a revision of the 2B's."""
 TOKENIZER_REPOSITORY = "moondream/starmie-v1"
 _SLUG = re.compile(r"[^a-z0-9]+")
 
@@ -115,38 +109,6 @@ def _cloud_sync() -> None:
         "enabled": True,
     }
     Variant.objects.update_or_create(slug=slug, defaults=fields)
-
-
-def model_pull(*, name: str, revision: str, licence: str = "Apache-2.0") -> list[Variant]:
-    """Fetch a published checkpoint from the Hugging Face hub and register it.
-
-    Raises:
-        InvalidInput: the hub cannot be reached, or has no such thing; says what else can be done.
-    """
-    from huggingface_hub import hf_hub_download, snapshot_download
-
-    repository = REPOSITORIES.get(name, name)
-    try:
-        folder = Path(
-            snapshot_download(
-                repository, revision=revision,
-                allow_patterns=["*.safetensors", "*.safetensors.index.json", "tokenizer.json"],
-            )
-        )  # fmt: skip
-        tokenizer = folder / "tokenizer.json"
-        if not tokenizer.exists() and revision >= "2025-06-21":
-            tokenizer = Path(hf_hub_download(TOKENIZER_REPOSITORY, "tokenizer.json"))
-    except Exception as error:
-        # The hub's client raises its own, httpx's and the operating system's errors.
-        raise errors.HUB_UNREACHABLE(
-            f"{repository} at {revision} could not be fetched ({type(error).__name__}).",
-            hint="Other ways: `models add PATH` for files you have; a cloud variant "
-            "(MOONDREAM_API_KEY); or the embedded model, which needs no download.",
-        ) from error
-    return model_add(
-        source=folder, name=name, revision=revision, licence=licence,
-        origin=f"huggingface.co/{repository}@{revision}", tokenizer=tokenizer,
-    )  # fmt: skip
 
 
 def variant_measure(

@@ -11,7 +11,10 @@ from inference.models import Variant
 
 
 def variant_loaded(variant: Variant, loaded: Mapping[str, Any]) -> None:
-    """Keep what the worker measured when it loaded the variant."""
+    """Keep what the worker measured when it loaded the variant. Of what runs elsewhere, nothing is written
+    where nothing is new: it is looked at every few minutes."""
+    if variant.measured_at and loaded.get("revision") in ("", variant.revision):
+        return
     variant.parameters = loaded["parameters"]
     variant.weight_bytes = loaded["weight_bytes"]
     variant.loaded_dtype = loaded["dtype"]

@@ -51,6 +51,14 @@ class SiteTexts(BaseSiteSetting):
     )  # fmt: skip
     playground_title = models.CharField("title", max_length=100, default="Ask an image.")
     playground_lead = models.TextField("lead", max_length=400, blank=True)
+    offer_title = models.CharField(
+        "title", max_length=100, blank=True, default="For photographs, take Moondream2.",
+        help_text="Empty: nothing is offered.",
+    )  # fmt: skip
+    offer_text = models.TextField(
+        "text", max_length=400, blank=True,
+        default="One command fetches it and lets it answer here; a key for Moondream's cloud, or another server, does so elsewhere.",
+    )  # fmt: skip
     no_leaderboards_title = _heading("no leaderboard", "No leaderboard yet")
     no_leaderboards = _empty("no leaderboard", "An admin makes them with manage.py benchmarks.")
     no_entries_title = _heading("a leaderboard without an entry", "No entry yet")
@@ -118,6 +126,10 @@ class SiteTexts(BaseSiteSetting):
         ),
         MultiFieldPanel(
             [FieldPanel("playground_title"), FieldPanel("playground_lead")], heading="Playground"
+        ),
+        MultiFieldPanel(
+            [FieldPanel("offer_title"), FieldPanel("offer_text")],
+            heading="While the embedded model is alone: what is offered on front page and playground",
         ),
         MultiFieldPanel(
             [FieldPanel("not_found_title"), FieldPanel("not_found_text")], heading="Where nothing is"

@@ -78,8 +78,17 @@ CHAPTERS: list[dict[str, Any]] = [
                 _p("<h2>In production</h2><p>Only environment variables differ: <code>.env.example</code> lists them. "
                    "<code>docker-compose.yml</code> starts web, worker, scheduler and the servers; "
                    "<code>docs/operations.md</code> has the proxy, files in a bucket, backups and how one is brought back.</p>"
-                   "<h2>An official checkpoint</h2><p>The embedded model is small. To run Moondream2 itself, register its files:</p>"),
-                _code("", ("shell", "python manage.py models add /path/to/moondream2\npython manage.py models list\npython manage.py models report")),
+                   "<h2>An official checkpoint</h2><p>The embedded model is small, and knows drawn scenes alone. One command fetches "
+                   "Moondream2, or takes the files you have, and lets it answer. Disk and memory are looked at first; what was "
+                   "fetched is checked; the precision is the best that fits, and it is said why. A fetch that was broken off goes "
+                   "on where it stopped. The embedded model stays, and answers again by the third line.</p>"),
+                _code("", ("shell", "bin/demo --model moondream2\nbin/demo --model /path/to/moondream2\nbin/demo --model embedded")),
+                _p("<p>On a server, the same by parts:</p>"),
+                _code("", ("shell", "python manage.py models use moondream2\npython manage.py models pull moondream2\npython manage.py models add /path/to/moondream2 --revision 2025-06-21\npython manage.py models list\npython manage.py models report")),
+                _p("<p>Where the model hub cannot be reached, take files that were fetched elsewhere, a key "
+                   "for Moondream's cloud (<code>MOONDREAM_API_KEY</code>), or another server of this API, as one on your own "
+                   "machine: <code>python manage.py models remote http://localhost:2020/v1</code>. Images that are asked of "
+                   "those two leave the server.</p>"),
                 _p("<p>Any published form is read: today's, older ones, sharded, or the vendor's 4-bit files. Names and "
                    "shapes are checked; no code of the checkpoint is ever run.</p>"),
              ]},

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 from wagtail.models import Page, Site
 
+from inference import selectors as inference
 from leaderboard.models import Benchmark
 from research import citation, facts, formulas, selectors
 from research.models import BasePage, NotebookPage, PaperPage
@@ -56,6 +57,15 @@ def empty_state(
     texts = shell_chrome(context).texts
     title, said = getattr(texts, f"{name}_title"), text or getattr(texts, name)
     return {"title": title, "text": said, "level": level, "url": url, "label": label}
+
+
+@register.inclusion_tag("components/photographs.html", takes_context=True)
+def photographs_offer(context: template.Context) -> dict[str, str]:
+    """How a site comes by a model for photographs, while the embedded one is alone on it."""
+    if not inference.is_embedded_alone():
+        return {}
+    texts = shell_chrome(context).texts
+    return {"title": texts.offer_title, "text": texts.offer_text}
 
 
 def _json_ld(record: dict[str, Any]) -> SafeString:

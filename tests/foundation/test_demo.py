@@ -1,5 +1,6 @@
 """`bin/demo` from start to Ctrl-C, after a power cut, and when something is in its way."""
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.engine.testing import make_tiny_checkpoint
 from moondream_site.services import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -163,3 +165,28 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     assert demo.process.returncode == 1
     assert "Cannot write to" in output
     assert "Traceback" not in output
+
+
+def test_a_model_of_a_folder_answers_by_default(var: Path) -> None:
+    folder = make_tiny_checkpoint(var.parent / "tiny")
+    demo = Demo(var, free_port(), "--model", str(folder))
+    try:
+        demo.wait_ready()
+        with urllib.request.urlopen(f"{demo.url}/v1/variants", timeout=30) as response:
+            default = {row["slug"]: row["default"] for row in json.load(response)}
+        worker = (var / "run" / "worker.pid").read_text()
+        variables = (Path("/proc") / worker / "environ").read_bytes()
+    finally:
+        said = demo.stop()
+    assert default["moondream-embedded-fp16"] is False, "it stays, and is not the default"
+    assert next(slug for slug in default if default[slug]).startswith("tiny-local-")
+    assert re.search(r"tiny.* answers at (16|8|4)-bit: ", said)
+    assert b"INFERENCE_JOB_TIME_LIMIT_S=180" in variables, "a large model needs its time"
+
+
+def test_a_folder_that_is_not_there_starts_nothing(var: Path) -> None:
+    demo = Demo(var, free_port(), "--model", str(var.parent / "no-such-folder"))
+    said = demo.process.communicate(timeout=60)[0]
+    assert demo.process.returncode == 1
+    assert "There is no folder" in said
+    assert not var.exists()

@@ -13,6 +13,8 @@ from inference.models import RemoteServer, Variant, VariantMeasurement
 from inference.remote import probe
 from leaderboard import selectors as leaderboard
 
+PRECISION_NAMES = {"16": "", "8": "int8", "4": "nf4"}
+
 
 class Command(BaseCommand):
     help = "Add, fetch, list and measure models."
@@ -27,7 +29,16 @@ class Command(BaseCommand):
         add.add_argument("--tokenizer", type=Path, help="tokenizer.json of the same revision.")
         pull = actions.add_parser("pull", help="Fetch a published checkpoint and register it.")
         pull.add_argument("name", help="moondream2, or a repository of the hub.")
-        pull.add_argument("--revision", required=True)
+        pull.add_argument("--revision", default="", help="Its newest known one if none.")
+        use = actions.add_parser(
+            "use", help="Fetch a model or add a folder's, and let it answer by default."
+        )
+        use.add_argument("model", help="moondream2, a repository of the hub, or a folder.")
+        use.add_argument("--revision", default="")
+        use.add_argument(
+            "--precision", choices=["auto", *PRECISION_NAMES], default="auto",
+            help="auto: the best that fits this machine.",
+        )  # fmt: skip
         remote = actions.add_parser("remote", help="Make another server of this API a variant.")
         remote.add_argument("address", help="Where its API begins, as in http://localhost:2020/v1.")
         remote.add_argument("--name", default="Remote model", help="What its variant is called.")
@@ -72,7 +83,21 @@ class Command(BaseCommand):
         self._registered(made)
 
     def _pull(self, options: dict[str, Any]) -> None:
-        self._registered(services.model_pull(name=options["name"], revision=options["revision"]))
+        self._registered(
+            services.model_pull(
+                name=options["name"], revision=options["revision"], say=self.stdout.write
+            )
+        )
+
+    def _use(self, options: dict[str, Any]) -> None:
+        services.model_use(
+            model=options["model"], revision=options["revision"], say=self._say,
+            precision=PRECISION_NAMES.get(options["precision"]),
+        )  # fmt: skip
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()  # before the bars of what is fetched
 
     def _remote(self, options: dict[str, Any]) -> None:
         link = services.link_read(
