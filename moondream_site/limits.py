@@ -41,6 +41,8 @@ READING: dict[str, Use] = {
     f"{_API}board_events": Use(STREAM),
     f"{_API}tuning_run_events": Use(STREAM),
     f"{_API}challenge_events": Use(STREAM),
+    "playground:shared_events": Use(STREAM),
+    "playground:guided_events": Use(STREAM),
     # Searched, drawn or computed for this reader.
     "research:search": Use(READ, 2),
     "research:card": Use(READ, 2),
@@ -58,6 +60,8 @@ READING: dict[str, Use] = {
     "media": Use(FILE),
     "playground:prompt_image": Use(FILE),
     "playground:tuning_picture": Use(FILE),
+    "playground:guided_image": Use(FILE),
+    "playground:guided_shared_image": Use(FILE),
 }
 """Reading that costs more than a page, or less."""
 

@@ -31,3 +31,16 @@ BAD_COMPARISON = _kind(
 COMPARISON_NOT_FOUND = _kind(
     "comparison_not_found", 404, "No such comparison.", "It was deleted, or is another visitor's."
 )
+PROJECT_NOT_FOUND = _kind(
+    "project_not_found", 404, "No such guided project.", "It was deleted, or is another visitor's."
+)
+NO_TUNED_MODEL = _kind(
+    "no_tuned_model", 409, "There is no trained model to compare.",
+    "Train one, or wait until the training has ended.",
+)  # fmt: skip
+NOT_CHECKED = _kind(
+    "not_checked", 409, "The reward was not tried on sampled answers yet.", "Check it first."
+)
+NO_AIM = _kind(
+    "no_aim", 422, "That cannot be trained for here.", "Choose one of those on the page."
+)

@@ -85,7 +85,7 @@ class Export:
 # Python.
 
 
-def _python_head(recipe: Recipe) -> str:
+def python_head(recipe: Recipe) -> str:
     return f"""\
 # pip install moondream. A key is needed for models that are yours alone: set MOONDREAM_API_KEY.
 import base64
@@ -116,7 +116,7 @@ if (now["revision"], now["quantization"]) != (REVISION, QUANTIZATION):
 """
 
 
-def _python_image(picture: Picture | None) -> str:
+def python_image(picture: Picture | None) -> str:
     if picture is None:
         return "image = None\n"
     if picture.data:
@@ -154,7 +154,7 @@ print(json.dumps(result[{RESULTS[recipe.skill]!a}]))
 def python(recipe: Recipe) -> str:
     """A script for the official client. Prints the answer as JSON."""
     parts = (
-        _python_head(recipe), _PYTHON_CHECK, _python_image(recipe.picture), _python_ask(recipe),
+        python_head(recipe), _PYTHON_CHECK, python_image(recipe.picture), _python_ask(recipe),
     )  # fmt: skip
     return "\n".join(parts)
 
@@ -292,8 +292,8 @@ def notebook(recipe: Recipe) -> str:
                 "execution_count": None, "source": source.rstrip("\n"),
             }
             for name, source in (
-                ("setup", _python_head(recipe)), ("model", _PYTHON_CHECK),
-                ("image", _python_image(recipe.picture)), ("ask", _python_ask(recipe)),
+                ("setup", python_head(recipe)), ("model", _PYTHON_CHECK),
+                ("image", python_image(recipe.picture)), ("ask", _python_ask(recipe)),
             )
         ),
     ]  # fmt: skip

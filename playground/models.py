@@ -9,7 +9,8 @@ from django.db.models import Q
 from django.utils import timezone
 from ulid import ULID
 
-from inference.models import Job
+from inference.models import Job, StoredImage
+from inference.tuning.models import TuningRun
 
 
 def _new_id() -> str:
@@ -76,6 +77,9 @@ class Run(models.Model):
     )
     image_name = models.CharField(max_length=120, blank=True)
     sample = models.CharField(max_length=40, blank=True, help_text="A drawn scene's name.")
+    is_measurement = models.BooleanField(
+        default=False, help_text="Asked to compare models; a session's list leaves it out."
+    )
     revision = models.CharField(max_length=80, help_text="Of the weights, when it was asked.")
     precision = models.CharField(max_length=20)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -115,3 +119,65 @@ class Share(models.Model):
 
     def __str__(self) -> str:
         return f"Link to run {self.run_id}"
+
+
+class GuidedProject(models.Model):
+    """A guided way from an image to a tuned model: what was chosen at each step, to go on from there.
+
+    It belongs to whoever has its session, in which its questions are.
+    """
+
+    id = models.CharField(primary_key=True, max_length=26, default=_new_id, editable=False)
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="projects")
+    image = models.ForeignKey(
+        StoredImage, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    image_name = models.CharField(max_length=120, blank=True)
+    sample = models.CharField(max_length=40, blank=True, help_text="A drawn scene's name.")
+    base_run = models.ForeignKey(
+        Run, on_delete=models.SET_NULL, null=True, blank=True, related_name="+",
+        help_text="What the base model answered.",
+    )  # fmt: skip
+    reference = models.TextField(blank=True, help_text="What is right; answers are scored by it.")
+    aim = models.CharField(max_length=40, blank=True, help_text="See playground.guided.aims.")
+    reward = models.JSONField(null=True, blank=True, help_text="A reward document.")
+    training = models.ForeignKey(
+        TuningRun, on_delete=models.SET_NULL, null=True, blank=True, related_name="projects"
+    )
+    tuned_run = models.ForeignKey(
+        Run, on_delete=models.SET_NULL, null=True, blank=True, related_name="+",
+        help_text="What the tuned model answered to the same.",
+    )  # fmt: skip
+    share_token = models.CharField(
+        max_length=32, unique=True, null=True, blank=True, editable=False,
+        help_text="Of the link to its summary; none while it is not shared.",
+    )  # fmt: skip
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-used_at"]
+
+    def __str__(self) -> str:
+        return f"Guided project {self.pk}"
+
+
+class HeldOutScene(models.Model):
+    """A drawn scene that was not trained on, asked of base and tuned model."""
+
+    project = models.ForeignKey(GuidedProject, on_delete=models.CASCADE, related_name="scenes")
+    number = models.PositiveSmallIntegerField()
+    image_key = models.CharField(max_length=80, help_text="By which it is drawn again.")
+    reference = models.JSONField(help_text="What a reward reads.")
+    right = models.TextField(help_text="The right answer in words.")
+    base_run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
+    tuned_run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "number"], name="scene_once_a_project")
+        ]
+
+    def __str__(self) -> str:
+        return f"Scene {self.number} of {self.project_id}"

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from inference.tuning.models import TuningRun
 from inference.tuning.signals import run_finished
+from playground.guided import services as guided
 from playground.mails import RUN_ENDED
 from playground.sessions import services as sessions
 from playground.sessions.visitor import Visitor, token_of
@@ -47,3 +48,4 @@ def _signed_in(request: HttpRequest | None, user: Any, **_: Any) -> None:
     """What this browser saved before belongs to the account from now on, also after signing up."""
     if request is not None:
         sessions.sessions_adopt(user=user, visitor=Visitor(token=token_of(request)))
+        guided.models_adopt(user=user)

@@ -2,6 +2,7 @@ from django.urls import path, re_path
 
 from playground import views
 from playground.comparison import views as comparison
+from playground.guided import views as guided
 from playground.rewards.views import builder
 from playground.sessions import views as sessions
 from playground.tuning import views as tuning
@@ -13,6 +14,30 @@ urlpatterns = [
     path("tuned/", views.tuned, name="tuned"),
     path("preview/", views.preview, name="preview"),
     path("rewards/", builder, name="rewards"),
+    path("guided/", guided.start, name="guided"),
+    path("guided/reward/", guided.bring_reward, name="guided_reward"),
+    path("guided/shared/<slug:project_token>/", guided.shared, name="guided_shared"),
+    path(
+        "guided/shared/<slug:project_token>/image/",
+        guided.shared_picture,
+        name="guided_shared_image",
+    ),
+    path(
+        "guided/shared/<slug:project_token>/notebook/",
+        guided.shared_notebook,
+        name="guided_shared_notebook",
+    ),
+    path(
+        "guided/shared/<slug:project_token>/adapter/",
+        guided.shared_adapter,
+        name="guided_shared_adapter",
+    ),
+    path("guided/<slug:project_id>/", guided.project, name="guided_project"),
+    path("guided/<slug:project_id>/events/", guided.events, name="guided_events"),
+    path("guided/<slug:project_id>/files/image/", guided.picture, name="guided_image"),
+    path("guided/<slug:project_id>/files/notebook/", guided.take_notebook, name="guided_notebook"),
+    path("guided/<slug:project_id>/files/adapter/", guided.take_adapter, name="guided_adapter"),
+    path("guided/<slug:project_id>/<slug:step_name>/", guided.step, name="guided_step"),
     path("tuning/", tuning.runs, name="tuning"),
     path("tuning/new/", tuning.start, name="tuning_new"),
     path("tuning/pictures/<str:token>/", tuning.picture, name="tuning_picture"),

@@ -21,6 +21,7 @@ from leaderboard import services as leaderboards
 from playground import selectors, services
 from playground.exports import EXPORTS, Recipe
 from playground.forms import ProposeForm
+from playground.modes import FREE, GUIDED, mode_of, remember_mode
 from playground.recipes import image_of, recipe_of
 from playground.sessions import services as sessions
 from playground.sessions.visitor import visitor_of
@@ -32,9 +33,12 @@ from pricing.callers import caller_of
 @require_http_methods(["GET", "HEAD", "POST"])
 def index(request: HttpRequest) -> HttpResponse:
     """The page; its form works without JavaScript by posting here."""
-    context: dict[str, Any] = {"playground": selectors.playground()}
     if request.method != "POST":
-        return _opened(request, context)
+        if not request.GET and mode_of(request) == GUIDED:
+            return redirect("playground:guided")
+        opened = _opened(request, {"playground": selectors.playground()})
+        return remember_mode(request, opened, FREE) if request.GET.get("mode") == FREE else opened
+    context: dict[str, Any] = {"playground": selectors.playground()}
     ref = request.POST.get("item", "")
     file = request.FILES.get("image")
     try:

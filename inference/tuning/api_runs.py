@@ -1,6 +1,5 @@
 """`/v1/tuning/runs` and `/uploads`: trainings that this server does, for accounts and, small ones, for anybody."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 from uuid import UUID
 
@@ -8,11 +7,11 @@ from django.http import HttpRequest
 from ninja import File, Query, Router, Status
 from ninja.files import UploadedFile
 
-from inference import answering, sse, stream
+from inference import sse, stream
 from inference.database import in_thread
 from inference.errors import payload
-from inference.stream import Event
 from inference.tuning import schemas, selectors, services
+from inference.tuning.following import events
 from inference.tuning.models import TuningRun, TuningUpload
 from inference.tuning.who import Who
 
@@ -153,12 +152,3 @@ async def tuning_run_events(request: HttpRequest, run_id: UUID) -> Any:
     await stream.check()
     after = stream.at(request.headers.get("Last-Event-ID", ""))
     return sse.response(request, events(run, after))
-
-
-def events(run: TuningRun, after: str = stream.START) -> AsyncGenerator[Event | None, None]:
-    """A run's events to its end, with None now and then as a sign of life."""
-
-    def ended() -> Event | None:
-        return selectors.run_ended(run.pk)
-
-    return answering.to_the_end(stream.follow(run.pk, after), ended)

@@ -1,6 +1,7 @@
 """Reads of sessions, runs and links."""
 
 import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,7 +162,7 @@ def title_of(session: Session) -> str:
     """A session's name, or what its first run asked."""
     if session.name:
         return session.name
-    first = session.runs.select_related("job").first()
+    first = session.runs.filter(is_measurement=False).select_related("job").first()
     return title_of_job(first.job)[:120] if first else "Empty session"
 
 
@@ -177,7 +178,10 @@ def sessions_page(
     sessions = Session.objects.filter(visitor.owns).order_by("-used_at", "pk")
     for word in search.split()[:8]:
         sessions = sessions.filter(Q(name__icontains=word) | Exists(_runs_with(word)))
-    sessions = sessions.annotate(count=Count("runs"), first=Min("runs"), last=Max("runs"))
+    asked = Q(runs__is_measurement=False)
+    sessions = sessions.annotate(
+        count=Count("runs", filter=asked), first=Min("runs", filter=asked), last=Max("runs", filter=asked)
+    )  # fmt: skip
     page = Paginator(sessions, PER_PAGE).get_page(number)
     found: list[Any] = list(page)  # with what was annotated
     ids = {pk for session in found for pk in (session.first, session.last) if pk}
@@ -218,8 +222,13 @@ def is_own(visitor: Visitor, session: Session) -> bool:
 
 
 def runs_of(session: Session) -> list[RunView]:
-    """A session's runs, the oldest first."""
-    return [RunView(run) for run in _runs().filter(session=session)]
+    """A session's runs, the oldest first, without those that were asked to measure."""
+    return [RunView(run) for run in _runs().filter(session=session, is_measurement=False)]
+
+
+def runs_named(ids: Collection[int]) -> dict[int, RunView]:
+    """Runs by their number; one query, and one for their links."""
+    return {run.pk: RunView(run) for run in _runs().filter(pk__in=ids)}
 
 
 def run_get(visitor: Visitor, run_id: int) -> Run:

@@ -22,13 +22,14 @@ EXPIRIES = {"": None, "1": timedelta(days=1), "7": timedelta(days=7), "30": time
 @transaction.atomic
 def run_save(
     *, job_id: UUID, owner_key: str, visitor: Visitor, session_id: str = "", image_name: str = "", sample: str = "",
-    comparison: Comparison | None = None,
+    comparison: Comparison | None = None, is_measurement: bool = False,
 ) -> Run:  # fmt: skip
     """Save a visitor's own job in a session of theirs, or in a new one. Saved twice, it is there once.
 
     Args:
         owner_key: the caller's, as it was when they asked.
         session_id: a session of the visitor's; one that is not is as none.
+        is_measurement: the session's list is not to show it.
 
     Raises:
         NotFound: no such job, or another caller's.
@@ -43,7 +44,7 @@ def run_save(
         session=session, job=job,
         defaults={
             "image_name": image_name[:120], "sample": sample[:40], "comparison": comparison,
-            "revision": job.variant.revision, "precision": job.variant.precision,
+            "is_measurement": is_measurement, "revision": job.variant.revision, "precision": job.variant.precision,
         },
     )  # fmt: skip
     if is_new:
@@ -81,7 +82,7 @@ def session_fork(*, session: Session, visitor: Visitor) -> Session:
             session=fork, job_id=run.job_id, image_name=run.image_name, sample=run.sample,
             revision=run.revision, precision=run.precision,
         )
-        for run in session.runs.all()
+        for run in session.runs.filter(is_measurement=False)
     )  # fmt: skip
     return fork
 
@@ -102,7 +103,7 @@ def run_delete(*, run: Run) -> None:
     Raises:
         RedisError: see `session_delete`.
     """
-    if run.session.runs.count() == 1:
+    if run.session.runs.filter(is_measurement=False).count() == 1:
         _delete([run.session_id])
         return
     with transaction.atomic():

@@ -136,7 +136,7 @@ def run_act(request: HttpRequest, saved_run_id: int, name: str) -> HttpResponse:
     found = selectors.run_get(visitor_of(request), saved_run_id)
     if name == "delete":
         back = redirect("playground:session", found.session_id)
-        is_last = found.session.runs.count() == 1
+        is_last = found.session.runs.filter(is_measurement=False).count() == 1
         answer = _deleted(request, lambda: services.run_delete(run=found))
         return answer if is_last else back
     if name != "share":
@@ -165,10 +165,15 @@ def share_revoke(request: HttpRequest, share_token: str) -> HttpResponse:
 @require_safe
 def run_image(request: HttpRequest, saved_run_id: int) -> HttpResponse:
     """The image of a run of the visitor's own."""
-    return _image(selectors.run_get(visitor_of(request), saved_run_id).job.image)
+    return image_response(selectors.run_get(visitor_of(request), saved_run_id).job.image)
 
 
-def _image(stored: StoredImage | None) -> HttpResponse:
+def image_response(stored: StoredImage | None) -> HttpResponse:
+    """A stored image, for whoever may see it.
+
+    Raises:
+        Http404: it is gone.
+    """
     if stored is None:
         raise Http404
     try:
@@ -182,7 +187,7 @@ def _image(stored: StoredImage | None) -> HttpResponse:
     return response
 
 
-def _unlisted(response: HttpResponse) -> HttpResponse:
+def unlisted(response: HttpResponse) -> HttpResponse:
     """A link is for those who have it: no search engine keeps it, and it is not sent on as a referrer."""
     response["X-Robots-Tag"] = "noindex, nofollow"
     response["Referrer-Policy"] = "no-referrer"
@@ -193,7 +198,7 @@ def _unlisted(response: HttpResponse) -> HttpResponse:
 @require_safe
 def shared(request: HttpRequest, share_token: str) -> HttpResponse:
     """What a link shows; it needs no JavaScript, and with it an answer on its way comes by itself."""
-    return _unlisted(
+    return unlisted(
         render(request, "playground/sessions/shared.html", _shown(request, share_token))
     )
 
@@ -211,7 +216,7 @@ def _shown(request: HttpRequest, share_token: str) -> dict[str, Any]:
 @require_safe
 def embedded(request: HttpRequest, share_token: str) -> HttpResponse:
     """The same as a frame in another site's page."""
-    return _unlisted(
+    return unlisted(
         render(request, "playground/sessions/embedded.html", _shown(request, share_token))
     )
 
@@ -219,7 +224,7 @@ def embedded(request: HttpRequest, share_token: str) -> HttpResponse:
 @require_safe
 def shared_image(request: HttpRequest, share_token: str) -> HttpResponse:
     """The image of a link."""
-    return _unlisted(_image(selectors.share_get(share_token).run.job.image))
+    return unlisted(image_response(selectors.share_get(share_token).run.job.image))
 
 
 @require_safe
@@ -231,7 +236,7 @@ def shared_data(request: HttpRequest, share_token: str) -> HttpResponse:
         "skill": view.job.skill, "prompt": view.prompt, "variant": view.job.model_name,
         "sample": view.run.sample, "image": {"url": image, "name": view.image_alt}, "settings": view.settings,
     }  # fmt: skip
-    return _unlisted(JsonResponse(data))
+    return unlisted(JsonResponse(data))
 
 
 @require_safe
@@ -239,7 +244,7 @@ def shared_card(request: HttpRequest, share_token: str) -> HttpResponse:
     """The picture that goes with the link where it is posted."""
     view = RunView(selectors.share_get(share_token).run)
     picture = selectors.card_of(view, request.get_host())
-    return _unlisted(HttpResponse(picture, content_type="image/png"))
+    return unlisted(HttpResponse(picture, content_type="image/png"))
 
 
 @require_safe

@@ -319,9 +319,14 @@ def estimate(plan: Plan, variant: Variant, who: Who, answer_s: float | None) -> 
     Args:
         answer_s: what one sampled answer took in the check.
     """
+    measured_s = tuning.seconds_an_answer(variant.pk, plan.method)
+    return estimate_by(plan, who, answer_s, measured_s)
+
+
+def estimate_by(plan: Plan, who: Who, answer_s: float | None, measured_s: float | None) -> Estimate:
+    """The same, where it is known what an answer took in runs that were measured; None: none was."""
     sampled = plan.steps - plan.warmup_steps if plan.method == "rl" else 0
     answers = sampled * plan.groups * plan.group_size + (plan.steps - sampled) * plan.groups
-    measured_s = tuning.seconds_an_answer(variant.pk, plan.method)
     return Estimate(
         answers, answers * measured_s if measured_s else None,
         answer_s * answers if answer_s else None,

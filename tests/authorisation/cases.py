@@ -153,6 +153,15 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             Case(name, {"name": name}, {}, {"POST": _form()})
             for name in ("pause", "resume", "cancel", "delete")
         ],
+        "playground/guided/": [Case(bodies={"POST": _form(sample="night")})],
+        "playground/guided/reward/": [Case(bodies={"POST": _form(**{"name": "Mine", "t0-type": "cider", "t0-weight": "1"})})],
+        "playground/guided/<slug:project_id>/<slug:step_name>/": [
+            Case(name, {"step_name": name}, {}, {"POST": _form(**sent)})
+            for name, sent in (
+                ("image", {"sample": "night"}), ("ask", {"skill": "caption"}), ("reward", {"do": "score"}),
+                ("train", {"do": "start"}), ("evaluate", {"do": "ask"}), ("summary", {"do": "share"}),
+            )
+        ],
         "playground/compare/": [Case(bodies={"POST": _form(skill="caption", sample="night", model="none")})],
         "playground/^compare/(?P<comparison_id>[0-9A-Za-z]+)\\.(?P<kind>json|csv)$": [
             Case(kind, {"kind": kind}) for kind in ("json", "csv")

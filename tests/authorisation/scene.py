@@ -28,7 +28,7 @@ from inference.world.samples import sample_bytes
 from leaderboard import services
 from leaderboard.models import Challenge, ReportedFigure, Split, Submission, Team
 from leaderboard.services import Card, NewItem
-from playground.models import Comparison, Run
+from playground.models import Comparison, GuidedProject, Run
 from playground.sessions import services as sessions
 from playground.sessions.visitor import Visitor
 from pricing import services as pricing
@@ -331,7 +331,12 @@ def _session(scene: Scene) -> None:
     share = sessions.share_make(run=runs[1])
     compared = Comparison.objects.create(session=runs[0].session, reference=SECRETS["asked"])
     Run.objects.filter(pk=runs[0].pk).update(comparison=compared)
+    project = GuidedProject.objects.create(
+        session=runs[1].session, image=scene.image, base_run=runs[1], reference="One that is shared.",
+        share_token="a-token-of-a-shared-summary",
+    )  # fmt: skip
     scene.values |= {
+        "project_id": project.pk, "project_token": project.share_token, "step_name": "image",
         "session_id": runs[0].session_id, "saved_run_id": runs[0].pk, "saved": runs[0],
         "saved_last": runs[2], "comparison_id": compared.pk, "share_token": share.token,
     }  # fmt: skip

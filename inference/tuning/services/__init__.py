@@ -15,6 +15,7 @@ from inference.tuning.services.operations import (
     rollouts_submit,
     train_step_submit,
 )
+from inference.tuning.services.owners import finetunes_adopt
 from inference.tuning.services.runs import (
     Checked,
     run_cancel,
@@ -32,7 +33,7 @@ from inference.tuning.services.uploads import upload_delete, upload_make
 
 __all__ = [
     "TRIAL_S", "Checked", "Trial", "base_of", "checkpoint_delete", "checkpoint_keep",
-    "defaults_for", "finetune_delete", "finetune_get_or_make", "finetune_share", "metrics_log", "operation_delivered",
+    "defaults_for", "finetune_delete", "finetune_get_or_make", "finetune_share", "finetunes_adopt", "metrics_log", "operation_delivered",
     "operation_run", "rollouts_submit", "run_advance", "run_cancel", "run_check", "run_delete",
     "run_make", "run_pause", "run_resume", "train_step_submit", "trial_ask", "trial_get", "trial_name",
     "trial_run", "tuning_purge", "tuning_rescue", "upload_delete", "upload_make",

@@ -1,5 +1,8 @@
 """How much one caller may keep and have under way."""
 
+from collections.abc import Collection
+from typing import Any
+
 from django.conf import settings
 from django.db import connection
 from django.db.models import Sum
@@ -39,3 +42,9 @@ def storage_check(who: Who, more: int = 0) -> None:
         raise errors.TUNING_STORAGE_FULL(
             f"Your checkpoints and data sets may take {storage_limit(who) >> 20} MB."
         )
+
+
+def finetunes_adopt(*, ids: Collection[str], user: Any) -> int:
+    """Give fine-tunes that were made without an account to one; returns how many. The caller knows that they
+    are theirs."""
+    return Finetune.objects.filter(pk__in=ids, owner=None).update(owner=user, owner_key="")

@@ -1,10 +1,11 @@
 // A run's page: draws its figures, and follows what its worker reports. The page is whole without this.
+import { RunCharts, inWords } from "./run-charts.js";
+
 const page = document.querySelector("[data-run]");
 const data = JSON.parse(document.querySelector("#tn-data").textContent);
 const ENDED = ["succeeded", "failed", "cancelled"];
 const NAMES = { queued: "Waiting", running: "Running", paused: "Paused", succeeded: "Finished", failed: "Failed", cancelled: "Cancelled" };
 const title = document.title;
-const byStep = new Map(data.points.map((point) => [point.step, point]));
 const followsNewest = () => !new URLSearchParams(location.search).has("step");
 const part = (name) => page.querySelector(`[data-part="${name}"]`);
 
@@ -17,102 +18,33 @@ function notice(text = "") {
   page.querySelector("[data-notice-text]").textContent = text;
 }
 
-function inWords(seconds) {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ""}`;
-}
+// Charts, and the tables beneath them.
 
-// Charts: one line a figure, drawn when they come near; tables beneath follow.
-
-const style = getComputedStyle(document.body);
-const colour = (name) => style.getPropertyValue(name).trim();
-const COLOURS = ["--accent-green", "--accent-blue", "--accent-amber", "--accent-purple", "--accent-teal", "--accent-slate"];
-const charts = [];
-let echarts = null;
-
-const points = () => [...byStep.values()].sort((a, b) => a.step - b.step);
-
-function option(chart) {
-  const text = { color: colour("--ink-2"), fontFamily: "Inter Variable, Arial, sans-serif", fontSize: 12 };
-  const lines = { lineStyle: { color: colour("--line-strong") } };
-  const rows = points();
-  return {
-    animation: false, textStyle: text, color: COLOURS.map(colour),
-    grid: { left: 52, right: 12, top: chart.series.length > 1 ? 34 : 12, bottom: 28 },
-    legend: chart.series.length > 1 ? { top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 3, textStyle: text } : undefined,
-    tooltip: { trigger: "axis", renderMode: "richText", textStyle: { color: "#0a0c12", fontSize: 12 }, valueFormatter: (value) => (value === undefined || value === null ? "—" : Number(value).toFixed(4)) },
-    xAxis: { type: "value", min: 1, max: Math.max(2, data.steps), minInterval: 1, axisLabel: text, axisLine: lines, splitLine: { show: false } },
-    yAxis: { type: "value", scale: true, axisLabel: text, splitNumber: 3, splitLine: { lineStyle: { color: colour("--line") } } },
-    series: chart.series.map(([key, name]) => ({ name, type: "line", showSymbol: rows.length < 3, symbolSize: 5, lineStyle: { width: 1.75 }, data: rows.filter((row) => row[key] !== undefined).map((row) => [row.step, row[key]]) })),
-  };
-}
-
-function fillTable(chart, body) {
-  const rows = points();
-  const every = Math.max(1, Math.ceil(rows.length / data.rows));
-  body.replaceChildren(...rows.filter((_, n) => n % every === 0 || n === rows.length - 1).map((row) => {
-    const line = document.createElement("tr");
-    const head = Object.assign(document.createElement("th"), { scope: "row", className: "num mono", textContent: row.step });
-    line.append(head, ...chart.series.map(([key]) => Object.assign(document.createElement("td"), { className: "num mono", textContent: row[key] === undefined ? "—" : row[key].toFixed(4) })));
-    return line;
-  }));
-}
-
-let drawLater = 0;
-function draw() {
-  clearTimeout(drawLater);
-  drawLater = setTimeout(() => {
-    for (const { chart, drawn, figure } of charts) {
-      drawn?.setOption(option(chart));
-      const details = figure.querySelector("details");
-      if (details.open) fillTable(chart, figure.querySelector("[data-rows]"));
-    }
+const charts = new RunCharts(page, data, {
+  onDraw: () => {
     page.querySelector("[data-collapse]").hidden = !hasCollapsed();
-  }, 200);
-}
+  },
+});
 
 function hasCollapsed() {
   const [share, count] = data.collapse;
-  const found = points().map((row) => row.entropy).filter((value) => value !== undefined);
+  const found = charts.points().map((row) => row.entropy).filter((value) => value !== undefined);
   const sum = (values) => values.reduce((a, b) => a + b, 0);
   return found.length >= 2 * count && sum(found.slice(-count)) < share * sum(found.slice(0, count));
 }
 
-async function start() {
-  for (const chart of data.charts) {
-    const figure = page.querySelector(`[data-figure="${chart.slug}"]`);
-    charts.push({ chart, figure, drawn: null });
-    figure.querySelector("details").addEventListener("toggle", draw);
-  }
-  echarts = await import(page.dataset.library);
-  for (const entry of charts) {
-    const place = entry.figure.querySelector("[data-chart]");
-    place.hidden = false;
-    entry.drawn = echarts.init(place, null, { renderer: "svg" });
-    new ResizeObserver(() => entry.drawn.resize()).observe(place);
-  }
-  draw();
-}
-
 // What a step, a checkpoint or an end changes.
 
-function keep(step) {
-  const row = { step: step.step };
-  for (const chart of data.charts) for (const [key] of chart.series) if (typeof step[key] === "number") row[key] = step[key];
-  byStep.set(step.step, row);
-}
-
 function onStep(step) {
-  keep(step);
-  const at = Math.max(...byStep.keys());
-  if (step.step !== at) return draw();
+  charts.keep(step);
+  const { at } = charts;
+  if (step.step !== at) return charts.draw();
   const state = part("state");
   state.querySelector("[data-at]").textContent = at;
   state.querySelector("[data-progress]").value = at;
   state.querySelector("[data-eta]").textContent = data.status === "running" && step.eta_s ? `about ${inWords(step.eta_s)} left` : "";
   if (data.status === "running") document.title = `${at}/${data.steps} · ${title}`;
-  draw();
+  charts.draw();
   if (followsNewest()) newest();
 }
 
@@ -187,7 +119,7 @@ bell.addEventListener("click", async (event) => {
 
 function ring(name) {
   if (!("Notification" in window) || !wantsBell()) return;
-  const shown = new Notification(`${NAMES[name]}: ${data.title}`, { body: `Step ${Math.max(0, ...byStep.keys())} of ${data.steps}.`, tag: page.dataset.run });
+  const shown = new Notification(`${NAMES[name]}: ${data.title}`, { body: `Step ${charts.at} of ${data.steps}.`, tag: page.dataset.run });
   shown.addEventListener("click", () => window.focus());
 }
 
@@ -289,6 +221,6 @@ addEventListener("keydown", (event) => {
   show(to);
 });
 
-start();
+charts.start(page.dataset.library);
 follow();
 showBell();
