@@ -26,7 +26,7 @@ from leaderboard.models import (
     TableState,
 )
 from leaderboard.services import entries, pairs, rebuilding, scoring, stale
-from leaderboard.services.runs import our_team
+from leaderboard.services.teams import our_team
 from tests.leaderboard.conftest import join, over, person, predictions, submit
 
 pytestmark = pytest.mark.django_db
