@@ -41,8 +41,9 @@ def variants_available() -> list[Variant]:
 
 def is_embedded_alone() -> bool:
     """Whether nothing but the model that comes with this project can be asked."""
-    others = Variant.objects.filter(enabled=True).exclude(slug__startswith="moondream-embedded-")
-    return not page_cache.remember("variants besides the embedded", others.exists)
+    return all(
+        variant.slug.startswith("moondream-embedded-") for variant in _variants() if variant.enabled
+    )
 
 
 def variant_get(name: str | None) -> Variant:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,8 @@ from inference.remote.probing import model_told
 
 PATIENCE_S = 15.0
 """How long a question waits in all where the server asks to come again."""
+LEAST_PAUSE_S = 0.1
+"""Before it asks again the first time, whatever the server says; twice as long each further time."""
 KNOWN_S = 300.0
 """How long what the server said of its model is believed."""
 MOST_FOUND = 1000
@@ -55,11 +58,11 @@ class RemoteBackend:
         yield Stage("sending", "the image is sent to another server" if request.open_image else "")
         started = time.perf_counter()
         waits_until = time.monotonic() + PATIENCE_S
-        while True:
+        for tries in itertools.count():
             try:
                 yield from self._answer(request, body, started)
             except WaitError as asked:
-                again_at = time.monotonic() + asked.seconds
+                again_at = time.monotonic() + max(asked.seconds, LEAST_PAUSE_S * 2**tries)
                 if again_at > waits_until:
                     raise errors.REMOTE_BUSY(retry_after=math.ceil(asked.seconds)) from asked
                 yield Stage("waiting", f"the other server asks to wait {asked.seconds:.0f} s")
@@ -143,6 +146,7 @@ def _finished(
     return Finished(
         result, timings, confidence if confidence is not None and 0 <= confidence <= 1 else None, tokens,
         reason if reason in _REASONS else "stop",
+        outside_world=outside if isinstance(outside := told.get("outside_world"), bool) else None,
     )  # fmt: skip
 
 
