@@ -1,6 +1,6 @@
 """`/v1/tuning`: what `md.ft` of the official client calls. The client owns the loop; workers sample and train."""
 
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import settings
 from django.core import signing
@@ -16,6 +16,10 @@ from inference.tuning.who import Who
 
 router = Router(tags=["Tuning"])
 _PAGE = 100
+_FORMAT = (
+    "`moondream`: the torch file that Moondream's own code reads. `peft`: a zip of PEFT's folder. Without it, "
+    "Moondream's where the adapter has one, else PEFT's."
+)
 
 
 def _who(request: HttpRequest) -> Who:
@@ -29,7 +33,7 @@ def _ms(moment: Any) -> int:
 def _finetune_out(finetune: Finetune) -> dict[str, Any]:
     return {
         "finetune_id": finetune.pk, "name": finetune.name, "rank": finetune.rank,
-        "model": finetune.variant.slug, "step": finetune.step,
+        "layers": finetune.layers, "regions": finetune.regions, "model": finetune.variant.slug, "step": finetune.step,
         "created_at_ms": _ms(finetune.created_at), "updated_at_ms": _ms(finetune.updated_at),
     }  # fmt: skip
 
@@ -46,7 +50,12 @@ def _checkpoint_out(checkpoint: Checkpoint) -> dict[str, Any]:
 def finetune_create(request: HttpRequest, body: schemas.FinetuneIn) -> Any:
     """Make a fine-tune, or get the one of that name and rank. Another rank is a 409."""
     made = services.finetune_get_or_make(
-        name=body.name, rank=body.rank, who=_who(request), variant_slug=body.model
+        name=body.name,
+        rank=body.rank,
+        who=_who(request),
+        variant_slug=body.model,
+        layers=body.layers,
+        regions=body.regions,
     )
     return _finetune_out(made)
 
@@ -184,11 +193,16 @@ def checkpoint_delete(request: HttpRequest, finetune_id: str, step: int) -> Any:
     "/finetunes/{finetune_id}/checkpoints/{step}/download", response={200: schemas.DownloadOut},
     operation_id="checkpoint_download",
 )  # fmt: skip
-def checkpoint_download(request: HttpRequest, finetune_id: str, step: int) -> Any:
+def checkpoint_download(
+    request: HttpRequest,
+    finetune_id: str,
+    step: int,
+    wanted: Literal["moondream", "peft"] | None = Query(None, alias="format", description=_FORMAT),
+) -> Any:
     """Where a saved checkpoint's files are for an hour: for whoever has the address."""
     finetune = selectors.finetune_get(finetune_id, _who(request))
     checkpoint = selectors.checkpoint_get(finetune, step)
-    path = reverse("api-1:adapter_file", kwargs={"token": downloads.token_of(checkpoint)})
+    path = reverse("api-1:adapter_file", kwargs={"token": downloads.token_of(checkpoint, wanted)})
     return {"url": f"{settings.WAGTAILADMIN_BASE_URL.rstrip('/')}{path}"}
 
 
@@ -196,15 +210,13 @@ def checkpoint_download(request: HttpRequest, finetune_id: str, step: int) -> An
     "/files/{token}", auth=None, operation_id="adapter_file", summary="A checkpoint's files"
 )
 def adapter_file(request: HttpRequest, token: str) -> HttpResponse | StreamingHttpResponse:
-    """A zip of the adapter's folder in PEFT's format, by an address that `download` gave."""
+    """The file of an address that `download` gave: Moondream's own (torch), or a zip in PEFT's format."""
     try:
-        checkpoint = downloads.checkpoint_of(token)
+        download = downloads.download_of(token)
     except signing.BadSignature as error:
         raise errors.CHECKPOINT_NOT_FOUND("This address is not valid any more.") from error
     response = StreamingHttpResponse(
-        released_after(downloads.zipped(checkpoint)), content_type="application/zip"
+        released_after(download.pieces()), content_type=download.content_type
     )
-    response["Content-Disposition"] = (
-        f'attachment; filename="{checkpoint.finetune_id}-{checkpoint.step}.zip"'
-    )
+    response["Content-Disposition"] = f'attachment; filename="{download.name}"'
     return response

@@ -23,8 +23,8 @@ TUNING_DATA_TOO_LARGE = _kind(
     "tuning_data_too_large", 413, "The data set's file is too large.", "Send fewer or smaller images."
 )  # fmt: skip
 FINETUNE_CONFLICT = _kind(
-    "finetune_conflict", 409, "There is a fine-tune of this name with another rank.",
-    "Choose another name, or the same rank.",
+    "finetune_conflict", 409, "There is a fine-tune of this name with another rank or other layers.",
+    "Choose another name, or the same rank and layers.",
 )  # fmt: skip
 FINETUNE_NOT_FOUND = _kind(
     "finetune_not_found", 404, "There is no such fine-tune.",
@@ -33,6 +33,10 @@ FINETUNE_NOT_FOUND = _kind(
 CHECKPOINT_NOT_FOUND = _kind(
     "checkpoint_not_found", 404, "There is no such checkpoint.",
     "List the fine-tune's checkpoints; one that was not saved is replaced by the next step.",
+)  # fmt: skip
+NO_VENDOR_FILE = _kind(
+    "no_vendor_file", 409, "Moondream's own files have no place for what this adapter changes.",
+    "Download it in PEFT's format, or train one with the layers mlp or variant.",
 )  # fmt: skip
 NOTHING_TRAINED = _kind(
     "nothing_trained", 409, "Nothing was trained yet: there is nothing to save.",

@@ -89,7 +89,7 @@ def tuner_of(
     forget(finetune.pk)
     check_base(finetune)
     key, base = _base(finetune.variant)
-    parts: Any = ("text", "regions") if finetune.regions else ("text",)
+    parts: Any = (finetune.layers, "regions") if finetune.regions else (finetune.layers,)
     more: dict[str, Any] = {} if objective is None else {"objective": objective}
     tuner = Tuner(
         base.model,

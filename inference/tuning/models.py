@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from ulid import ULID
 
+from inference.engine.tuning.plan import LAYERS
 from inference.models import Variant
 
 
@@ -33,6 +34,10 @@ class Finetune(models.Model):
     )
     name = models.CharField(max_length=80)
     rank = models.PositiveSmallIntegerField()
+    layers = models.CharField(
+        max_length=8, default="text", choices=[(name, name) for name in LAYERS],
+        help_text="Layers of the text blocks that are adapted.",
+    )  # fmt: skip
     regions = models.BooleanField(default=False, help_text="The heads that say places are adapted.")
     variant = models.ForeignKey(Variant, on_delete=models.PROTECT, related_name="finetunes")
     base_name = models.CharField(max_length=120)
@@ -77,6 +82,10 @@ class Finetune(models.Model):
         return f"{self.variant.slug}/{self.id}@{step}"
 
 
+VENDOR_FILE = "moondream_lora.pt"
+"""What Moondream's own code reads of a checkpoint (`inference.engine.tuning.vendor`, which imports torch)."""
+
+
 class Checkpoint(models.Model):
     """An adapter as it was after a step, in the private storage."""
 
@@ -105,6 +114,11 @@ class Checkpoint(models.Model):
     @property
     def size_bytes(self) -> int:
         return sum(self.files.values())
+
+    @property
+    def has_vendor_file(self) -> bool:
+        """Whether Moondream's own code can read it."""
+        return VENDOR_FILE in self.files
 
 
 class StepRecord(models.Model):

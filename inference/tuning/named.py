@@ -11,7 +11,7 @@ from inference import errors
 from inference.adapters import NAME, Adapter, Asker
 from inference.backends import AdapterFiles
 from inference.tuning import files
-from inference.tuning.models import Checkpoint, Finetune
+from inference.tuning.models import VENDOR_FILE, Checkpoint, Finetune
 
 _LISTED = 50
 _OF_EACH = 3
@@ -68,7 +68,8 @@ def _for(asker: Asker) -> Q:
 def _fetch(checkpoint: Checkpoint, into: Path) -> None:
     from inference.tuning.services.checkpoints import STATE_FILES
 
-    wanted = {name: size for name, size in checkpoint.files.items() if name not in STATE_FILES}
+    left_out = (*STATE_FILES, VENDOR_FILE)
+    wanted = {name: size for name, size in checkpoint.files.items() if name not in left_out}
     try:
         files.folder_fetch(checkpoint.folder, wanted, into)
     except FileNotFoundError as error:

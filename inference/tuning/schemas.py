@@ -12,12 +12,21 @@ class FinetuneIn(Schema):
     name: str = Field(max_length=200, examples=["counts"])
     rank: int = Field(description="8, 16, 24 or 32.", examples=[8])
     model: str | None = Field(default=None, max_length=200, description=_MODEL)
+    layers: str | None = Field(
+        default=None, max_length=20,
+        description="Layers of the text blocks that are adapted: `mlp` (as Moondream's service), `variant` (as its torch code's variants) or `text` (all).",
+    )  # fmt: skip
+    regions: bool | None = Field(
+        default=None, description="Adapt the heads that say places as well. Moondream's own files have no place for them."
+    )  # fmt: skip
 
 
 class FinetuneOut(Schema):
     finetune_id: str
     name: str
     rank: int
+    layers: str = Field(description="Layers of the text blocks that are adapted.")
+    regions: bool = Field(description="The heads that say places are adapted as well.")
     model: str = Field(description="The base.")
     step: int = Field(description="Steps that are trained and stored.")
     created_at_ms: int

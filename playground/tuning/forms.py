@@ -12,7 +12,7 @@ from inference.engine.rewards import PRESETS as REWARDS
 from inference.engine.rewards import RewardError, read
 from inference.engine.rewards.reward import MAX_DOCUMENT
 from inference.engine.tuning.defaults import BASES
-from inference.engine.tuning.plan import COMBINATIONS, LOSSES, RANGES, RANKS, SCALINGS, Plan
+from inference.engine.tuning.plan import COMBINATIONS, LAYERS, LOSSES, RANGES, RANKS, SCALINGS, Plan
 from inference.models import Variant
 from inference.tuning.models import TuningUpload
 from inference.tuning.services import defaults_for
@@ -26,7 +26,7 @@ OWN = "own"
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields_of(Plan)}
 MAIN = ("steps", "groups", "group_size", "lr", "temperature", "rehearsal")
 ADVANCED = (
-    "warmup_steps", "rank", "max_tokens", "max_objects", "refills", "loss", "scaling", "combination",
+    "warmup_steps", "rank", "layers", "max_tokens", "max_objects", "refills", "loss", "scaling", "combination",
     "clip_low", "clip_high", "beta", "kl_limit", "lr_warmup", "checkpoint_every", "seed",
 )  # fmt: skip
 _DATA_FIELDS = {
@@ -110,6 +110,10 @@ class RunForm(forms.Form):
 
     warmup_steps = _number("warmup_steps", "First, taught steps", "They teach right answers before any is sampled, so that there is something to prefer.")  # fmt: skip
     rank = _choice("rank", "Rank", "Size of the adapter.", [(r, str(r)) for r in RANKS])
+    layers = _choice(
+        "layers", "Layers", "What the adapter changes. Moondream’s own code reads the last two.",
+        zip(LAYERS, ("all of the text blocks", "MLPs, as Moondream’s service", "as Moondream’s variants"), strict=True),
+    )  # fmt: skip
     max_tokens = _number("max_tokens", "Longest answer, tokens", "Longer ones are cut.")
     max_objects = _number("max_objects", "Most places", "Points or boxes of one answer.")
     refills = _number("refills", "Replacements", "How often questions whose answers are all worth the same are replaced in a step.")  # fmt: skip

@@ -36,6 +36,7 @@ LINKS: dict[str, Link] = {
     "source": _DATA, "preset": _DATA, "domain": _DATA, "count": _DATA, "data_seed": _DATA, "split": _DATA,
     "upload": _DATA, "file": _DATA, "reward": _REWARD, "document": _REWARD,
     "steps": _STEPS, "groups": _STEPS, "group_size": _GRPO, "warmup_steps": _setting("method", "steps that teach"),
+    "layers": _setting("layers", "what each adapts"),
     "lr": _RATE, "lr_warmup": _RATE, "temperature": _setting("temperature", "what it changes"),
     "max_tokens": _LENGTH, "max_objects": _LENGTH,
     "refills": _setting("replacements", "dynamic sampling, Yu et al. 2025"), "rank": _RANK,

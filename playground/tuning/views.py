@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from inference.errors import Busy, DomainError, NotFound
 from inference.tuning import selectors as tuning
 from inference.tuning import services
-from inference.tuning.downloads import token_of
+from inference.tuning.downloads import Format, token_of
 from inference.tuning.models import TuningRun
 from inference.tuning.who import Who
 from leaderboard.tuning import splits
@@ -145,7 +145,12 @@ def _share(request: HttpRequest, found: TuningRun) -> None:
 def checkpoint(request: HttpRequest, run_id: UUID, step: int) -> HttpResponse:
     """Where a checkpoint's files are for an hour."""
     found = tuning.checkpoint_get(_run(request, run_id).finetune, min(step, 2**31 - 1))
-    return redirect(reverse("api-1:adapter_file", kwargs={"token": token_of(found)}))
+    chosen: Format = "moondream" if request.GET.get("format") == "moondream" else "peft"
+    try:
+        token = token_of(found, chosen)
+    except DomainError as error:
+        raise Http404 from error
+    return redirect(reverse("api-1:adapter_file", kwargs={"token": token}))
 
 
 @require_safe

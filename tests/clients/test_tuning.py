@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import moondream as md
 import pytest
+import torch
 from PIL import Image
 
 from inference.engine.tuning.examples import Example
@@ -193,6 +195,9 @@ def test_many_samplings_at_once(stack, key) -> None:
 
 
 def test_names_lists_downloads_and_ends(stack, key) -> None:
+    # The client sends a name and a rank; more is for whoever asks this server itself.
+    made = asked(stack, key, "/finetunes", "POST", {"name": "listed", "rank": 8, "layers": "mlp"})
+    assert (made["layers"], made["regions"]) == ("mlp", False)
     first = tuning(stack, key, name="listed", rank=8)
     assert tuning(stack, key, name="listed", rank=8).finetune_id == first.finetune_id
     with pytest.raises(urllib.error.HTTPError) as refused:
@@ -213,11 +218,23 @@ def test_names_lists_downloads_and_ends(stack, key) -> None:
     request = {"skill": "query", "question": "Is it?", "image": image}
     first.train_step([{"mode": "sft", "request": request, "target": {"answer": "yes"}}])
     first.save_checkpoint()
-    url = asked(stack, key, f"/finetunes/{first.finetune_id}/checkpoints/1/download")["url"]
+    address = f"/finetunes/{first.finetune_id}/checkpoints/1/download"
+    url = asked(stack, key, address)["url"]
     with urllib.request.urlopen(url, timeout=30) as response:
+        held = torch.load(io.BytesIO(response.read()), weights_only=True)
+    # As Moondream's own code for adapters reads it, from an address that it asks without a key.
+    tensors = held["lora_state_dict"]
+    assert all(re.fullmatch(r"text_lora\.dense\.\d+\.(up|down)_[ab]", name) for name in tensors)
+    assert any(tensor.any() for name, tensor in tensors.items() if name.endswith("_b"))
+    with urllib.request.urlopen(
+        asked(stack, key, f"{address}?format=peft")["url"], timeout=30
+    ) as response:
         names = zipfile.ZipFile(io.BytesIO(response.read())).namelist()
-    assert {"adapter_model.safetensors", "adapter_config.json"} <= set(names)
-    assert "optimiser.pt" not in names
+    assert set(names) == {
+        "adapter_model.safetensors",
+        "adapter_config.json",
+        "moondream_adapter.json",
+    }
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(url[:-3] + "abc", timeout=30)
     first.delete_checkpoint(1)

@@ -13,6 +13,9 @@ METHODS = ("rl", "sft")
 RANKS = (8, 16, 24, 32)
 LOSSES = ("dapo", "grpo", "dr_grpo", "cispo")
 SCALINGS = ("group", "batch", "none")
+LAYERS = ("text", "mlp", "variant")
+"""Of the text blocks: all, those that Moondream's tuning service adapts, those that its variants change
+(`inference.engine.tuning.adapters`)."""
 COMBINATIONS = ("sum_then_normalize", "normalize_then_sum")
 MOST_ANSWERS = 512
 """Sampled answers of one step."""
@@ -61,6 +64,8 @@ class Plan:
     """Questions of other skills in a step, for each of its groups: what the base answers is kept."""
     rank: int = 16
     """Of the adapter."""
+    layers: str = "text"
+    """Which layers of the text blocks are adapted. Moondream's own files hold "mlp" and "variant"."""
     regions: bool = False
     """Adapt the heads that say places as well."""
     loss: str = "dapo"
@@ -161,7 +166,7 @@ without a plan have the same."""
 OPTIONAL_RANGES: Mapping[str, tuple[type, float, float]] = {"kl_limit": (float, 1e-9, 100)}
 """Of those that may be nothing."""
 _CHOICES: dict[str, tuple[Any, ...]] = {
-    "method": METHODS, "rank": RANKS, "loss": LOSSES, "scaling": SCALINGS, "combination": COMBINATIONS,
+    "method": METHODS, "rank": RANKS, "layers": LAYERS, "loss": LOSSES, "scaling": SCALINGS, "combination": COMBINATIONS,
 }  # fmt: skip
 
 

@@ -37,6 +37,7 @@ from inference.engine.tuning.objectives import (
 from inference.engine.tuning.rollouts import Rollout, Trace
 from inference.engine.tuning.sampling import Asked, SamplingSettings, sample
 from inference.engine.tuning.scoring import Packed, Row, batches, hidden_states, pack, score
+from inference.engine.tuning.vendor import VENDOR_FILE, layout_of, vendor_save
 
 OPTIMISER, STATE = "optimiser.pt", "tuner.json"
 _IMAGE_BYTES = 256 * 2**20
@@ -274,13 +275,15 @@ class Tuner:
     # Keeping
 
     def save(self, folder: str | os.PathLike[str], **card: Any) -> None:
-        """Write adapter, optimiser and counters.
+        """Write adapter, optimiser and counters; and Moondream's own file, where the adapter has a place in one.
 
         Raises:
             OSError: it cannot be written.
         """
         path = Path(folder)
         self.adapters.save(self.name, path, step=self.steps, **card)
+        if layout_of(self.adapters.settings(self.name)) is not None:
+            vendor_save(self.adapters, self.name, path / VENDOR_FILE)
         state = {"step": self.steps, "seed": self.seed, "samplings": self._samplings}
         (path / STATE).write_text(json.dumps(state) + "\n")
         # Seeds of all that is random follow from seed and counters: there is no other random state.

@@ -25,6 +25,8 @@ import torch
 from inference.engine.tuning.adapters import AdapterError, Adapters, AdapterSettings, Part
 
 Layout = Literal["checkpoint", "variant"]
+VENDOR_FILE = "moondream_lora.pt"
+"""What the file is called beside PEFT's, in a checkpoint that has one."""
 MAX_FILE = 2 * 2**30
 """Bytes; rank 32 of the 2B model takes 31 MB."""
 _CHECKPOINT = re.compile(r"(?:(?:text_lora|_text|text)\.)?dense\.(\d+)\.(up|down)_([ab])")
@@ -90,7 +92,7 @@ def vendor_save(
         OSError: it cannot be written.
     """
     settings = adapters.settings(name)
-    layout = _LAYOUT_OF.get(settings.parts[0]) if len(settings.parts) == 1 else None
+    layout = layout_of(settings)
     if layout is None:
         raise AdapterError(
             "Moondream's files hold adapters of the MLPs alone, or as its variants place them: train one "
@@ -106,6 +108,11 @@ def vendor_save(
     held = {"lora_state_dict": made} if layout == "checkpoint" else made
     torch.save(held, path)
     return layout
+
+
+def layout_of(settings: AdapterSettings) -> Layout | None:
+    """The layout that has a place for all that an adapter changes; None where neither has."""
+    return _LAYOUT_OF.get(settings.parts[0]) if len(settings.parts) == 1 else None
 
 
 def _checkpoint_name(block: int, layer: str, side: str) -> str:

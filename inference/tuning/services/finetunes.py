@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from inference import selectors as variants
 from inference.engine.tuning.defaults import EMBEDDED, BaseDefaults, defaults_of
-from inference.engine.tuning.plan import RANKS
+from inference.engine.tuning.plan import LAYERS, RANKS
 from inference.models import Variant
 from inference.tuning import errors
 from inference.tuning.models import Finetune
@@ -68,18 +68,33 @@ def finetune_new(variant: Variant, who: Who, **fields: Any) -> Finetune:
 
 
 def finetune_get_or_make(
-    *, name: str, rank: int, who: Who, variant_slug: str | None = None
+    *,
+    name: str,
+    rank: int,
+    who: Who,
+    variant_slug: str | None = None,
+    layers: str | None = None,
+    regions: bool | None = None,
 ) -> Finetune:
     """A client's fine-tune of a name: the one there is, or a new one.
 
+    Args:
+        layers: of the text blocks (`inference.engine.tuning.plan.LAYERS`). None: those of the one there is;
+            of a new one the MLPs, as Moondream's service adapts them, so that its code reads what is
+            downloaded, but of the embedded model all, with which it learns faster.
+        regions: whether the heads that say places are adapted as well. None: as the one there is; a new one's
+            where all layers are, as a client may ask for any skill.
+
     Raises:
         InvalidInput: the name or the rank cannot be.
-        Conflict: there is one with another rank, or there are too many.
+        Conflict: there is one of another rank or of other layers, or there are too many.
     """
     if not _NAME.fullmatch(name):
         raise refused("name", "must be 1 to 80 letters, digits, dots, hyphens and underscores")
     if rank not in RANKS:
         raise refused("rank", f"must be one of {', '.join(map(str, RANKS))}")
+    if layers is not None and layers not in LAYERS:
+        raise refused("layers", f"must be one of {', '.join(LAYERS)}")
     with transaction.atomic():
         one_at_a_time(who)
         mine = Finetune.objects.filter(who.owns, by_client=True, deleted_at=None)
@@ -87,11 +102,14 @@ def finetune_get_or_make(
         if found is not None:
             if found.rank != rank:
                 raise errors.FINETUNE_CONFLICT(f"{name} has the rank {found.rank}, not {rank}.")
+            if layers not in (None, found.layers) or regions not in (None, found.regions):
+                raise errors.FINETUNE_CONFLICT(f"{name} adapts other layers than these.")
             return found
         if mine.count() >= MOST:
             raise errors.TOO_MANY_FINETUNES(f"{MOST} fine-tunes are the most.")
         made = finetune_new(base_of(variant_slug, who), who, name=name, rank=rank, by_client=True)
-        made.regions = True  # a client may ask for any skill
+        made.layers = layers or ("text" if is_embedded(made.variant) else "mlp")
+        made.regions = made.layers == "text" if regions is None else regions
         made.save(force_insert=True)
         return made
 

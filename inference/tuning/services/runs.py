@@ -70,7 +70,12 @@ def run_make(
         one_at_a_time(who)
         _check_room(who)
         finetune = finetune_new(
-            variant, who, name=title, rank=checked.plan.rank, regions=checked.plan.regions
+            variant,
+            who,
+            name=title,
+            rank=checked.plan.rank,
+            layers=checked.plan.layers,
+            regions=checked.plan.regions,
         )
         finetune.seed = checked.plan.seed
         finetune.save(force_insert=True)
@@ -127,7 +132,8 @@ def run_check(
         raise errors.BAD_FINETUNE(f"{first['field']}: {first['problem']}.", fields=problems)
     if planned.method == "sft":
         rewarded = None
-    if {"point", "detect"} & set(chosen.skills):
+    # Moondream's own files have no place for the heads that say places.
+    if planned.layers == "text" and {"point", "detect"} & set(chosen.skills):
         planned = replace(planned, regions=True)
     return Checked(planned, rewarded, chosen)
 

@@ -66,7 +66,7 @@ def test_the_form_has_the_plans_defaults_and_explains_them(client: Client, start
     text = text_of(client.get(URL))
     for name in (*MAIN, *ADVANCED):
         default = getattr(Plan(), name)
-        if name not in ("loss", "scaling", "combination", "rank", "kl_limit"):
+        if name not in ("loss", "scaling", "combination", "rank", "layers", "kl_limit"):
             assert re.search(rf'name="{name}" value="{default}"', text), name
         assert f'id="{name}-about"' in text
     for preset in PRESETS.values():
