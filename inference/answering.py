@@ -76,7 +76,7 @@ def terminal_event(job: Job) -> Event:
     if job.status == Job.Status.SUCCEEDED:
         data = {
             "skill": job.skill, "result": job.result, "timings": job.timings,
-            "confidence": job.confidence, "tokens": job.tokens,
+            "confidence": job.confidence, "tokens": job.tokens, "outside_world": job.outside_world,
             "finish_reason": job.finish_reason, "variant": job.model_name, "attempt": job.attempt,
         }  # fmt: skip
         return Event(stream.START, "result", data)

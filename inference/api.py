@@ -101,6 +101,7 @@ def _answer(job: Job, data: dict[str, Any]) -> dict[str, Any]:
         "request_id": str(job.id),
         "variant": data["variant"],
         "confidence": data["confidence"],
+        "outside_world": data.get("outside_world"),
         "finish_reason": data["finish_reason"],
         "metrics": _metrics(data),
     }
@@ -132,6 +133,9 @@ async def _text_stream(job: Job) -> AsyncIterator[str]:
                 yield _line({"chunk": event.data["text"], "completed": False})
             else:
                 last["finish_reason"] = event.data["finish_reason"]
+                last["outside_world"] = event.data.get("outside_world")
+                if "attention" in event.data["result"]:
+                    last["attention"] = event.data["result"]["attention"]
     yield _line(last)
 
 
@@ -152,7 +156,7 @@ def _failure_line(error: DomainError) -> str:
 async def caption(request: HttpRequest, body: schemas.CaptionIn) -> Any:
     """A caption of the chosen length. With `stream: true` the reply is an event stream of
     `data: {"chunk": …, "completed": false}` lines, ended by `"completed": true`."""
-    params = {"length": body.length, "settings": body.settings}
+    params = {"length": body.length, "settings": body.settings, "attention": body.attention}
     lines = _text_stream if body.stream else None
     return await _asked(request, "caption", body.variant_slug, _taken(body), params, lines=lines)
 
@@ -166,7 +170,7 @@ async def query(request: HttpRequest, body: schemas.QueryIn) -> Any:
     `/caption` does. A variant that does not reason, or needs an image, says so with 400."""
     params = {
         "question": body.question, "reasoning": body.reasoning,
-        "spatial_refs": body.spatial_refs, "settings": body.settings,
+        "spatial_refs": body.spatial_refs, "settings": body.settings, "attention": body.attention,
     }  # fmt: skip
     lines = _text_stream if body.stream else None
     return await _asked(request, "query", body.variant_slug, _taken(body), params, lines=lines)
@@ -293,6 +297,7 @@ def _job_out(job: Job) -> dict[str, Any]:
         "result": job.result,
         "timings": job.timings or None,
         "confidence": job.confidence,
+        "outside_world": job.outside_world,
         "error": errors.payload(job.error_code, job.error_message) if failed else None,
     }
 
@@ -311,6 +316,7 @@ def job_create(
     object: Form[str] = "",  # noqa: A002  # the API's own word
     length: Form[str] = "normal",
     settings: Form[str] = "",
+    attention: Form[bool] = False,  # noqa: FBT002  # a form field
     sample: Form[str] = "",
     image_id: Form[str] = "",
     image: UploadedFile | None = File(None),
@@ -323,7 +329,7 @@ def job_create(
         image=_form_image(image, sample, image_id),
         params={
             "question": question, "object": object, "length": _known_length(length),
-            "settings": _json_settings(settings),
+            "settings": _json_settings(settings), "attention": attention,
         },
         caller="playground",
         owner_key=getattr(request, "client_key", ""), account=getattr(request, "account", None),

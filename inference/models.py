@@ -227,6 +227,9 @@ class Job(models.Model):
     result = models.JSONField(null=True, blank=True)
     timings = models.JSONField(default=dict, blank=True)
     confidence = models.FloatField(null=True, blank=True)
+    outside_world = models.BooleanField(
+        null=True, blank=True, help_text="The image is unlike all that the model was trained on."
+    )
     tokens = models.JSONField(default=dict, blank=True)
     finish_reason = models.CharField(max_length=10, blank=True)
     error_code = models.CharField(max_length=40, blank=True)

@@ -31,10 +31,18 @@ class SkillIn(Schema):
         return self.model or self.variant
 
 
+AttentionField = Field(
+    default=False,
+    description="Also tell where in the image each token of the answer looked. The answer has `attention` then. "
+    "For variants that run on this server.",
+)
+
+
 class CaptionIn(SkillIn):
     image_url: str = DataUrl
     length: Literal["short", "normal", "long"] = "normal"
     stream: bool = False
+    attention: bool = AttentionField
 
 
 class QueryIn(SkillIn):
@@ -45,6 +53,7 @@ class QueryIn(SkillIn):
     )
     stream: bool = False
     reasoning: bool = False
+    attention: bool = AttentionField
     spatial_refs: list[Place] | None = Field(
         default=None,
         max_length=16,
@@ -76,12 +85,29 @@ class SkillOut(Schema):
     confidence: float | None = Field(
         description="Geometric mean of the probabilities of the model's choices. Not the odds of being right."
     )
+    outside_world: bool | None = Field(
+        None,
+        description="The image is unlike all that the model was trained on, as its detector tells: the answer is a guess. Null: the model has no detector.",
+    )  # fmt: skip
     finish_reason: str
     metrics: Metrics
 
 
+class Attention(Schema):
+    """Mean attention over layers and heads: where information was read, not why."""
+
+    pieces: list[str] = Field(description="The answer's tokens, at most the first 256.")
+    grid: int = Field(description="Patches along each side of the image.")
+    maps: str = Field(
+        description="Base64 of one byte a patch: piece after piece, each grid by grid, rows from the top. The largest of a map is 255."
+    )  # fmt: skip
+    peaks: list[float] = Field(description="Of each map, the share of its attention to the image that 255 stands for.")  # fmt: skip
+    image_share: list[float] = Field(description="How much of each piece's attention was on the image at all.")  # fmt: skip
+
+
 class CaptionOut(SkillOut):
     caption: str
+    attention: Attention | None = Field(None, description="Only where it was asked for.")
 
 
 class Grounding(Schema):
@@ -98,6 +124,7 @@ class Reasoning(Schema):
 class QueryOut(SkillOut):
     answer: str
     reasoning: Reasoning | None = Field(None, description="Only where it was asked for.")
+    attention: Attention | None = Field(None, description="Only where it was asked for.")
 
 
 class Box(Schema):
@@ -281,4 +308,5 @@ class JobOut(Schema):
     result: dict[str, Any] | None = None
     timings: dict[str, Any] | None = None
     confidence: float | None = None
+    outside_world: bool | None = None
     error: dict[str, str] | None = None

@@ -4,6 +4,7 @@ import functools
 import io
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -15,6 +16,13 @@ _ACCENTS = {
     "blue": (110, 168, 255), "purple": (183, 156, 255), "teal": (79, 214, 196),
     "green": (123, 224, 138), "amber": (243, 194, 102), "slate": (159, 179, 200),
 }  # fmt: skip
+
+
+_MODELS = ((123, 224, 138), (110, 168, 255), (243, 194, 102), (229, 143, 216))
+"""Of models that are compared, in their order: as the page has them."""
+_MOST_LINES = 9
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, each 0 to 1."""
 
 
 @functools.cache
@@ -47,7 +55,7 @@ def draw(title: str, eyebrow: str, accent: str, site: str) -> bytes:
 
 def draw_answer(
     image: Image.Image | None, question: str, answer: str, eyebrow: str, site: str,
-    boxes: Sequence[tuple[float, float, float, float]] = (),
+    boxes: Sequence[Box] = (),
 ) -> bytes:  # fmt: skip
     """An image with what was asked about it and answered: PNG bytes.
 
@@ -68,6 +76,57 @@ def draw_answer(
             pen.rectangle(corners, outline=colour, width=4)
     _lines(pen, question, 170, 34, _QUIET, most=3)
     _lines(pen, answer, 300, 44, _INK, most=4)
+    return _png(canvas)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """One model's answer in a picture of several."""
+
+    model: str
+    answer: str
+    facts: str
+    boxes: Sequence[Box] = ()
+
+
+def draw_comparison(
+    image: Image.Image | None, question: str, rows: Sequence[AnswerRow], site: str
+) -> bytes:
+    """An image with a question and several models' answers under each other: PNG bytes, 1200 px wide and as
+    high as they need."""
+    lines = [textwrap.wrap(row.answer, 50)[:_MOST_LINES] or [""] for row in rows]
+    heights = [
+        74 + 34 * len(some) + (30 if row.facts else 0)
+        for some, row in zip(lines, rows, strict=True)
+    ]
+    asked = textwrap.wrap(question, 46)[:4] or [""]
+    canvas = Image.new(
+        "RGB", (SIZE[0], max(SIZE[1], 120 + 40 * len(asked) + sum(heights) + 90)), _GROUND
+    )
+    pen = ImageDraw.Draw(canvas)
+    if image is not None:
+        shown = ImageOps.contain(image.convert("RGB"), (500, 500))
+        canvas.paste(shown, (60, 70))
+        for number, row in enumerate(rows):
+            for x0, y0, x1, y1 in row.boxes:
+                corners = (60 + x0 * shown.width, 70 + y0 * shown.height,
+                           60 + max(x0, x1) * shown.width, 70 + max(y0, y1) * shown.height)  # fmt: skip
+                pen.rectangle(corners, outline=_MODELS[number % len(_MODELS)], width=3)
+    top = 66.0
+    for line in asked:
+        pen.text((610, top), line, font=_font(30), fill=_INK)
+        top += 40
+    top += 24
+    for number, (row, some, height) in enumerate(zip(rows, lines, heights, strict=True)):
+        colour = _MODELS[number % len(_MODELS)]
+        pen.ellipse((610, top + 6, 622, top + 18), fill=colour)
+        pen.text((634, top), row.model[:44], font=_font(22), fill=colour)
+        for at, line in enumerate(some):
+            pen.text((610, top + 34 + at * 34), line, font=_font(24), fill=_INK)
+        if row.facts:
+            pen.text((610, top + 38 + 34 * len(some)), row.facts[:60], font=_font(18), fill=_QUIET)
+        top += height
+    pen.text((60, canvas.height - 60), site, font=_font(24), fill=_QUIET)
     return _png(canvas)
 
 

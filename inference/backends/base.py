@@ -65,6 +65,8 @@ class Finished:
     confidence: float | None
     tokens: dict[str, int] = field(default_factory=dict)
     finish_reason: str = "stop"
+    outside_world: bool | None = None
+    """Whether the image is unlike all that the model was trained on; None where that is not known."""
 
 
 BackendEvent = Stage | Token | Found | Finished

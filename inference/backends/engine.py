@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     _Encoded = tuple[EncodedImage, float, bool]
 
+MOST_MAPS = 256
+"""Attention maps of one answer: those of its first tokens."""
 _encoded = EncodedImages(settings.INFERENCE_ENCODE_CACHE_MB * 1024 * 1024)
 _stored = StoredEncodings()
 
@@ -97,7 +99,20 @@ class EngineBackend:
         result = {key: answer.text if kind == "text" else pieces}
         if "reasoning" in answer:
             result["reasoning"] = answer["reasoning"]
-        yield Finished(result, timings, answer.confidence, answer.tokens, answer.finish_reason)
+        if request.params.get("attention") and encoded and answer.text.strip():
+            result["attention"] = self._attention(request, encoded, answer.text)
+        yield Finished(
+            result, timings, answer.confidence, answer.tokens, answer.finish_reason,
+            outside_world=encoded.is_outside if encoded else None,
+        )  # fmt: skip
+
+    def _attention(self, request: Request, encoded: "EncodedImage", text: str) -> dict[str, Any]:
+        """Where each token of an answer looked (`inference.engine.attention`)."""
+        from inference.engine.attention import prompt_attention
+
+        assert self._model is not None
+        prompt, _ = self._model.prompt(request.skill, request.params)
+        return prompt_attention(self._model, encoded, prompt, text, most=MOST_MAPS).to_dict()
 
     def answer_many(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, BackendEvent]]]:
         from inference.engine.batching import Ask, stream_many
@@ -124,11 +139,12 @@ class EngineBackend:
                         events.append((row, Stage("decoding")))
                     events.append((row, Token(item)))
                     continue
-                _, encode_ms, cached = encodings[row]
+                encoded, encode_ms, cached = encodings[row]
                 timings = {**item.timings, "encode_ms": encode_ms, "encode_cached": cached}
                 finished = Finished(
-                    dict(item), timings, item.confidence, item.tokens, item.finish_reason
-                )
+                    dict(item), timings, item.confidence, item.tokens, item.finish_reason,
+                    outside_world=encoded.is_outside,
+                )  # fmt: skip
                 events.append((row, finished))
             yield events
 

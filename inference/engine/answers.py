@@ -34,6 +34,14 @@ class EncodedImage:
     owner: str
     encode_ms: float
     cached: bool = False
+    outside_score: float | None = None
+    """Above 0 the image is outside what the model knows (`inference.engine.scope`); None: the model does not
+    tell."""
+
+    @property
+    def is_outside(self) -> bool | None:
+        """Whether the image is unlike all that the model was trained on; None: the model does not tell."""
+        return None if self.outside_score is None else self.outside_score > 0
 
     @property
     def nbytes(self) -> int:
@@ -51,6 +59,8 @@ class EncodedImage:
             "values": self.prefix.values[:, :, :, :length],
         }
         told = {"owner": self.owner, "width": str(width), "height": str(height)}
+        if self.outside_score is not None:
+            told["outside_score"] = repr(self.outside_score)
         held = {name: value.contiguous().cpu() for name, value in tensors.items()}
         try:
             save_file(held, file, metadata=told)
@@ -73,7 +83,8 @@ class EncodedImage:
             if keys.shape != values.shape or keys.ndim != 5:
                 raise ValueError("Keys and values of an encoded image have five dimensions.")
             size = int(told["width"]), int(told["height"])
-            return cls(KVCache.of(keys, values), size, told["owner"], 0.0)
+            score = float(told["outside_score"]) if "outside_score" in told else None
+            return cls(KVCache.of(keys, values), size, told["owner"], 0.0, outside_score=score)
         except (SafetensorError, KeyError) as error:
             raise ValueError("This file holds no encoded image.") from error
 

@@ -45,11 +45,15 @@ def encode_images(model: Moondream, images: Sequence[ImageLike]) -> list[Encoded
             model.model.join_crops(features, cut.tiling)
             for features, cut in zip(parts, crops, strict=True)
         ]
-        prefix = model.model.prefix(torch.stack(tokens))
+        stacked = torch.stack(tokens)
+        prefix = model.model.prefix(stacked)
+        scores = model.outside_scores(stacked)
         each = run.elapsed_ms() / len(waiting)
         for row, n in enumerate(waiting):
             size = images[n].size
-            done[n] = EncodedImage(prefix.row(row), size, model.key, each)
+            done[n] = EncodedImage(
+                prefix.row(row), size, model.key, each, outside_score=scores[row]
+            )
     return [model.encode_image(item) for item in done if item is not None]
 
 

@@ -13,6 +13,7 @@ _LISTED = (
     "config.json",
     "tokenizer.json",
     "browser.json",
+    "scope.npz",
     "*.safetensors",
     "*.safetensors.index.json",
     "*.onnx",

@@ -33,6 +33,7 @@ from inference.engine.decoding import Decoding
 from inference.engine.layers import KVCache
 from inference.engine.model import MoondreamForVision, tensor_shapes
 from inference.engine.reasoning import Reasoning
+from inference.engine.scope import Scope
 from inference.engine.settings import Settings, read_reference
 
 SpatialRef = Sequence[float]
@@ -59,6 +60,8 @@ class Moondream:
         reference = model.vision.pos_emb
         self.device, self.dtype = reference.device, reference.dtype
         self.compiled_step: Callable[..., torch.Tensor] | None = None
+        self.scope: Scope | None = None
+        """What the model knows, where its folder says it."""
 
     @classmethod
     def from_pretrained(
@@ -98,6 +101,7 @@ class Moondream:
             kernels=kernels,
         )
         made = cls(model, tokenizer, quantization or saved_quantization(folder))
+        made.scope = Scope.read(folder, model.config.sections.text.dim)
         if compile == "on" or (
             compile == "auto" and where.type == "cuda" and made.quantization is None
         ):
@@ -150,9 +154,20 @@ class Moondream:
             return image
         started = time.perf_counter()
         crops = make_crops(image, self.sections.vision)
-        prefix = self.model.prefix(self.model.image_tokens(crops)[None])
+        tokens = self.model.image_tokens(crops)[None]
+        prefix = self.model.prefix(tokens)
+        (score,) = self.outside_scores(tokens)
         spent = (time.perf_counter() - started) * 1e3
-        return EncodedImage(prefix, image.size, self.key, spent)
+        return EncodedImage(prefix, image.size, self.key, spent, outside_score=score)
+
+    def outside_scores(self, tokens: torch.Tensor) -> list[float] | list[None]:
+        """How far beyond what the model knows images are (`inference.engine.scope`); None where it does not
+        tell.
+
+        Args:
+            tokens: (B, tokens, dim) image embeddings.
+        """
+        return [None] * len(tokens) if self.scope is None else self.scope.scores(tokens)
 
     def takes(self, image: EncodedImage) -> bool:
         """Whether an encoded image is of this model and of its sizes, as one read from a file may

@@ -94,7 +94,7 @@ def alike(job: Job) -> list[UUID]:
 
 
 def _in_batch(job: Job) -> bool:
-    plain = not (job.params.get("spatial_refs") or job.params.get("reasoning"))
+    plain = not any(job.params.get(name) for name in ("spatial_refs", "reasoning", "attention"))
     # One in the background is measured as well, and alone; it holds nobody else up.
     plain = plain and not job.in_background
     return plain and job.image_id is not None and job.skill in (Skill.CAPTION, Skill.QUERY)

@@ -150,7 +150,7 @@ def _answer(job: Job, *, again: bool = False) -> None:
 
 def _settled(job: Job, result: dict[str, Any]) -> bool:
     """Save a job's answer; False when it was cancelled meanwhile."""
-    kept = ("result", "timings", "confidence", "tokens", "finish_reason")
+    kept = ("result", "timings", "confidence", "tokens", "finish_reason", "outside_world")
     fields = {name: result[name] for name in kept}
     return settle(job, from_status=Job.Status.RUNNING, status=Job.Status.SUCCEEDED, **fields)
 
@@ -291,6 +291,6 @@ def _final(
     publish.log(f"answered: {done.tokens['completion']} steps in {timings['total_ms']:.0f} ms")
     return {
         "skill": job.skill, "result": done.result, "timings": timings,
-        "confidence": done.confidence, "tokens": done.tokens,
+        "confidence": done.confidence, "tokens": done.tokens, "outside_world": done.outside_world,
         "finish_reason": done.finish_reason, "variant": job.model_name, "attempt": job.attempt,
     }  # fmt: skip

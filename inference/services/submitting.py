@@ -188,6 +188,9 @@ def _check_params(skill: str, params: Mapping[str, Any], *, has_image: bool) -> 
         raise errors.BAD_SETTINGS(str(error), field="settings") from error
     if skill != "query" and not has_image:
         raise errors.IMAGE_REQUIRED()
+    if params.get("attention"):
+        _check_attention(skill, params, has_image=has_image)
+        kept["attention"] = True
     if skill == "caption":
         kept["length"] = params.get("length") or "normal"
         return kept
@@ -198,6 +201,19 @@ def _check_params(skill: str, params: Mapping[str, Any], *, has_image: bool) -> 
         if params.get("spatial_refs"):
             kept["spatial_refs"] = _references(params["spatial_refs"])
     return kept
+
+
+def _check_attention(skill: str, params: Mapping[str, Any], *, has_image: bool) -> None:
+    """Maps are of a text, over an image, after a prompt of tokens alone."""
+    why = ""
+    if skill not in ("caption", "query"):
+        why = "Attention maps are of captions and answers."
+    elif not has_image:
+        why = "Attention maps are over an image."
+    elif params.get("reasoning") or params.get("spatial_refs"):
+        why = "Attention maps are not made with reasoning or spatial_refs."
+    if why:
+        raise errors.UNSUPPORTED_PARAMETER(why, field="attention")
 
 
 _TEXT_FAULTS = {
@@ -233,6 +249,10 @@ def _check_abilities(
         raise errors.UNSUPPORTED_SKILL(f"{variant.name} has no {skill}.")
     if params.get("reasoning") and "reasoning" in variant.lacks:
         raise errors.UNSUPPORTED_REASONING(f"{variant.name} does not reason.", field="reasoning")
+    if params.get("attention") and variant.backend != "engine":
+        raise errors.UNSUPPORTED_PARAMETER(
+            f"{variant.name} does not run here: where it looks is not known.", field="attention"
+        )
     if not has_image and "text_only" in variant.lacks:
         raise errors.IMAGE_REQUIRED(f"{variant.name} answers about an image only.")
 

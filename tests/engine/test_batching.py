@@ -1,5 +1,6 @@
 """Batches answer as single questions do."""
 
+import base64
 import itertools
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 
 from inference.engine import Moondream
-from inference.engine.attention import attention_maps
+from inference.engine.attention import attention_maps, prompt_attention
 from inference.engine.batching import Ask, answer_many, encode_images, stream_many
 
 
@@ -93,6 +94,19 @@ def test_attention_maps_are_shares_of_the_image(tiny: Moondream) -> None:
     assert values.shape == (len(maps.pieces), grid, grid)
     assert values.sum((1, 2)) == pytest.approx(np.ones(len(values)), abs=1e-4)
     assert all(0 < share < 1 for share in maps.image_share)
+
+
+def test_attention_maps_on_the_wire(tiny: Moondream) -> None:
+    image = _images(1)[0]
+    maps = attention_maps(tiny, image, QUESTIONS[1], "seven")
+    wire = maps.to_dict()
+    levels = np.frombuffer(base64.b64decode(wire["maps"]), np.uint8).astype(float)
+    levels = levels.reshape(len(maps.pieces), wire["grid"], wire["grid"])
+    shares = levels / 255 * np.array(wire["peaks"])[:, None, None]
+    assert shares == pytest.approx(np.array(maps.maps), abs=max(wire["peaks"]) / 200)
+    assert (levels.max((1, 2)) == 255).all()
+    prompt, _ = tiny.prompt("caption", {"length": "short"})
+    assert prompt_attention(tiny, image, prompt, "seven", most=2).pieces == list("se")
 
 
 def test_attention_maps_are_those_of_the_written_out_softmax(tiny: Moondream) -> None:

@@ -313,6 +313,7 @@ class Playground {
     this.$("output").textContent = "";
     this.$("output").setAttribute("data-streaming", "");
     this.$("figures").hidden = true;
+    this.$("outside").hidden = true;
     this.$("json-box").hidden = true;
     this.$("code-box").hidden = true;
     this.$("log").replaceChildren();
@@ -374,7 +375,8 @@ class Playground {
     if (FINDS.has(run.skill)) this.reveal(this.$("drop"));
     this.showFigures(data);
     showCode(this.$("code-box"), this.$("code-list"), run.job);
-    this.say(`Answer: ${answer.replace(/\.$/, "")}. ${Math.round(data.timings.total_ms)} milliseconds.`);
+    const doubt = data.outside_world ? " The image is unlike what the model was trained on: it is a guess." : "";
+    this.say(`Answer: ${answer.replace(/\.$/, "")}. ${Math.round(data.timings.total_ms)} milliseconds.${doubt}`);
     this.prompts.compare(run);
     this.history.unshift({ run, data, answer });
     this.history.length = Math.min(this.history.length, SHOWN_RUNS);
@@ -383,6 +385,7 @@ class Playground {
 
   showFigures(data) {
     this.$("figures").hidden = false;
+    this.$("outside").hidden = !data.outside_world;
     showTimings(this.root, data.timings, data.backend);
     this.$("confidence").textContent = data.confidence === null ? "–" : data.confidence.toFixed(2);
     this.$("json-box").hidden = false;
@@ -461,6 +464,10 @@ class Playground {
     const last = entries.at(-1);
     if (!last || this.job) return;
     if (isReturning && !this.isEntered(last.run)) return; // what was entered since is not written over
+    if (isReturning && this.image.current.item) {
+      last.run.image = this.image.current; // the server's copy does not say which item it is
+      last.run.about = this.prompts.about(last.run);
+    }
     if (last.data?.result) this.reopen(last);
     else this.ask(last.run);
     if (["queued", "running"].includes(last.status)) this.goOn(last.run, last.job);
@@ -603,7 +610,7 @@ class Playground {
     this.runWhereItCan();
     this.explainVariant();
     this.ready = true;
-    if (line) this.prompts.use(line, { fill: !query.has("skill"), image: itsImage });
+    if (line) imageIsThere = Promise.all([imageIsThere, this.prompts.use(line, { fill: !query.has("skill"), image: itsImage })]);
     if (query.has("session")) imageIsThere.then(() => this.openSession(query.get("session"), { isReturning }));
     else if (query.has("fork")) this.openShared(query.get("fork"));
   }
