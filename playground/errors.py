@@ -28,6 +28,13 @@ BAD_EXPIRY = _kind("bad_expiry", 422, "A link lasts 1, 7 or 30 days, or has no e
 BAD_COMPARISON = _kind(
     "bad_comparison", 422, "Two to four models are compared.", "Choose as many, each once."
 )
+NAMES_HIDDEN = _kind(
+    "names_hidden", 409, "The models’ names are not shown yet.", "Say which you prefer, or show the names."
+)  # fmt: skip
+NO_PREFERENCE = _kind(
+    "no_preference", 409, "Nothing can be preferred here.",
+    "All have to be answered, and their names not be shown yet.",
+)  # fmt: skip
 COMPARISON_NOT_FOUND = _kind(
     "comparison_not_found", 404, "No such comparison.", "It was deleted, or is another visitor's."
 )

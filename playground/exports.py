@@ -7,9 +7,10 @@ What a stranger wrote is only ever a literal of the language, never a part of it
 
 import base64
 import json
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 RESULTS = {"caption": "caption", "query": "answer", "detect": "objects", "point": "points"}
 """Where a skill's answer stands in its reply."""
@@ -38,6 +39,14 @@ class Picture:
         return f"data:image/{_KINDS.get(extension, extension)};base64,"
 
 
+class Model(NamedTuple):
+    """A model as it was when it was asked."""
+
+    name: str
+    revision: str
+    quantization: str
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """All that decides an answer."""
@@ -56,6 +65,13 @@ class Recipe:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """temperature, top_p, max_tokens, max_objects, seed."""
     picture: Picture | None = None
+    others: tuple["Model", ...] = ()
+    """Further models that are asked the same: the answers are printed by model then."""
+
+    @property
+    def models(self) -> list["Model"]:
+        """All that are asked."""
+        return [Model(self.model, self.revision, self.quantization), *self.others]
 
     @property
     def request(self) -> dict[str, Any]:
@@ -85,6 +101,13 @@ class Export:
 # Python.
 
 
+def _python_models(recipe: Recipe) -> str:
+    if not recipe.others:
+        return f"MODEL = {recipe.model!a}\nREVISION, QUANTIZATION = {recipe.revision!a}, {recipe.quantization!a}"
+    rows = "".join(f"    {tuple(model)!a},\n" for model in recipe.models)
+    return f"# Model, revision, quantization.\nMODELS = [\n{rows}]"
+
+
 def python_head(recipe: Recipe) -> str:
     return f"""\
 # pip install moondream. A key is needed for models that are yours alone: set MOONDREAM_API_KEY.
@@ -100,8 +123,7 @@ import moondream as md
 from moondream.types import Base64EncodedImage
 
 SITE = {recipe.site!a}
-MODEL = {recipe.model!a}
-REVISION, QUANTIZATION = {recipe.revision!a}, {recipe.quantization!a}
+{_python_models(recipe)}
 KEY = os.environ.get("MOONDREAM_API_KEY")
 """
 
@@ -139,6 +161,23 @@ def python_image(picture: Picture | None) -> str:
     )  # fmt: skip
 
 
+def _python_ask_all(recipe: Recipe) -> str:
+    """Each model checked and asked; prints a JSON object of their answers by model."""
+    given = {name: v for name, v in recipe.request.items() if name != "model"}
+    arguments = "".join(f"        {name}={value!a},\n" for name, value in given.items())
+    return f"""\
+answers = {{}}
+for MODEL, REVISION, QUANTIZATION in MODELS:
+{textwrap.indent(_PYTHON_CHECK, "    ")}\
+    model = md.vl(endpoint=f"{{SITE}}/v1", model=MODEL, api_key=KEY)
+    result = model.{recipe.skill}(
+        image,
+{arguments}    )
+    answers[MODEL] = result[{RESULTS[recipe.skill]!a}]
+print(json.dumps(answers))
+"""
+
+
 def _python_ask(recipe: Recipe) -> str:
     given = {name: v for name, v in recipe.request.items() if name != "model"}
     arguments = "".join(f"    {name}={value!a},\n" for name, value in given.items())
@@ -153,10 +192,15 @@ print(json.dumps(result[{RESULTS[recipe.skill]!a}]))
 
 def python(recipe: Recipe) -> str:
     """A script for the official client. Prints the answer as JSON."""
-    parts = (
-        python_head(recipe), _PYTHON_CHECK, python_image(recipe.picture), _python_ask(recipe),
-    )  # fmt: skip
-    return "\n".join(parts)
+    return "\n".join(source for _, source in _python_parts(recipe))
+
+
+def _python_parts(recipe: Recipe) -> list[tuple[str, str]]:
+    """The script in pieces, each by its name."""
+    head, image = ("setup", python_head(recipe)), ("image", python_image(recipe.picture))
+    if recipe.others:
+        return [head, image, ("ask", _python_ask_all(recipe))]
+    return [head, ("model", _PYTHON_CHECK), image, ("ask", _python_ask(recipe))]
 
 
 # JavaScript.
@@ -192,15 +236,20 @@ def _javascript_image(picture: Picture | None) -> str:
 
 def javascript(recipe: Recipe) -> str:
     """A module for Node 18 or newer without dependencies: the official client sends no settings. Prints
-    the answer as JSON."""
+    the answer as JSON; of several models an object of answers by model."""
+    models = [list(model) for model in recipe.models]
+    request = {name: value for name, value in recipe.request.items() if name != "model"}
+    result = f"result[{_script(RESULTS[recipe.skill])}]"
+    shown = "answers" if recipe.others else f"answers[{_script(recipe.model)}]"
     return f"""\
 // For Node 18 or newer. A key is needed for models that are yours alone: set MOONDREAM_API_KEY.
 import {{ createHash }} from "node:crypto";
 import {{ existsSync, readFileSync, writeFileSync }} from "node:fs";
 
 const site = {_script(recipe.site)};
-const [revision, quantization] = {_script([recipe.revision, recipe.quantization])};
-const request = {_script(recipe.request)};
+// Model, revision, quantization.
+const models = {_script(models)};
+const request = {_script(request)};
 const headers = {{ "Content-Type": "application/json", "X-Moondream-Auth": process.env.MOONDREAM_API_KEY ?? "" }};
 
 async function ask(path, options) {{
@@ -209,12 +258,16 @@ async function ask(path, options) {{
   return reply.json();
 }}
 
-// Other weights, or another precision, answer otherwise.
-const now = await ask(`models/${{request.model}}`);
-if (now.revision !== revision || now.quantization !== quantization) console.error(`${{request.model}} is at revision ${{now.revision}} ${{now.quantization}} now.`);
-
-{_javascript_image(recipe.picture)}const result = await ask({_script(recipe.skill)}, {{ method: "POST", body: JSON.stringify(request) }});
-console.log(JSON.stringify(result[{_script(RESULTS[recipe.skill])}]));
+{_javascript_image(recipe.picture)}
+const answers = {{}};
+for (const [model, revision, quantization] of models) {{
+  // Other weights, or another precision, answer otherwise.
+  const now = await ask(`models/${{model}}`);
+  if (now.revision !== revision || now.quantization !== quantization) console.error(`${{model}} is at revision ${{now.revision}} ${{now.quantization}} now.`);
+  const result = await ask({_script(recipe.skill)}, {{ method: "POST", body: JSON.stringify({{ ...request, model }}) }});
+  answers[model] = {result};
+}}
+console.log(JSON.stringify({shown}));
 """
 
 
@@ -232,48 +285,63 @@ def _json_word(value: Any) -> str:
 
 
 def curl(recipe: Recipe) -> str:
-    """A script for bash with curl. Prints the reply."""
-    picture = recipe.picture
-    body = _json_word(recipe.request)
+    """A script for bash with curl. Prints the reply; of several models, each one's on a line."""
     lines = [
         "#!/usr/bin/env bash",
         "# A key is needed for models that are yours alone: set MOONDREAM_API_KEY.",
         "set -euo pipefail",
-        f"site={_word(recipe.site)} model={_word(recipe.model)} revision={_word(json.dumps(recipe.revision))}",
+        f"site={_word(recipe.site)}",
         'key="X-Moondream-Auth: ${MOONDREAM_API_KEY:-}"',
+        *_curl_image(recipe.picture),
+    ]
+    for model in recipe.models:
+        lines += _curl_ask(recipe, model)
+        if recipe.others:
+            lines.append("echo")
+    return "\n".join(lines) + "\n"
+
+
+def _curl_image(picture: Picture | None) -> list[str]:
+    """The file of an image that is not written into the script."""
+    if picture is None or picture.data:
+        return []
+    file = _word(picture.name)
+    lines = [f"# {_BESIDE}"]
+    if picture.address:
+        lines = [f"test -e {file} || curl -sSf -o {file} {_word(picture.address)}"]
+    if picture.sha256:
+        lines.append(
+            f"printf '%s  %s\\n' {picture.sha256} {file} | sha256sum -c --quiet - || "
+            "echo 'This is not the image that was asked about.' >&2"
+        )
+    return lines
+
+
+def _curl_ask(recipe: Recipe, model: Model) -> list[str]:
+    """One model checked and asked."""
+    picture, request = recipe.picture, {**recipe.request, "model": model.name}
+    if picture is None:
+        sent = f"printf '%s' {_json_word(request)}"
+    elif picture.data:
+        url = picture.prefix + base64.b64encode(picture.data).decode()
+        sent = f"printf '%s' {_json_word({**request, 'image_url': url})}"
+    else:
+        start, end = _json_word({**request, "image_url": picture.prefix})[:-3], "'"
+        sent = f"""{{ printf '%s' {start}{end}; base64 < {_word(picture.name)} | tr -d '\\n'; printf '"}}'; }}"""
+    return [
         "",
+        f"model={_word(model.name)} revision={_word(json.dumps(model.revision))}",
         "# Other weights answer otherwise.",
         'now=$(curl -sSf -H "$key" "$site/v1/models/$model")',
         'case "$now" in',
         '  *"\\"revision\\": $revision"*) ;;',
         '  *) echo "$model is at another revision now." >&2 ;;',
         "esac",
-    ]
-    if picture is None:
-        sent = f"printf '%s' {body}"
-    elif picture.data:
-        url = picture.prefix + base64.b64encode(picture.data).decode()
-        sent = f"printf '%s' {_json_word({**recipe.request, 'image_url': url})}"
-    else:
-        file = _word(picture.name)
-        if not picture.address:
-            lines.append(f"# {_BESIDE}")
-        else:
-            lines.append(f"test -e {file} || curl -sSf -o {file} {_word(picture.address)}")
-        if picture.sha256:
-            lines.append(
-                f"printf '%s  %s\\n' {picture.sha256} {file} | sha256sum -c --quiet - || "
-                "echo 'This is not the image that was asked about.' >&2"
-            )
-        start, end = _json_word({**recipe.request, "image_url": picture.prefix})[:-3], "'"
-        sent = f"""{{ printf '%s' {start}{end}; base64 < {file} | tr -d '\\n'; printf '"}}'; }}"""
-    lines += [
         "",
         f"{sent} |",
         '  curl -sS --fail-with-body -H "$key" -H "Content-Type: application/json" --data-binary @- \\',
         f'  "$site/v1/{recipe.skill}"',
     ]
-    return "\n".join(lines) + "\n"
 
 
 # A notebook.
@@ -291,10 +359,7 @@ def notebook(recipe: Recipe) -> str:
                 "cell_type": "code", "id": name, "metadata": {}, "outputs": [],
                 "execution_count": None, "source": source.rstrip("\n"),
             }
-            for name, source in (
-                ("setup", python_head(recipe)), ("model", _PYTHON_CHECK),
-                ("image", python_image(recipe.picture)), ("ask", _python_ask(recipe)),
-            )
+            for name, source in _python_parts(recipe)
         ),
     ]  # fmt: skip
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}

@@ -61,10 +61,22 @@ class Comparison(models.Model):
     reference = models.TextField(
         blank=True, help_text="What is right; answers are scored against it."
     )
+    is_blind = models.BooleanField(
+        default=False,
+        help_text="Models stand in an order by lot, without names until one is preferred.",
+    )
+    named_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the names of a blind one were shown."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
         return f"Comparison {self.pk}"
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the models' names are not shown yet."""
+        return self.is_blind and self.named_at is None
 
 
 class Run(models.Model):
@@ -94,6 +106,41 @@ class Run(models.Model):
         return f"{self.job.skill} of {self.session_id}"
 
 
+class Preference(models.Model):
+    """Which of two models somebody preferred, without knowing which is which. A visitor's word about one
+    question to one pair counts once."""
+
+    class Outcome(models.TextChoices):
+        LEFT = "left"
+        RIGHT = "right"
+        TIE = "tie"
+
+    comparison = models.ForeignKey(
+        Comparison, on_delete=models.SET_NULL, null=True, blank=True, related_name="preferences"
+    )
+    left = models.CharField(
+        max_length=80, help_text="A variant's slug; it comes before the right one's."
+    )
+    right = models.CharField(max_length=80)
+    outcome = models.CharField(max_length=5, choices=Outcome.choices)
+    voter = models.CharField(
+        max_length=64, help_text="SHA-256 of an account or of a cookie's token."
+    )
+    question = models.CharField(max_length=64, help_text="SHA-256 of image, skill and prompt.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["left", "right", "voter", "question"], name="preference_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.left} / {self.right}: {self.outcome}"
+
+
 class ShareQuerySet(models.QuerySet["Share"]):
     def open(self) -> "ShareQuerySet":
         """Those that show something now."""
@@ -102,12 +149,16 @@ class ShareQuerySet(models.QuerySet["Share"]):
 
 
 class Share(models.Model):
-    """A link that shows one run to whoever has it, until it is revoked or its time is over."""
+    """A link that shows one run, or a comparison, to whoever has it, until it is revoked or its time is over."""
 
     token = models.CharField(
         unique=True, max_length=32, default=partial(secrets.token_urlsafe, 18), editable=False
     )
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="shares")
+    comparison = models.ForeignKey(
+        Comparison, on_delete=models.CASCADE, null=True, blank=True, related_name="shares",
+        help_text="The whole of it is shown; the run is its first.",
+    )  # fmt: skip
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

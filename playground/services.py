@@ -62,6 +62,8 @@ def read_question(
     params = {
         "question": fields.get("question", ""), "object": fields.get("object", ""), "length": length,
     }  # fmt: skip
+    if fields.get("attention") and skill in ("caption", "query"):
+        params["attention"] = "1"
     return Question(skill, _image(fields, file, stored), params)
 
 

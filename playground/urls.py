@@ -51,9 +51,20 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/code/<slug:language>/", views.code_file, name="job_code_file"),
     path("images/<str:token>/", views.image, name="job_image"),
     path("compare/", comparison.start, name="compare"),
+    path("compare/votes/", comparison.votes, name="votes"),
     path("compare/<slug:comparison_id>/", comparison.comparison, name="comparison"),
+    path(
+        "compare/<slug:comparison_id>/code/<slug:language>/",
+        comparison.comparison_code,
+        name="comparison_code",
+    ),
+    path(
+        "compare/<slug:comparison_id>/<slug:name>/",
+        comparison.comparison_act,
+        name="comparison_act",
+    ),
     re_path(
-        r"^compare/(?P<comparison_id>[0-9A-Za-z]+)\.(?P<kind>json|csv)$",
+        r"^compare/(?P<comparison_id>[0-9A-Za-z]+)\.(?P<kind>json|csv|png)$",
         comparison.comparison_file,
         name="comparison_file",
     ),

@@ -50,6 +50,7 @@ from leaderboard.selectors.prompts import (
     reference_beside,
     reference_of,
 )
+from leaderboard.selectors.shares import share_interval
 from leaderboard.selectors.tables import (
     Asked,
     Board,
@@ -119,6 +120,7 @@ __all__ = [
     "references_check",
     "reported",
     "reported_names",
+    "share_interval",
     "side_by_side",
     "split_get",
     "splits_now",

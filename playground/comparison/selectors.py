@@ -2,17 +2,20 @@
 
 import csv
 import difflib
+import hashlib
 import io
 import re
 from dataclasses import dataclass
 from typing import Any
+
+from django.db.models import Count, Q
 
 from inference import selectors as inference
 from inference.adapters import Asker
 from inference.models import Job
 from leaderboard import selectors as leaderboard
 from playground import errors, selectors
-from playground.models import Comparison
+from playground.models import Comparison, Preference, Share
 from playground.sessions import selectors as sessions
 from playground.sessions.selectors import RunView
 from playground.sessions.visitor import Visitor
@@ -52,10 +55,22 @@ class Column:
 
     number: int
     view: RunView
+    label: str
+    """The model's name, or a letter while names are hidden."""
     pieces: list[Piece]
     """The difference from the first column; empty there, and for boxes and points."""
     bars: list[Bar]
     scores: list[leaderboard.TextScore]
+
+    @property
+    def attention(self) -> dict[str, Any] | None:
+        """Where each token of the answer looked, if that was asked for (`inference.engine.attention`)."""
+        found: dict[str, Any] | None = (self.view.job.result or {}).get("attention")
+        return found
+
+    @property
+    def attention_id(self) -> str:
+        return f"attention-{self.number}"
 
     @property
     def is_same(self) -> bool:
@@ -77,6 +92,17 @@ class ComparisonView:
     @property
     def is_running(self) -> bool:
         return any(column.view.is_running for column in self.columns)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the models' names are not shown yet."""
+        return self.comparison.is_hidden
+
+    @property
+    def can_prefer(self) -> bool:
+        """Whether it can be said which answer is better."""
+        done = all(column.view.job.status == Job.Status.SUCCEEDED for column in self.columns)
+        return self.is_hidden and done and len(self.columns) > 1
 
     @property
     def is_drawn(self) -> bool:
@@ -125,6 +151,55 @@ def choices(asker: Asker) -> list[Choice]:
     return plain + [Choice(model.name, f"{model.title} · {model.group.lower()}") for model in tuned]
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What was preferred of two models."""
+
+    left: str
+    right: str
+    left_count: int
+    right_count: int
+    ties: int
+    share: float
+    """Of the left one; a tie is a half for each."""
+    low: float
+    high: float
+    """The share's 95% interval."""
+
+    @property
+    def total(self) -> int:
+        return self.left_count + self.right_count + self.ties
+
+
+def pairs() -> list[Pair]:
+    """Every two variants of which one was preferred unseen, those with most answers first; one query."""
+    outcome = Preference.Outcome
+    rows = (
+        Preference.objects.order_by().values("left", "right").annotate(
+            left_count=Count("pk", filter=Q(outcome=outcome.LEFT)),
+            right_count=Count("pk", filter=Q(outcome=outcome.RIGHT)),
+            ties=Count("pk", filter=Q(outcome=outcome.TIE)), total=Count("pk"),
+        )
+    ).order_by("-total", "left", "right")  # fmt: skip
+    found = []
+    for row in rows:
+        total = row.pop("total")
+        share = (row["left_count"] + row["ties"] / 2) / total
+        low, high = leaderboard.share_interval(share, total)
+        found.append(Pair(**row, share=share, low=low, high=high))
+    return found
+
+
+def shared_comparison(share: Share) -> ComparisonView:
+    """The comparison that a link shows.
+
+    Raises:
+        NotFound: all of its runs were deleted.
+    """
+    assert share.comparison is not None
+    return _view(share.comparison)
+
+
 def comparison_get(visitor: Visitor, comparison_id: str) -> ComparisonView:
     """
     Raises:
@@ -133,21 +208,30 @@ def comparison_get(visitor: Visitor, comparison_id: str) -> ComparisonView:
     made = Comparison.objects.filter(pk=comparison_id).select_related("session").first()
     if made is None or not sessions.is_own(visitor, made.session):
         raise errors.COMPARISON_NOT_FOUND()
+    return _view(made)
+
+
+def _view(made: Comparison) -> ComparisonView:
     views = [view for view in sessions.runs_of(made.session) if view.run.comparison_id == made.pk]
     if not views:  # all of them were deleted
         raise errors.COMPARISON_NOT_FOUND()
+    if made.is_blind:  # by lot, and the same each time
+        views.sort(key=lambda view: hashlib.sha256(f"{made.pk} {view.run.pk}".encode()).digest())
     slowest = max(_work_ms(view.job.timings) for view in views)
-    columns = [_column(number, view, views[0], made.reference, slowest) for number, view in enumerate(views, 1)]  # fmt: skip
+    columns = [_column(number, view, views[0], made, slowest) for number, view in enumerate(views, 1)]  # fmt: skip
     return ComparisonView(made, columns)
 
 
-def _column(number: int, view: RunView, first: RunView, reference: str, slowest: float) -> Column:
+def _column(number: int, view: RunView, first: RunView, made: Comparison, slowest: float) -> Column:
+    label = f"Model {chr(64 + number)}" if made.is_hidden else view.job.model_name
     is_text = view.text is not None and view.job.status == Job.Status.SUCCEEDED
     pieces = (
         difference(first.text, view.text or "") if number > 1 and is_text and first.text else []
     )
-    scores = leaderboard.text_scores(view.job.skill, view.text or "", reference) if is_text else []
-    return Column(number, view, pieces, _bars(view.job.timings, slowest), scores)
+    scores = (
+        leaderboard.text_scores(view.job.skill, view.text or "", made.reference) if is_text else []
+    )
+    return Column(number, view, label, pieces, _bars(view.job.timings, slowest), scores)
 
 
 def difference(before: str | None, after: str) -> list[Piece]:

@@ -1,19 +1,25 @@
 """The form that asks several models, and what they answered."""
 
 import contextlib
+import dataclasses
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from inference.adapters import Asker
 from inference.errors import Busy, DomainError, NotFound
 from inference.images import ACCEPTED
+from playground import errors
 from playground import selectors as playground
 from playground.comparison import selectors, services
+from playground.comparison.pictures import picture
+from playground.exports import EXPORTS, Model
 from playground.models import Run
+from playground.recipes import recipe_of
 from playground.sessions import selectors as sessions
 from playground.sessions.selectors import RunView
 from playground.sessions.visitor import Visitor, visitor_of
@@ -27,7 +33,8 @@ from pricing.callers import caller_of
 def start(request: HttpRequest) -> HttpResponse:
     """Ask two to four models the same of one image."""
     visitor = visitor_of(request, make=request.method == "POST")
-    again = _again(visitor, request.POST.get("run") or request.GET.get("run", ""))
+    given = request.POST if request.method == "POST" else request.GET
+    again = _again(visitor, given.get("run", ""), given.get("link", ""))
     if request.method != "POST":
         return _form(request, again, _prefilled(again))
     try:
@@ -46,21 +53,24 @@ def start(request: HttpRequest) -> HttpResponse:
     return visitor.remembered(request, redirect("playground:comparison", made.pk))
 
 
-def _again(visitor: Visitor, run_id: str) -> Run | None:
-    """The saved run whose question is asked again, if an address names one of the visitor's."""
-    if run_id.isascii() and run_id.isdecimal() and len(run_id) < 18:
-        with contextlib.suppress(NotFound):
+def _again(visitor: Visitor, run_id: str, token: str) -> Run | None:
+    """The run whose question is asked again, if an address names one of the visitor's, or a link that shows
+    one."""
+    with contextlib.suppress(NotFound):
+        if token:
+            return sessions.share_get(token[:64]).run
+        if run_id.isascii() and run_id.isdecimal() and len(run_id) < 18:
             return sessions.run_get(visitor, int(run_id))
     return None
 
 
 def _prefilled(again: Run | None) -> dict[str, Any]:
     if again is None:
-        return {"skill": "caption"}
+        return {"skill": "caption", "blind": "1"}
     view = RunView(again)
     return {
         "skill": view.job.skill, sessions.LINES[view.job.skill]: view.prompt,
-        "models": [view.job.model_name],
+        "models": [view.job.model_name], "blind": "1",
     }  # fmt: skip
 
 
@@ -71,6 +81,7 @@ def _form(request: HttpRequest, again: Run | None, entered: dict[str, Any], erro
         entered["models"] = [model.name for model in models[: services.LEAST]]
     context = {
         "models": models, "entered": entered, "error": error, "again": RunView(again) if again else None,
+        "link": (request.POST.get("link") or request.GET.get("link", "")) if again else "",
         "samples": playground.sample_cards(), "skills": playground.SKILLS, "accepted": ACCEPTED,
     }  # fmt: skip
     status = error.status if error else 200
@@ -82,16 +93,88 @@ def _form(request: HttpRequest, again: Run | None, entered: dict[str, Any], erro
 def comparison(request: HttpRequest, comparison_id: str) -> HttpResponse:
     """The answers side by side."""
     view = selectors.comparison_get(visitor_of(request), comparison_id)
-    return render(request, "playground/comparison/comparison.html", {"view": view})
+    context = {
+        "view": view, "exports": EXPORTS.values(), "site": request.build_absolute_uri("/")[:-1],
+        "shares": view.comparison.shares.open(),
+    }  # fmt: skip
+    return render(request, "playground/comparison/comparison.html", context)
+
+
+@require_POST
+def comparison_act(request: HttpRequest, comparison_id: str, name: str) -> HttpResponse:
+    """Say which answer is better, show the names, or make a link."""
+    visitor = visitor_of(request)
+    found = selectors.comparison_get(visitor, comparison_id).comparison
+    try:
+        match name:
+            case "prefer":
+                chosen = request.POST.get("run", "")
+                if chosen != "alike" and not (
+                    chosen.isascii() and chosen.isdecimal() and len(chosen) < 18
+                ):
+                    raise errors.COMPARISON_NOT_FOUND()
+                services.comparison_prefer(
+                    comparison=found,
+                    run_id=None if chosen == "alike" else int(chosen),
+                    visitor=visitor,
+                )
+                messages.success(request, "Kept. These are the models.")
+            case "names":
+                services.comparison_name(comparison=found)
+            case "share":
+                services.share_make(comparison=found, days=request.POST.get("days", ""))
+                messages.success(request, "The link is below.")
+            case _:
+                raise Http404
+    except NotFound:
+        raise
+    except DomainError as error:  # it went on meanwhile: the page says how it is now
+        messages.error(request, f"{error.message} {error.hint}")
+    return redirect("playground:comparison", comparison_id)
+
+
+@require_safe
+def votes(request: HttpRequest) -> HttpResponse:
+    """What visitors preferred, pair by pair."""
+    return render(request, "playground/comparison/votes.html", {"pairs": selectors.pairs()})
+
+
+@require_safe
+def comparison_code(request: HttpRequest, comparison_id: str, language: str) -> HttpResponse:
+    """Code that asks all of its models again, as a file."""
+    view = selectors.comparison_get(visitor_of(request), comparison_id)
+    export = EXPORTS.get(language)
+    if export is None or view.is_hidden:
+        raise Http404
+    recipes = [
+        recipe_of(
+            column.view.job.pk, site=f"{request.scheme}://{request.get_host()}",
+            owner_key=caller_of(request).digest,
+        )
+        for column in view.columns
+    ]  # fmt: skip
+    others = tuple(Model(r.model, r.revision, r.quantization) for r in recipes[1:])
+    recipe = dataclasses.replace(recipes[0], others=others)
+    return HttpResponse(
+        export.write(recipe), content_type=f"{export.media_type}; charset=utf-8",
+        headers={
+            "Content-Disposition": f'attachment; filename="{export.file_name(recipe)}"',
+            "X-Content-Type-Options": "nosniff",
+        },
+    )  # fmt: skip
 
 
 @never_cache
 @require_safe
 def comparison_file(request: HttpRequest, comparison_id: str, kind: str) -> HttpResponse:
-    """The same as data: `json` or `csv`."""
+    """The same as data, `json` or `csv`, or as a picture, `png`."""
     view = selectors.comparison_get(visitor_of(request), comparison_id)
+    if view.is_hidden:
+        raise Http404
     name = f"comparison-{comparison_id}.{kind}"
-    if kind == "csv":
+    if kind == "png":
+        answer = HttpResponse(picture(view, request.get_host()), content_type="image/png")
+    elif kind == "csv":
         answer = HttpResponse(view.csv(), content_type="text/csv; charset=utf-8")
     else:
         answer = JsonResponse({"prompt": view.first.prompt, "answers": view.rows()}, json_dumps_params={"indent": 2})  # fmt: skip

@@ -167,7 +167,7 @@ def title_of(session: Session) -> str:
 
 
 def _runs() -> QuerySet[Run]:
-    shares = Prefetch("shares", Share.objects.open(), to_attr="open_shares")
+    shares = Prefetch("shares", Share.objects.open().filter(comparison=None), to_attr="open_shares")
     return Run.objects.select_related("job__variant", "job__image").prefetch_related(shares)
 
 
@@ -249,7 +249,7 @@ def share_get(token: str) -> Share:
     Raises:
         NotFound: there is none, it was revoked, or its time is over.
     """
-    share = Share.objects.open().filter(token=token).select_related("run__job__variant", "run__job__image").first()  # fmt: skip
+    share = Share.objects.open().filter(token=token).select_related("run__job__variant", "run__job__image", "comparison__session").first()  # fmt: skip
     if share is None:
         raise errors.SHARE_NOT_FOUND()
     return share

@@ -142,11 +142,12 @@ def sessions_adopt(*, user: Any, visitor: Visitor) -> int:
     return Session.objects.filter(owner=None, visitor=visitor.key).update(owner=user, visitor="")
 
 
-def share_make(*, run: Run, days: str = "") -> Share:
+def share_make(*, run: Run, days: str = "", comparison: Comparison | None = None) -> Share:
     """A link that shows a run to whoever has it, from now on: also while it is answered.
 
     Args:
         days: one of `EXPIRIES`.
+        comparison: show all of it; the run is its first.
 
     Raises:
         InvalidInput: no such time.
@@ -154,7 +155,9 @@ def share_make(*, run: Run, days: str = "") -> Share:
     if days not in EXPIRIES:
         raise errors.BAD_EXPIRY()
     lasts = EXPIRIES[days]
-    return Share.objects.create(run=run, expires_at=timezone.now() + lasts if lasts else None)
+    return Share.objects.create(
+        run=run, comparison=comparison, expires_at=timezone.now() + lasts if lasts else None
+    )
 
 
 def share_revoke(*, share: Share) -> None:

@@ -19,7 +19,10 @@ from inference import answering, images, sse, stream
 from inference import errors as inference_errors
 from inference.database import in_thread
 from inference.errors import Busy, DomainError
-from inference.models import StoredImage
+from inference.models import Job, StoredImage
+from playground.comparison import selectors as comparisons
+from playground.comparison.pictures import picture as comparison_picture
+from playground.models import Share
 from playground.sessions import selectors, services
 from playground.sessions.selectors import RunView
 from playground.sessions.visitor import visitor_of
@@ -159,6 +162,8 @@ def share_revoke(request: HttpRequest, share_token: str) -> HttpResponse:
     if not request.accepts("text/html"):
         return HttpResponse(status=204)
     messages.success(request, "The link shows nothing any more.")
+    if share.comparison_id:
+        return redirect("playground:comparison", share.comparison_id)
     return redirect("playground:session", share.run.session_id)
 
 
@@ -198,16 +203,24 @@ def unlisted(response: HttpResponse) -> HttpResponse:
 @require_safe
 def shared(request: HttpRequest, share_token: str) -> HttpResponse:
     """What a link shows; it needs no JavaScript, and with it an answer on its way comes by itself."""
-    return unlisted(
-        render(request, "playground/sessions/shared.html", _shown(request, share_token))
-    )
+    context = _shown(request, share_token)
+    return unlisted(render(request, f"playground/{context['room']}/shared.html", context))
 
 
 def _shown(request: HttpRequest, share_token: str) -> dict[str, Any]:
     share = selectors.share_get(share_token)
     view = RunView(share.run)
     here = request.build_absolute_uri("/")[:-1]
-    return {"share": share, "view": view, "job": view.job, "site": here}
+    if share.comparison is not None:
+        found = comparisons.shared_comparison(share)
+        return {
+            "share": share,
+            "view": found,
+            "job": found.first.job,
+            "site": here,
+            "room": "comparison",
+        }
+    return {"share": share, "view": view, "job": view.job, "site": here, "room": "sessions"}
 
 
 @never_cache
@@ -216,9 +229,8 @@ def _shown(request: HttpRequest, share_token: str) -> dict[str, Any]:
 @require_safe
 def embedded(request: HttpRequest, share_token: str) -> HttpResponse:
     """The same as a frame in another site's page."""
-    return unlisted(
-        render(request, "playground/sessions/embedded.html", _shown(request, share_token))
-    )
+    context = _shown(request, share_token)
+    return unlisted(render(request, f"playground/{context['room']}/embedded.html", context))
 
 
 @require_safe
@@ -242,9 +254,21 @@ def shared_data(request: HttpRequest, share_token: str) -> HttpResponse:
 @require_safe
 def shared_card(request: HttpRequest, share_token: str) -> HttpResponse:
     """The picture that goes with the link where it is posted."""
-    view = RunView(selectors.share_get(share_token).run)
-    picture = selectors.card_of(view, request.get_host())
+    share = selectors.share_get(share_token)
+    if share.comparison is not None:
+        picture = comparison_picture(comparisons.shared_comparison(share), request.get_host())
+    else:
+        picture = selectors.card_of(RunView(share.run), request.get_host())
     return unlisted(HttpResponse(picture, content_type="image/png"))
+
+
+def _followed(share: Share, column: str) -> Job:
+    """The job whose answer is followed: of a comparison one of its columns."""
+    if share.comparison is None:
+        return share.run.job
+    columns = comparisons.shared_comparison(share).columns
+    found = next((c for c in columns if str(c.number) == column), columns[0])
+    return found.view.job
 
 
 @require_safe
@@ -252,10 +276,11 @@ async def shared_events(request: HttpRequest, share_token: str) -> HttpResponseB
     """The answer as it comes, as server-sent events. The job's own address, by which it is asked for
     without the link, is not told."""
     share = await in_thread(selectors.share_get)(share_token)
+    job = await in_thread(_followed)(share, request.GET.get("column", ""))
     after = stream.at(request.headers.get("Last-Event-ID", ""))
     try:
         await stream.check()
-        return sse.response(request, answering.events(share.run.job, after))
+        return sse.response(request, answering.events(job, after))
     except redis.exceptions.RedisError:
         return _refused(inference_errors.QUEUE_UNAVAILABLE())
     except DomainError as error:

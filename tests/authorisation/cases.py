@@ -163,8 +163,12 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             )
         ],
         "playground/compare/": [Case(bodies={"POST": _form(skill="caption", sample="night", model="none")})],
-        "playground/^compare/(?P<comparison_id>[0-9A-Za-z]+)\\.(?P<kind>json|csv)$": [
-            Case(kind, {"kind": kind}) for kind in ("json", "csv")
+        "playground/^compare/(?P<comparison_id>[0-9A-Za-z]+)\\.(?P<kind>json|csv|png)$": [
+            Case(kind, {"kind": kind}) for kind in ("json", "csv", "png")
+        ],
+        "playground/compare/<slug:comparison_id>/code/<slug:language>/": [Case("", {"language": "python"})],
+        "playground/compare/<slug:comparison_id>/<slug:name>/": [
+            Case(name, {"name": name}, {}, {"POST": _form(run="alike")}) for name in ("prefer", "names", "share")
         ],
         "playground/runs/": [Case(bodies={"POST": _form(job=str(scene.saved.job_id), session=scene.session_id)})],
         "playground/runs/<int:saved_run_id>/<slug:name>/": [

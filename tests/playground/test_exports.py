@@ -1,6 +1,7 @@
 """A question as code: what is sent is what was asked, whatever it says; and nothing of it is run."""
 
 import base64
+import dataclasses
 import hashlib
 import io
 import json
@@ -22,7 +23,7 @@ from inference import services as inference
 from inference.images import Upload
 from inference.models import Job
 from inference.world.samples import sample_bytes
-from playground.exports import EXPORTS, RESULTS, Picture, Recipe
+from playground.exports import EXPORTS, RESULTS, Model, Picture, Recipe
 from playground.recipes import recipe_of
 
 LANGUAGES = ("python", "javascript", "curl", "notebook")
@@ -159,6 +160,20 @@ class TestSent:
         assert body["image_url"].startswith("data:image/png;base64,")
         reply = json.loads(said)
         assert (reply[RESULTS[skill]] if language == "curl" else reply) in ("a", [])
+
+    def test_several_models(self, site: Site, tmp_path: Path, language: str) -> None:
+        picture = Picture("night.webp", SHA256, f"{site.url}/night.webp")
+        others = (Model("n", "r'1", "nf4"), Model("b/01ARZ3NDEKTSV4RRFFQ69G5FAV@2", "r'1", "nf4"))
+        asked = dataclasses.replace(recipe(site, picture=picture), others=others)
+        site.bodies.clear()
+        printed = execute(language, EXPORTS[language].write(asked), tmp_path)
+        names = ["m", *(model.name for model in others)]
+        assert [body["model"] for _, body in site.bodies] == names
+        assert len({body["image_url"] for _, body in site.bodies}) == 1
+        if language == "curl":
+            assert [json.loads(line)["answer"] for line in printed.split("\n") if line] == ["a"] * 3
+        else:
+            assert json.loads(printed) == dict.fromkeys(names, "a")
 
     def test_without_an_image(self, site: Site, tmp_path: Path, language: str) -> None:
         execute(language, EXPORTS[language].write(recipe(site)), tmp_path)

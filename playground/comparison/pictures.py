@@ -1,0 +1,31 @@
+"""A comparison as one picture to take away."""
+
+import contextlib
+
+from inference import images, social_card
+from inference.social_card import AnswerRow
+from playground.comparison.selectors import ComparisonView
+
+
+def picture(view: ComparisonView, site: str) -> bytes:
+    """Image, question and each model's answer, with what was found drawn in each one's colour: PNG bytes.
+
+    Args:
+        site: the host's name, for its foot.
+    """
+    image = None
+    with contextlib.suppress(FileNotFoundError):  # then it is words alone
+        image = images.read(view.first.image.file_name) if view.first.image else None
+    rows = []
+    for column in view.columns:
+        facts = [f"{s.name} {s.value:.3f}" for s in column.scores if s.value is not None]
+        if column.view.job.timings.get("total_ms"):
+            facts.append(f"{column.view.job.timings['total_ms']:.0f} ms")
+        boxes = [
+            (r["x_min"], r["y_min"], r["x_max"], r["y_max"]) if "x_min" in r
+            else (r["x"] - 0.012, r["y"] - 0.012, r["x"] + 0.012, r["y"] + 0.012)
+            for r in column.view.regions
+        ]  # fmt: skip
+        answer = column.view.answer or column.view.job.get_status_display()
+        rows.append(AnswerRow(column.label, answer, " · ".join(facts), boxes))
+    return social_card.draw_comparison(image, view.first.title, rows, site)
