@@ -69,6 +69,7 @@ def _job(
         caller="api",
         owner_key=getattr(request, "client_key", ""),
         account=getattr(request, "account", None),
+        payer=getattr(request, "payer", None),
         idempotency_key=repeats.own_key_of(request),
         for_hub=HUB in request.headers.get("Via", ""),
     )
@@ -333,7 +334,7 @@ def job_create(
         },
         caller="playground",
         owner_key=getattr(request, "client_key", ""), account=getattr(request, "account", None),
-        idempotency_key=repeats.own_key_of(request),
+        payer=getattr(request, "payer", None), idempotency_key=repeats.own_key_of(request),
     )  # fmt: skip
     return Status(202, _job_out(job))
 

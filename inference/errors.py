@@ -152,7 +152,7 @@ def catalogue() -> list[ErrorKind]:
 
 
 _TYPES = {
-    401: "authentication_error", 403: "permission_error", 404: "not_found_error", 409: "conflict_error",
+    401: "authentication_error", 402: "insufficient_quota", 403: "permission_error", 404: "not_found_error", 409: "conflict_error",
     429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error",
 }  # fmt: skip
 

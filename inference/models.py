@@ -221,6 +221,9 @@ class Job(models.Model):
     is_kept = models.BooleanField(
         default=False, help_text="Somebody saved it: it and its image are not purged by age."
     )
+    is_metered = models.BooleanField(
+        default=False, help_text="Something is reserved for it: its end settles or releases that."
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     attempt = models.PositiveSmallIntegerField(default=0)
     worker = models.CharField(max_length=120, blank=True)

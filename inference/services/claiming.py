@@ -25,7 +25,7 @@ FROM (SELECT set_config('synchronous_commit', 'off', true)) AS unhurried
 WHERE job.id = ANY(%(ids)s::uuid[]) AND job.status IN ('queued', 'running')
 RETURNING
     job.id, job.skill, job.variant_id, job.adapter, job.image_id, job.image_sha256, job.params, job.in_background,
-    job.caller, job.owner_key,
+    job.caller, job.owner_key, job.is_metered,
     job.status, job.attempt, job.worker, job.created_at, job.started_at,
     (
         SELECT image.extension FROM inference_storedimage AS image WHERE image.sha256 = job.image_id
@@ -69,7 +69,9 @@ def _claimed(given: dict[str, Any]) -> Iterator[Job]:
             values = dict(zip(names, row, strict=True))
             values["params"] = json.loads(values["params"])
             beside = {name: values.pop(name) for name in ("image_extension", "others_wait")}
-            job = Job.from_db("default", list(values), list(values.values()))
+            # `from_db` takes values in the order of the model's fields, whatever the names' order is.
+            fields = [f.attname for f in Job._meta.concrete_fields if f.attname in values]
+            job = Job.from_db("default", fields, [values[name] for name in fields])
             vars(job).update(beside)
             yield job
 

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import Field
 from django.utils import timezone
 
-from inference import errors, selectors, signals, stream
+from inference import errors, metering, selectors, signals, stream
 from inference.errors import DomainError
 from inference.models import Job
 
@@ -21,6 +21,8 @@ def settle(job: Job, *, from_status: str, **fields: Any) -> bool:
     if changed:
         for name, value in fields.items():
             setattr(job, name, value)
+        if job.is_metered:
+            metering.meter().job_ended(job)
         signals.job_finished.send(Job, job=job)
     return changed
 

@@ -10,7 +10,7 @@ import redis
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from inference import errors, selectors, stream
+from inference import errors, metering, selectors, stream
 from inference.adapters import Asker
 from inference.engine.settings import Settings, read_reference
 from inference.errors import kind_of
@@ -35,6 +35,7 @@ def job_submit(
     caller: str,
     owner_key: str = "",
     account: Callable[[], int | None] | None = None,
+    payer: metering.Payer = None,
     idempotency_key: str = "",
     in_background: bool = False,
     for_hub: bool = False,
@@ -47,6 +48,7 @@ def job_submit(
     failed on our side: then it is asked anew. `in_background` lets every other question pass.
     `for_hub` says that another server asks: it is answered by what runs here. `account` finds the caller's
     account, where a tuned model is named that may be theirs alone; the site itself (`is_site`) may ask any.
+    `payer` is who it is metered for (`inference.metering`).
 
     Raises:
         InvalidInput: params that no model could answer, or an image that cannot be read.
@@ -54,6 +56,7 @@ def job_submit(
         NotFound: unknown variant, or a tuned model that is not for this caller.
         Conflict: the idempotency key was used for another question.
         Busy: the queue is full (429), or broker or queue are away (503); nothing is left behind.
+        DomainError: what the payer may use is used up.
     """
     asker = Asker(owner_key, account or (lambda: None), is_site)
     variant, adapter = selectors.model_get(variant_slug, asker)
@@ -75,13 +78,16 @@ def job_submit(
         if is_repeated:
             return earlier
         Job.objects.filter(pk=earlier.pk).update(idempotency_key="")
-    job.image = image_keep(looked) if looked else None
+    job.is_metered = metering.meter().job_reserve(job, payer, is_site=is_site)
     try:
+        job.image = image_keep(looked) if looked else None
         # Only a key can be there already.
         with transaction.atomic() if idempotency_key else contextlib.nullcontext():
             job.save(force_insert=True)
-    except IntegrityError:
-        earlier = _earlier(job)  # the twin request was quicker
+    except BaseException as error:
+        _release(job)
+        # The twin request was quicker.
+        earlier = _earlier(job) if isinstance(error, IntegrityError) else None
         if earlier is None:
             raise
         return _same(earlier, job)
@@ -102,9 +108,15 @@ def _take_back(job: Job, looked: Looked | None) -> None:
     """Leave nothing of a job that could not be queued."""
     with contextlib.suppress(redis.exceptions.RedisError):
         stream.forget(job.id)
+    _release(job)
     job.delete()
     if looked is not None:
         image_drop(looked)
+
+
+def _release(job: Job) -> None:
+    if job.is_metered:
+        metering.meter().ended(job.id)
 
 
 def enqueue(

@@ -23,7 +23,7 @@ _FORMAT = (
 
 
 def _who(request: HttpRequest) -> Who:
-    return Who(request.auth)  # type: ignore[attr-defined]
+    return Who(request.auth, payer=getattr(request, "payer", None))  # type: ignore[attr-defined]
 
 
 def _ms(moment: Any) -> int:
@@ -103,7 +103,11 @@ def _release_body(request: HttpRequest) -> None:
 def _sampling(request: HttpRequest, body: schemas.RolloutsIn) -> Operation:
     finetune = selectors.finetune_get(body.finetune_id, _who(request))
     return services.rollouts_submit(
-        finetune=finetune, request=body.request, count=body.num_rollouts, truth=body.ground_truth
+        finetune=finetune,
+        request=body.request,
+        count=body.num_rollouts,
+        truth=body.ground_truth,
+        payer=getattr(request, "payer", None),
     )
 
 
@@ -121,7 +125,11 @@ async def tuning_rollouts(request: HttpRequest, body: schemas.RolloutsIn) -> Any
 def _training(request: HttpRequest, body: schemas.TrainStepIn) -> Operation:
     finetune = selectors.finetune_get(body.finetune_id, _who(request))
     return services.train_step_submit(
-        finetune=finetune, groups=body.groups, lr=body.lr, step=body.step
+        finetune=finetune,
+        groups=body.groups,
+        lr=body.lr,
+        step=body.step,
+        payer=getattr(request, "payer", None),
     )
 
 

@@ -20,7 +20,8 @@ router = Router(tags=["Tuning runs"])
 
 def who_of(request: HttpRequest) -> Who:
     """The account, or the visitor."""
-    return Who(request.auth, request.client_key)  # type: ignore[attr-defined]
+    payer = getattr(request, "payer", None)
+    return Who(request.auth, request.client_key, payer)  # type: ignore[attr-defined]
 
 
 def _upload_out(upload: TuningUpload) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.db.models import Q
 
+from inference.metering import Payer
+
 
 @dataclass(frozen=True, slots=True)
 class Who:
@@ -14,6 +16,9 @@ class Who:
     """The account; None without."""
     key: str = ""
     """The caller's opaque name (`request.client_key`), which counts where there is no account."""
+
+    payer: Payer = None
+    """Who it is metered for, as the room above knows them."""
 
     @property
     def is_account(self) -> bool:

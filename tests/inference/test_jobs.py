@@ -47,6 +47,19 @@ def test_the_real_model_answers(submit) -> None:
     assert again.timings["encode_cached"] is True
 
 
+def test_a_claimed_job_is_the_one_that_was_stored(submit) -> None:
+    job = submit("query", question="What?", owner_key="o" * 64)
+    (claimed,) = claiming.claim([job.id], "w")
+    job.refresh_from_db()
+    known = [
+        f.attname
+        for f in Job._meta.concrete_fields
+        if f.attname not in claimed.get_deferred_fields()
+    ]
+    assert {"caller", "owner_key", "in_background", "is_metered"} <= set(known)
+    assert {name: getattr(claimed, name) for name in known} == {name: getattr(job, name) for name in known}  # fmt: skip
+
+
 def test_delivered_twice_it_is_answered_once(submit, scripted) -> None:
     job = submit()
     for _ in range(2):

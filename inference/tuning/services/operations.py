@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,7 +19,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from inference import errors as inference_errors
-from inference import lease, stream
+from inference import lease, metering, stream
 from inference.engine.tuning.ground_truth import ground_truth_reward
 from inference.errors import DomainError
 from inference.messages import send_on_commit
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 3
 MOST_WAITING = 32
 """Calls of one fine-tune that wait."""
+RESERVED_S = 60
+"""Seconds of training that are reserved for a call; what it used of them counts."""
 MOST_OF_OWNER = 64
 """Of all fine-tunes of an owner: what they ask is kept, with its images, until it is answered."""
 _AGAIN_S = 0.5
@@ -47,7 +50,12 @@ Status = Operation.Status
 
 
 def rollouts_submit(
-    *, finetune: Finetune, request: Mapping[str, Any], count: int, truth: Any = None
+    *,
+    finetune: Finetune,
+    request: Mapping[str, Any],
+    count: int,
+    truth: Any = None,
+    payer: metering.Payer = None,
 ) -> Operation:
     """Queue a sampling.
 
@@ -61,11 +69,16 @@ def rollouts_submit(
     if truth is not None:
         requests.truth_check(request["skill"], truth, "ground_truth")
     asked = {"request": request, "num_rollouts": count, "ground_truth": truth}
-    return _queued(finetune, Kind.ROLLOUTS, asked)
+    return _queued(finetune, Kind.ROLLOUTS, asked, payer)
 
 
 def train_step_submit(
-    *, finetune: Finetune, groups: list[Any], lr: float, step: int | None = None
+    *,
+    finetune: Finetune,
+    groups: list[Any],
+    lr: float,
+    step: int | None = None,
+    payer: metering.Payer = None,
 ) -> Operation:
     """Queue a training step. One that is under way, or whose answer nobody received, is not queued again
     by an equal request: clients repeat what they got no answer to.
@@ -81,10 +94,12 @@ def train_step_submit(
     if not 0 < lr <= 0.1:
         raise requests.refused("lr", "must be over 0 and at most 0.1")
     requests.groups_check(groups)
-    return _queued(finetune, Kind.TRAIN_STEP, {"groups": groups, "lr": lr, "step": step})
+    return _queued(finetune, Kind.TRAIN_STEP, {"groups": groups, "lr": lr, "step": step}, payer)
 
 
-def _queued(finetune: Finetune, kind: str, asked: dict[str, Any]) -> Operation:
+def _queued(
+    finetune: Finetune, kind: str, asked: dict[str, Any], payer: metering.Payer
+) -> Operation:
     try:
         data = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:  # rollouts and unknown settings are not looked at here
@@ -104,6 +119,11 @@ def _queued(finetune: Finetune, kind: str, asked: dict[str, Any]) -> Operation:
             found = _same(locked, digest, asked["step"]) if kind == Kind.TRAIN_STEP else None
             if found is None:
                 _check_room(locked)
+                metering.meter().training_reserve(
+                    operation.pk, user_id=locked.owner_id, owner_key=locked.owner_key, payer=payer,
+                    seconds=RESERVED_S, least=1, source=kind, variant=locked.variant.slug,
+                    adapter=locked.pk,
+                )  # fmt: skip
                 operation.save(force_insert=True)
     except BaseException:
         files.drop(operation.request)
@@ -113,6 +133,7 @@ def _queued(finetune: Finetune, kind: str, asked: dict[str, Any]) -> Operation:
         return found
 
     def lost(error: Exception) -> None:
+        metering.meter().ended(operation.pk)
         operation.delete()
         raise inference_errors.QUEUE_UNAVAILABLE() from error
 
@@ -321,6 +342,9 @@ def operation_end(
     )
     if open_.update(**ended):
         transaction.on_commit(partial(_woken, operation.pk, operation.request))
+        started = operation.started_at
+        used = (ended["finished_at"] - started).total_seconds() if started and error is None else 0
+        transaction.on_commit(lambda: metering.meter().ended(operation.pk, math.ceil(used)))
 
 
 def _woken(operation_id: UUID, request: str) -> None:

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Sum
 
+from inference import metering
 from inference.tuning import errors
 from inference.tuning.models import Checkpoint, Finetune, TuningUpload
 from inference.tuning.who import Who
@@ -30,7 +31,8 @@ def stored_bytes(who: Who) -> int:
 def storage_limit(who: Who) -> int:
     """Bytes that a caller may keep."""
     limit = settings.TUNING_STORAGE_MB if who.is_account else settings.TUNING_ANON_STORAGE_MB
-    return int(limit) << 20
+    own = metering.meter().storage_limit_mb(who.user.pk) if who.is_account else None
+    return int(limit if own is None else own) << 20
 
 
 def storage_check(who: Who, more: int = 0) -> None:

@@ -1,6 +1,7 @@
 """Runs: asked for, paused, resumed, cancelled, deleted."""
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,11 +12,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from inference import errors as inference_errors
-from inference import lease, stream
+from inference import lease, metering, stream
 from inference.engine.rewards import Reward, RewardError
 from inference.engine.tuning.defaults import settings_of
 from inference.engine.tuning.plan import Plan, PlanError
-from inference.errors import DomainError
+from inference.errors import DomainError, kind_of
 from inference.messages import send_on_commit
 from inference.models import Variant
 from inference.tuning import QUEUE, errors, selectors, signals
@@ -34,6 +35,8 @@ from inference.tuning.who import Who
 logger = logging.getLogger(__name__)
 UNDER_WAY = (TuningRun.Status.QUEUED, TuningRun.Status.RUNNING)
 UNFINISHED = (*UNDER_WAY, TuningRun.Status.PAUSED)
+LEAST_S = 30
+"""Seconds of training that a run needs to be worth beginning."""
 Problem = dict[str, str]
 
 
@@ -61,6 +64,7 @@ def run_make(
         NotFound: the base, or the data, is not there.
         Conflict: the caller keeps as much as they may.
         Busy: too many runs are under way (429) or wait (503), or the broker is away (503).
+        DomainError: hardly any training minutes are left.
     """
     variant = base_of(variant_slug, who)
     checked = run_check(who=who, variant=variant, data=data, plan=plan, reward=reward)
@@ -79,11 +83,17 @@ def run_make(
         )
         finetune.seed = checked.plan.seed
         finetune.save(force_insert=True)
-        run = TuningRun.objects.create(
+        run = TuningRun(
             finetune=finetune, title=title, plan=checked.plan.to_dict(),
             reward=checked.reward.to_dict() if checked.reward else None, data=checked.data.data,
-            upload_id=checked.data.data.get("upload"), limit_s=limit_s,
+            upload_id=checked.data.data.get("upload"),
         )  # fmt: skip
+        run.limit_s = metering.meter().training_reserve(
+            run.pk, user_id=finetune.owner_id, owner_key=finetune.owner_key, payer=who.payer,
+            seconds=limit_s, least=min(limit_s, LEAST_S), source="run", variant=variant.slug,
+            adapter=finetune.pk,
+        )  # fmt: skip
+        run.save(force_insert=True)
     _started(run)
     return run
 
@@ -232,6 +242,7 @@ def _started(run: TuningRun) -> None:
     """
 
     def lost(error: Exception) -> None:
+        metering.meter().ended(run.pk)
         run.finetune.delete()
         raise inference_errors.QUEUE_UNAVAILABLE() from error
 
@@ -318,6 +329,8 @@ def _announce_end(run: TuningRun, error: DomainError | None) -> None:
             run.pk, "status", {"status": run.status, "step": run.finetune.step}
         )
         return
+    is_ours = run.status == run.Status.FAILED and kind_of(run.error_code).status >= 500
+    metering.meter().ended(run.pk, 0 if is_ours else math.ceil(run.spent_s))
     kind, data = selectors.ending(run)
     stream.publish_if_reachable(run.pk, kind, error.payload if error else data)
     signals.run_finished.send(TuningRun, run=run)
@@ -357,6 +370,7 @@ def run_delete(*, run: TuningRun) -> None:
             "upload", "finetune"
         )
         locked = found.get(pk=run.pk)
+        metering.meter().ended(run.pk, math.ceil(locked.spent_s))
         finetune_delete(finetune=locked.finetune)
         upload_drop_unneeded(locked)
         locked.finetune.delete()

@@ -1,0 +1,16 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("inference", "0009_job_revision")]
+
+    operations = [
+        migrations.AddField(
+            model_name="job",
+            name="is_metered",
+            field=models.BooleanField(
+                default=False,
+                help_text="Something is reserved for it: its end settles or releases that.",
+            ),
+        ),
+    ]
