@@ -53,6 +53,10 @@ def board(request: HttpRequest, slug: str) -> HttpResponse:
         context = {
             "table": table, "benchmark": benchmark,
             "splits": splits, "sealed": sealed,
+            "cost": page_cache.remember(
+                ("benchmark cost", benchmark.pk),
+                lambda: next(iter(selectors.benchmark_costs(benchmark)), None),
+            ),
             "tested": TESTED, "points": json.dumps(selectors.points(benchmark)),
             "metric": json.dumps({"name": benchmark.ranked_by.name, "unit": benchmark.ranked_by.unit,
                                   "up": benchmark.ranked_by.higher_is_better}),

@@ -29,6 +29,7 @@ from leaderboard.api import router as leaderboards_router
 from leaderboard.api_challenges import router as challenges_router
 from moondream_site import errors, openapi, problems
 from moondream_site.readable import ReadableParser
+from pricing.api import keys_router, usage_router
 from pricing.auth import Account, AccountOrVisitor, ClientIdentity
 from pricing.models import Scope
 from research.selectors import register_schema
@@ -73,6 +74,8 @@ api.add_router("/v1", skills_router)
 api.add_router("/v1", jobs_router)
 api.add_router("/v1/tuning", tuning_router, auth=[Account(Scope.FINETUNE)])
 api.add_router("/v1/tuning", tuning_runs_router, auth=[AccountOrVisitor(Scope.FINETUNE)])
+api.add_router("/api/keys", keys_router)
+api.add_router("/api/usage", usage_router, auth=[Account(Scope.READ)])
 api.add_router("/api/leaderboards", leaderboards_router, auth=[Account("submit")])
 api.add_router("/api/challenges", challenges_router, auth=[Account("submit")])
 

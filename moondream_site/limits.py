@@ -3,6 +3,7 @@
 A request that is answered from the page cache, and static files, use none.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from django.shortcuts import render
 from inference.errors import Busy
 from moondream_site import problems
 from pricing import throttling
+from pricing.payers import payer_known
 from pricing.throttling import FILE, PAGE, READ, STREAM, TUNE, WORK, Allowance
 
 
@@ -39,6 +41,7 @@ READING: dict[str, Use] = {
     f"{_API}job_events": Use(STREAM),
     f"{_API}submission_events": Use(STREAM),
     f"{_API}board_events": Use(STREAM),
+    "playground:shared_events": Use(STREAM),
     f"{_API}tuning_run_events": Use(STREAM),
     f"{_API}challenge_events": Use(STREAM),
     "playground:shared_events": Use(STREAM),
@@ -82,7 +85,9 @@ CHEAP = frozenset(
 )
 """Operations that make less work, not more."""
 
-WORKING = frozenset({"leaderboard_submit", "challenge_submit", "team_invite", "api_keys"})
+WORKING = frozenset(
+    {"credits", "credits_step", "leaderboard_submit", "challenge_submit", "team_invite", "api_keys"}
+)
 """Forms that make work. Those of the playground count it in their views as well, so that a refusal
 shows what was entered."""
 
@@ -115,6 +120,8 @@ class RateLimits:
         response = self.get_response(request)
         if response.status_code in _WAITS:  # some say nothing, as allauth's
             response.headers.setdefault("Retry-After", _WAITS[response.status_code])
+        if problems.wants_json(request.path):
+            _tell(request, response)
         return response
 
     def process_view(
@@ -128,7 +135,31 @@ class RateLimits:
             throttling.check(request, use.allowance, use.cost)
         except Busy as error:
             return refused(request, error)
+        finally:
+            if use.allowance is WORK and problems.wants_json(request.path):
+                request.rate_left = throttling.told(request)  # type: ignore[attr-defined]
         return None
+
+
+_MONTH_S = 30 * 86400
+
+
+def _tell(request: HttpRequest, response: HttpResponseBase) -> None:
+    """What is left of the allowance for work and of the month, as draft-ietf-httpapi-ratelimit-headers
+    has it."""
+    policies, states = [], []
+    rate: throttling.Told | None = getattr(request, "rate_left", None)
+    if rate is not None:
+        policies.append(f'"{rate.name}";q={rate.rate.amount};w={rate.rate.seconds}')
+        states.append(f'"{rate.name}";r={rate.left};t={math.ceil(rate.seconds)}')
+    payer = payer_known(request)
+    left = payer.left if payer is not None else None
+    if left is not None and left.limit is not None and left.left is not None:
+        policies.append(f'"{left.meter}";q={left.limit};w={_MONTH_S}')
+        states.append(f'"{left.meter}";r={left.left};t={math.ceil(left.seconds)}')
+    if policies:
+        response["RateLimit-Policy"] = ", ".join(policies)
+        response["RateLimit"] = ", ".join(states)
 
 
 def refused(request: HttpRequest, error: Busy) -> HttpResponse:

@@ -10,6 +10,7 @@ from inference import errors as inference_errors
 from inference import images
 from inference import services as inference
 from inference.images import Upload
+from inference.metering import Payer
 from inference.models import Job, Skill, StoredImage
 from inference.world.samples import InvalidSample, sample_bytes
 from leaderboard import selectors as leaderboard
@@ -86,7 +87,7 @@ def _image(
 
 
 def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str,
-    account: Callable[[], int | None],
+    account: Callable[[], int | None], payer: Payer = None,
 ) -> Job:  # fmt: skip
     """Submit what the form holds, for a caller known by an opaque key, and by an account if any.
 
@@ -96,5 +97,5 @@ def ask(*, fields: Mapping[str, str], file: UploadedFile | None, owner_key: str,
     question = read_question(fields, file)
     return inference.job_submit(
         skill=question.skill, variant_slug=fields.get("variant"), image=question.image,
-        params=question.params, caller="playground", owner_key=owner_key, account=account,
+        params=question.params, caller="playground", owner_key=owner_key, account=account, payer=payer,
     )  # fmt: skip

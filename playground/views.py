@@ -28,6 +28,7 @@ from playground.sessions.visitor import visitor_of
 from pricing import throttling
 from pricing.auth import account_of
 from pricing.callers import caller_of
+from pricing.payers import payer_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -45,7 +46,7 @@ def index(request: HttpRequest) -> HttpResponse:
         throttling.check(request)
         job = services.ask(
             fields=request.POST, file=file, owner_key=caller_of(request).digest,
-            account=lambda: account_of(request),
+            account=lambda: account_of(request), payer=payer_of(request),
         )  # fmt: skip
     except DomainError as error:
         context |= {"error": error, "entered": request.POST}

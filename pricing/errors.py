@@ -6,10 +6,34 @@ from inference.errors import ErrorKind
 
 _kind = partial(ErrorKind, "pricing")
 
+BAD_MONTH = _kind("bad_month", 400, "There is no such month.", "Write it as in 2026-12.")
 CSRF = _kind("csrf", 403, "The page has expired.", "Reload it.")
+IMAGES_SPENT = _kind(
+    "images_spent", 402, "The images of this month are used up.",
+    "Wait for the month to end, or ask for more at /pricing/.",
+)  # fmt: skip
+IMAGE_NOT_REGISTERED = _kind(
+    "image_not_registered", 403, "The plan is for images of registered benchmarks and data sets.",
+    "Use an image of a benchmark as it is published, or another plan.",
+)  # fmt: skip
+KEY_SPENT = _kind(
+    "key_spent", 402, "The key has used what it may use this month.",
+    "Use another key, or raise its limit at /account/keys/.",
+)  # fmt: skip
+KEY_UNKNOWN = _kind(
+    "key_unknown", 404, "There is no such key.", "Send the whole key, as it was shown when it was made."
+)  # fmt: skip
 RATE_LIMITED = _kind(
     "rate_limited", 429, "Too many requests from this address or account.",
     "Wait for Retry-After seconds.",
+)  # fmt: skip
+TOO_MANY_AT_ONCE = _kind(
+    "too_many_at_once", 429, "As many questions are under way as the plan answers at a time.",
+    "Wait for some of them.", 2,
+)  # fmt: skip
+TRAINING_SPENT = _kind(
+    "training_spent", 402, "The training minutes of this month are used up or held by what runs.",
+    "Wait for the month to end, or ask for more at /pricing/.",
 )  # fmt: skip
 UNAUTHORISED = _kind(
     "unauthorised", 401, "An API key is needed, and has to be valid.",
@@ -18,6 +42,31 @@ UNAUTHORISED = _kind(
 WRONG_SCOPE = _kind(
     "wrong_scope", 403, "The key may not be used for this.",
     "Make a key with that scope at /account/keys/.",
+)  # fmt: skip
+
+# Of research credits.
+APPLICATION_INCOMPLETE = _kind(
+    "application_incomplete",
+    400,
+    "Something is missing.",
+    "Fill it in, then send it.",
+    is_of_api=False,
+)
+APPLICATION_NOT_FOUND = _kind(
+    "application_not_found", 404, "There is no such application of yours.", "Your account lists them.",
+    is_of_api=False,
+)  # fmt: skip
+APPLICATION_OPEN = _kind(
+    "application_open", 409, "Your application is being decided.", "Wait for it, or withdraw it.",
+    is_of_api=False,
+)  # fmt: skip
+APPLICATION_STATE = _kind(
+    "application_state", 409, "The application is not in a state for this.", "Look at it again.",
+    is_of_api=False,
+)  # fmt: skip
+BAD_GRANT = _kind("bad_grant", 400, "It cannot be granted so.", "See the message.", is_of_api=False)
+OWN_APPLICATION = _kind(
+    "own_application", 403, "It is your own application.", "Another admin decides on it.", is_of_api=False
 )  # fmt: skip
 
 # Of the form that makes them.

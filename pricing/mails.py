@@ -160,3 +160,63 @@ SECOND_STEP_REMOVED = MailKind(
         "link": ("Where a second step is set up", "https://hub.example.org/account/2fa/"),
     },
 )  # fmt: skip
+KEY_GIVEN_UP = MailKind(
+    "key_given_up", "Whoever holds an API key ended it",
+    "[Moondream hub] Your API key {key} was revoked",
+    "The key {key} ({prefix}…) of your account {account} on {site} was revoked by somebody who holds it: "
+    "you, or whoever found it. It works no more. Make another one where you need it:\n\n{link}\n\nIf it was "
+    "not you, the key was known to others. Look where it is written.",
+    {
+        "site": _SITE, "account": ("The account's name", "ada"), "key": ("The key's name", "notebook"),
+        "prefix": ("How the key begins", "mdh_0a1b2c3d"),
+        "link": ("Where keys are made", "https://hub.example.org/account/keys/"),
+    },
+)  # fmt: skip
+USAGE_HIGH = MailKind(
+    "usage_high", "An account has used 80 or 100 per cent of what it has",
+    "[Moondream hub] {percent} % of your {unit} are used",
+    "Your account {account} on {site} has used {used} of {limit} {unit}.\n\nThere are more after {ends}.\n\n"
+    "By day, key and model: {link}",
+    {
+        "site": _SITE, "account": ("The account's name", "ada"), "percent": ("80 or 100", "80"),
+        "used": ("How many are used", "8,000"), "limit": ("Of how many", "10,000"),
+        "unit": ("What is counted", "images"), "ends": ("When it ends; empty without an end", "1 January 2027"),
+        "link": ("The page of one's use", "https://hub.example.org/account/usage/"),
+    },
+)  # fmt: skip
+_OF_APPLICATION = {
+    "site": _SITE, "account": ("The account's name", "ada"),
+    "title": ("The work's title", "Counting cells in a microscope's images"),
+    "link": ("The application's page", "https://hub.example.org/account/credits/7/"),
+}  # fmt: skip
+_REASON = ("What the admin wrote; empty without", "We liked the method.")
+CREDITS_RECEIVED = MailKind(
+    "credits_received", "An application for credits was sent in",
+    "[Moondream hub] Your application for research credits",
+    "Your application “{title}” has reached {site}. Where it stands, and until when it is decided:\n\n{link}",
+    _OF_APPLICATION,
+)  # fmt: skip
+CREDITS_ASKED = MailKind(
+    "credits_asked", "An admin asks an applicant something",
+    "[Moondream hub] A question about your application for credits",
+    "About your application “{title}” on {site} we would like to know:\n\n{text}\n\nAnswer there; your place in "
+    "the queue stays: {link}",
+    _OF_APPLICATION | {"text": ("The question", "Which split do you measure on?")}, needed=("text", "link"),
+)  # fmt: skip
+CREDITS_APPROVED = MailKind(
+    "credits_approved", "An application for credits is approved",
+    "[Moondream hub] Your research credits",
+    "Your application “{title}” on {site} is approved: {images} images and {minutes} training minutes, until "
+    "{day}. They are used where your plan has none left, or does not cover an image.\n\n{text}\n\nWhat is used, "
+    "and where you report what came of it: {link}",
+    _OF_APPLICATION | {
+        "text": _REASON, "images": ("Images granted", "200,000"),
+        "minutes": ("Training minutes granted", "600"), "day": ("The last day", "31 December 2027"),
+    },
+)  # fmt: skip
+CREDITS_DECLINED = MailKind(
+    "credits_declined", "An application for credits is declined",
+    "[Moondream hub] Your application for research credits",
+    "Your application “{title}” on {site} is declined.\n\n{text}\n\nYou can apply again: {link}",
+    _OF_APPLICATION | {"text": _REASON},
+)  # fmt: skip

@@ -21,10 +21,14 @@ from inference.errors import DomainError
 from inference.redis_client import options
 from pricing import errors
 from pricing.callers import Caller, caller_of
+from pricing.models import ApiKey
+from pricing.selectors import account_of_user, terms_of
 
 log = logging.getLogger(__name__)
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_PLAN_S = 10
+"""Seconds over which a plan's requests a second are counted, so that they may come in bursts."""
 _NETWORK_FACTOR = 8
 """How many accounts' allowances the accounts behind one address have together."""
 
@@ -80,15 +84,56 @@ def key_rate() -> Rate:
     )
 
 
+def account_rate(key: ApiKey) -> Rate:
+    """Of a key's account: its plan's, or else every account's."""
+    per_second = terms_of(account_of_user(key.user)).per_second
+    return Rate(per_second * _PLAN_S, _PLAN_S) if per_second else key_rate()
+
+
 def _counted(caller: Caller) -> list[tuple[str, Rate]]:
     """Every name the caller's requests are counted under, with its rate."""
     rate = rate_read(settings.ANON_RATE)
     if caller.key is None:
         return [(caller.name, rate)]
-    own = key_rate()
+    own = account_rate(caller.key)
     # Accounts cost nothing: those behind one address have a bound together.
     together = Rate(own.amount * _NETWORK_FACTOR, own.seconds)
-    return [(caller.name, own), (f"accounts:{caller.network}", together)]
+    counted = [(caller.name, own), (f"accounts:{caller.network}", together)]
+    if caller.key.per_minute:
+        # First, so that one key's own limit uses nothing of what the account has.
+        counted.insert(0, (f"key:{caller.key.pk}", Rate(caller.key.per_minute, 60)))
+    return counted
+
+
+class Told(NamedTuple):
+    """What is left of an allowance, for the headers of an answer."""
+
+    name: str
+    rate: Rate
+    left: int
+    seconds: float
+    """Until this window is over."""
+
+
+def told(request: HttpRequest, allowance: Allowance = WORK) -> Told | None:
+    """What the caller has left of the first limit that holds for them; None while the counters are away.
+    It counts nothing."""
+    name, rate = _counted(caller_of(request))[0]
+    item = RateLimitItemPerSecond(rate.amount * allowance.factor, rate.seconds)
+    whole = Rate(item.amount, rate.seconds)
+    if not _breaker.may_ask():
+        return None
+    try:
+        window = _shared().storage.get_sliding_window(  # type: ignore[attr-defined]
+            item.key_for(allowance.name, name), item.get_expiry()
+        )
+    except RedisError:
+        _breaker.failed()
+        return None
+    before, before_ends, now, now_ends = window
+    used = now + before * before_ends / rate.seconds
+    ends_s = now_ends - rate.seconds if now_ends > rate.seconds else now_ends
+    return Told(allowance.name, whole, max(0, math.floor(whole.amount - used)), max(0.0, ends_s))
 
 
 def check(request: HttpRequest, allowance: Allowance = WORK, cost: int = 1) -> None:

@@ -12,9 +12,11 @@ from wagtail.admin.ui.tables import Column
 from wagtail.snippets.models import register_snippet
 from wagtail.snippets.views.snippets import SnippetViewSetGroup
 
+from inference import waiting
 from inference.listings import RoomViewSet, RowAction, register_actions
-from pricing import services, snippets_accounts, views_mails
-from pricing.models import ApiKey
+from inference.waiting import Waiting, listed
+from pricing import services, snippets_accounts, snippets_credits, snippets_plans, views_mails
+from pricing.models import ApiKey, CreditApplication
 
 
 def _scopes(key: ApiKey) -> str:
@@ -34,6 +36,7 @@ class KeyViewSet(RoomViewSet):
         Column("scopes", label="For", accessor=_scopes),
         "created_at",
         "last_used_at",
+        "expires_at",
         "revoked_at",
     )
     list_filter: ClassVar[Any] = {
@@ -41,8 +44,8 @@ class KeyViewSet(RoomViewSet):
         "last_used_at": ["date__lte"],
     }  # fmt: skip
     search_fields = ("name", "prefix", "user__email", "user__username")
-    list_export = ("name", "prefix", "user.email", "scopes", "created_at", "last_used_at", "revoked_at")  # fmt: skip
-    inspect_view_fields = ("name", "prefix", "user", "scopes", "created_at", "last_used_at", "revoked_at")  # fmt: skip
+    list_export = ("name", "prefix", "user.email", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at")  # fmt: skip
+    inspect_view_fields = ("name", "prefix", "user", "scopes", "per_minute", "monthly_images", "created_at", "last_used_at", "expires_at", "revoked_at")  # fmt: skip
 
 
 class RevokeKey(RowAction):
@@ -74,9 +77,22 @@ class AccountsGroup(SnippetViewSetGroup):
     )  # fmt: skip
 
 
+class PricesGroup(SnippetViewSetGroup):
+    menu_label = "Prices"
+    menu_name = "prices"
+    menu_icon = "tag"
+    menu_order = 370
+    items = (
+        snippets_credits.ApplicationViewSet, snippets_plans.PlanViewSet, snippets_plans.MachineViewSet, snippets_plans.AccountViewSet, snippets_plans.AllotmentViewSet,
+        snippets_plans.EntryViewSet,
+    )  # fmt: skip
+
+
 register_snippet(AccountsGroup)
+register_snippet(PricesGroup)
 register_actions(
-    RevokeKey, snippets_accounts.RemoveSecondStep, snippets_accounts.VerifyAddress,
+    snippets_credits.Approve, snippets_credits.Decline, snippets_credits.Ask, snippets_credits.Note,
+    snippets_credits.TakeBack, snippets_plans.ChangePlan, RevokeKey, snippets_accounts.RemoveSecondStep, snippets_accounts.VerifyAddress,
     snippets_accounts.MakePrimary, snippets_accounts.RemoveAddress,
 )  # fmt: skip
 
@@ -99,3 +115,11 @@ def mails_urls() -> list[URLPattern]:
         path("mails/", views_mails.mail_list, name="mails"),
         path("mails/<slug:name>/", views_mails.mail_edit, name="mail_edit"),
     ]
+
+
+@hooks.register(waiting.HOOK)
+def waits(user: Any) -> list[Waiting]:
+    """Applications for credits to decide on."""
+    open_ = CreditApplication.objects.filter(state__in=("submitted", "half"))
+    may = user.has_perm("pricing.change_creditapplication")
+    return [Waiting("applications for credits to decide on", open_.count, listed(CreditApplication, state="submitted"), may)]  # fmt: skip

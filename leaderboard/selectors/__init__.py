@@ -10,6 +10,7 @@ from leaderboard.selectors.challenges import (
     own,
     standings,
 )
+from leaderboard.selectors.costs import BenchmarkCost, benchmark_costs
 from leaderboard.selectors.details import (
     Detail,
     comparable,
@@ -70,6 +71,7 @@ __all__ = [
     "PLACE",
     "Asked",
     "Bar",
+    "BenchmarkCost",
     "Board",
     "Chart",
     "Compared",
@@ -83,6 +85,7 @@ __all__ = [
     "Standings",
     "Table",
     "TextScore",
+    "benchmark_costs",
     "benchmark_get",
     "board_count",
     "boards",

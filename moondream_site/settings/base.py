@@ -328,7 +328,7 @@ CORS_ALLOW_HEADERS = [
     "openai-beta", "openai-organization", "openai-project", "user-agent", "x-client-request-id",
     *(f"x-stainless-{name}" for name in _STAINLESS),
 ]  # fmt: skip
-CORS_EXPOSE_HEADERS = ["allow", "retry-after"]
+CORS_EXPOSE_HEADERS = ["allow", "ratelimit", "ratelimit-policy", "retry-after"]
 X_FRAME_OPTIONS = "SAMEORIGIN"
 SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -490,6 +490,10 @@ CELERY_BEAT_SCHEDULE = {
     "leaderboard-rescue": {"task": "leaderboard.tasks.rescue", "schedule": 15.0},
     "research-links": {"task": "research.tasks.check_links", "schedule": 6 * 3600.0},
     "research-publish": {"task": "research.tasks.publish_scheduled", "schedule": 10.0},
+    "ledger-sweep": {"task": "pricing.tasks.ledger_sweep", "schedule": 60.0},
+    "ledger-daily": {"task": "pricing.tasks.ledger_daily", "schedule": 6 * 3600.0},
+    "usage-alerts": {"task": "pricing.tasks.usage_alerts", "schedule": 600.0},
+    "costs-measure": {"task": "pricing.tasks.times_measure", "schedule": 6 * 3600.0},
     "status-checks": {"task": "status.tasks.run_checks", "schedule": 60.0},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

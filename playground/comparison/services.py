@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from inference import services as inference
 from inference.errors import DomainError
+from inference.metering import Payer
 from inference.models import Job
 from playground import errors
 from playground.models import Comparison, Preference, Run, Session, Share
@@ -26,6 +27,7 @@ MOST_REFERENCE = 2000
 def comparison_make(
     *, fields: Mapping[str, str], models: Sequence[str], file: UploadedFile | None, again: Run | None,
     visitor: Visitor, owner_key: str, account: Callable[[], int | None],
+    payer: Payer = None,
 ) -> Comparison:  # fmt: skip
     """Ask each model what the form asks, in a session of its own. All are asked, or none.
 
@@ -45,7 +47,7 @@ def comparison_make(
         for model in models:
             job = inference.job_submit(
                 skill=question.skill, variant_slug=model, image=image, params=question.params,
-                caller="playground", owner_key=owner_key, account=account,
+                caller="playground", owner_key=owner_key, account=account, payer=payer,
             )  # fmt: skip
             jobs.append(job)
             image = job.image or image  # a file can be read once

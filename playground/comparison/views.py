@@ -26,6 +26,7 @@ from playground.sessions.visitor import Visitor, visitor_of
 from pricing import throttling
 from pricing.auth import account_of
 from pricing.callers import caller_of
+from pricing.payers import payer_of
 
 
 @never_cache
@@ -43,6 +44,7 @@ def start(request: HttpRequest) -> HttpResponse:
             fields=request.POST.dict(), models=request.POST.getlist("model"),
             file=request.FILES.get("image"), again=again, visitor=visitor,
             owner_key=caller_of(request).digest, account=lambda: account_of(request),
+            payer=payer_of(request),
         )  # fmt: skip
     except DomainError as error:
         entered = {**request.POST.dict(), "models": request.POST.getlist("model")}

@@ -17,6 +17,7 @@ from inference.models import Variant, VariantMeasurement
 from inference.tuning import selectors as tuning
 from inference.tuning.models import Checkpoint, StepRecord, TuningRun, TuningUpload
 from inference.tuning.services import base_of
+from inference.tuning.services.owners import storage_limit
 from inference.tuning.who import Who
 from playground.tuning import figures
 from playground.tuning.figures import Chart, TableRow
@@ -331,5 +332,5 @@ def estimate_by(plan: Plan, who: Who, answer_s: float | None, measured_s: float 
         answers, answers * measured_s if measured_s else None,
         answer_s * answers if answer_s else None,
         settings.TUNING_MAX_S if who.is_account else settings.TUNING_ANON_MAX_S,
-        settings.TUNING_STORAGE_MB if who.is_account else settings.TUNING_ANON_STORAGE_MB,
+        storage_limit(who) >> 20,
     )  # fmt: skip

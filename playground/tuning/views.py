@@ -25,6 +25,7 @@ from playground.tuning.selectors import RunView
 from playground.tuning.starting import Outcome
 from pricing import throttling
 from pricing.callers import caller_of
+from pricing.payers import payer_of
 
 _ACTS = {
     "pause": services.run_pause, "resume": services.run_resume, "cancel": services.run_cancel,
@@ -34,7 +35,7 @@ _ACTS = {
 def who_asks(request: HttpRequest) -> Who:
     """The account that is signed in, or the caller without one."""
     user = request.user if request.user.is_authenticated else None
-    return Who(user, caller_of(request).digest)
+    return Who(user, caller_of(request).digest, payer_of(request))
 
 
 @never_cache

@@ -11,6 +11,7 @@ from research.blocks.home import (
     TeaserBlock,
 )
 from research.blocks.media import MEDIA
+from research.blocks.prices import CalculatorBlock, CreditsBlock, PlansBlock
 from research.blocks.sections import (
     CallBlock,
     CodeBlock,
@@ -31,6 +32,9 @@ SECTIONS = [
     ("domains", DomainsBlock()),
     ("facts", FactsBlock()),
     ("roadmap", RoadmapBlock()),
+    ("plans", PlansBlock()),
+    ("calculator", CalculatorBlock()),
+    ("credits", CreditsBlock()),
     ("feature", FeatureBlock()),
     ("rows", RowsBlock()),
     ("prose", ProseBlock()),

@@ -4,9 +4,11 @@ from typing import Any, ClassVar
 
 from wagtail import blocks
 
+from inference import page_cache
 from inference import selectors as inference
 from inference.world.samples import SAMPLES
 from leaderboard import selectors as leaderboard
+from pricing import selectors as pricing
 from research import selectors, snippets
 from research.validators import validate_link
 
@@ -189,17 +191,6 @@ class CodeBlock(blocks.StructBlock):
 class VariantsBlock(IntroducedBlock):
     """The installed variants side by side, as this server measured them, with what they cost."""
 
-    node_price = blocks.DecimalBlock(
-        required=False,
-        min_value=0,
-        decimal_places=5,
-        help_text="Dollars an hour of a machine like the one measured. Empty: no cost is shown.",
-    )
-    node_source = blocks.CharBlock(
-        required=False, max_length=160, help_text="Where that price is published, and when."
-    )
-    node_url = blocks.URLBlock(required=False)
-
     class Meta:
         icon = "table"
         group = "Sections"
@@ -210,12 +201,9 @@ class VariantsBlock(IntroducedBlock):
     def get_context(self, value: Any, parent_context: Context | None = None) -> Context:
         context: Context = super().get_context(value, parent_context=parent_context)
         context["measurements"] = inference.latest_measurements()
-        price = value.get("node_price")
-        context["costs"] = [
-            (m, round(float(price) / 3600 * m.caption_seconds, 12))
-            for m in context["measurements"]
-            if price is not None
-        ]
+        found = page_cache.remember("calculator", pricing.calculator)
+        context["costs"] = [cost for cost in found.costs if cost.skill == "caption"]
+        context["plans"] = found.plans
         return context
 
 

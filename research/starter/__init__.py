@@ -24,6 +24,7 @@ from inference.world.samples import SAMPLE_DIR, SAMPLES
 from inference.world.shelf import GLYPH_LICENCE
 from leaderboard import services as leaderboard
 from leaderboard.models import Benchmark
+from pricing import services as pricing
 from research.models import (
     Author,
     BasePage,
@@ -112,6 +113,8 @@ def starter_load(*, base_url: str, dev_scenes: int = 120) -> Loaded:
     papers = _papers(load, shelves["papers"])
     notebooks = _notebooks(load, shelves["notebooks"])
     _datasets(load, shelves["datasets"], dev_scenes)
+    pricing.plans_load()
+    pricing.prices_load()
     leaderboard.reported_load()
     leaderboard.references_reseal()  # after an upgrade; what cannot be opened waits for its key
     leaderboard.world_load(dev=min(10, dev_scenes), test=min(25, 2 * dev_scenes))

@@ -55,9 +55,6 @@ HOME_BODY: list[tuple[str, Any]] = [
     ("variants", {
         "eyebrow": "Variants", "title": "One set of weights, three precisions.",
         "text": "What each costs in memory and time, and what it changes in the answers.",
-        "node_price": "0.08925",
-        "node_source": "AWS on-demand price of a c7i.large, us-east-1, as last checked by the editors",
-        "node_url": "https://aws.amazon.com/ec2/pricing/on-demand/",
     }),
     ("sdk", {
         "eyebrow": "SDK", "title": "The official clients, pointed here.",
@@ -184,14 +181,30 @@ PAGES: list[dict[str, Any]] = [
     },
     {
         "type": StandardPage, "slug": "pricing", "title": "Pricing", "accent": "teal",
-        "eyebrow": "Pricing", "headline": "Nothing is sold here yet.",
-        "lede": "Trying the model is free and needs no account. A limit on requests keeps it usable for "
-                "everyone.",
+        "eyebrow": "Pricing", "headline": "Know the cost before you run it.",
+        "lede": "Trying the model is free and needs no account. Costs are computed from what this server "
+                "measured, not set by hand.",
         "body": [
-            ("rows", {"eyebrow": "Limits", "title": "How often you may ask", "rows": [
-                {"term": "Without an account", "text": "<p>{address_rate} from one address.</p>"},
-                {"term": "With an API key", "text": "<p>{key_rate}, by all keys of an account together. "
-                 '<a href="/account/keys/">Make a key</a>.</p>'},
+            ("plans", {
+                "eyebrow": "Plans", "title": "What each plan gives.",
+                "text": "A month goes by the terms that held when it began; a change never touches it.",
+            }),
+            ("calculator", {
+                "eyebrow": "Costs", "title": "What it would cost.",
+                "text": "The worker’s seconds for an image, as measured, at the published price of its machine.",
+            }),
+            ("credits", {"eyebrow": "Research", "title": "Research credits", "text": ""}),
+            ("rows", {"eyebrow": "Rules", "title": "How it is counted", "rows": [
+                {"term": "What counts", "text": "<p>An answer counts as one image, whatever the skill. What "
+                 "fails, or is cancelled before it began, costs nothing; a repeated request is answered by "
+                 "the first one and counted once.</p>"},
+                {"term": "Before it runs", "text": "<p>What a job may use is reserved before it is queued, and "
+                 "settled or given back when it ends. A request that cannot be paid for is refused at once, "
+                 "and the answer says what was used, what is left and when there is more.</p>"},
+                {"term": "How often", "text": "<p>{address_rate} from one address without an account; {key_rate} by all "
+                 'keys of an account whose plan says nothing else. <a href="/account/keys/">Make a key</a>.</p>'},
+                {"term": "What you used", "text": '<p>By day, key, model and skill: <a href="/account/usage/">your usage</a>, '
+                 "also as CSV and by API.</p>"},
             ]}),
         ],
     },

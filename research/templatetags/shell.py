@@ -13,6 +13,9 @@ from wagtail.models import Page, Site
 
 from inference import selectors as inference
 from leaderboard.models import Benchmark
+from leaderboard.selectors import BenchmarkCost
+from pricing import costs
+from pricing.selectors import Cost
 from research import citation, facts, formulas, selectors
 from research.models import BasePage, NotebookPage, PaperPage
 
@@ -153,3 +156,27 @@ def with_anchors(html: str) -> SafeString:
         return f'<h{level} id="{escape(name)}">{inner}</h{level}>'
 
     return mark_safe(_HEADING.sub(anchored, str(html)))  # noqa: S308  # what `richtext` rendered
+
+
+@register.simple_tag
+def image_price(cost: Cost, margin_percent: float = 0) -> str:
+    """What one image costs, in cents."""
+    return costs.image_cents(cost.price(margin_percent))
+
+
+@register.simple_tag
+def benchmark_total(benchmark: BenchmarkCost, cost: Cost) -> str:
+    """What a whole benchmark costs by one variant."""
+    return benchmark.total(cost)
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """A whole number with commas between thousands."""
+    return f"{number:,}"
+
+
+@register.filter
+def plain_number(number: Any) -> str:
+    """A number as scripts read it."""
+    return repr(float(number))

@@ -126,8 +126,8 @@ export function bindCodeTabs(block) {
 
 for (const block of tabbed()) bindCodeTabs(block);
 
-// What a number of images costs, as the slider moves.
-const money = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumSignificantDigits: 3 });
+// What a number of images costs, as the slider moves. The arithmetic is the calculator's own.
+const costs = document.querySelector("[data-cost]") ? await import("./pricing/costs.js") : null;
 for (const form of document.querySelectorAll("[data-cost]")) {
   const range = form.querySelector("[data-cost-range]");
   const show = () => {
@@ -136,8 +136,11 @@ for (const form of document.querySelectorAll("[data-cost]")) {
     const text = images.toLocaleString("en-US");
     form.querySelector("[data-cost-count]").textContent = text;
     range.setAttribute("aria-valuetext", `${text} images`);
-    for (const row of form.querySelectorAll("[data-cost-row]")) row.querySelector("[data-cost-value]").textContent = money.format(images * Number(row.dataset.costRow));
+    for (const row of form.querySelectorAll("[data-cost-row]")) row.querySelector("[data-cost-value]").textContent = costs.money(images * Number(row.dataset.costRow) * (1 + margin() / 100));
   };
+  const plan = form.querySelector("[data-cost-plan]");
+  const margin = () => Number(plan?.value ?? 0);
+  plan?.addEventListener("change", () => show());
   range.addEventListener("input", show);
   form.addEventListener("submit", (event) => event.preventDefault());
   show();

@@ -194,7 +194,7 @@ def test_a_large_form_is_taken(client: Client, django_user_model: Any) -> None:
     from pricing.services import key_make
 
     user = django_user_model.objects.create_user("ada", "ada@example.org", "x")
-    _, secret = key_make(user=user, name="k", scopes=["submit"])
+    _, secret = key_make(user=user, name="k", scopes=["infer", "submit"])
     file = BytesIO(bytes(50 * bodies.MB))
     file.name = "predictions.jsonl"
     answer = client.post(

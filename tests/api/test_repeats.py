@@ -116,7 +116,7 @@ def test_a_key_that_cannot_be_kept_is_refused_everywhere(
     client: Client, django_user_model: Any, path: str, key: str
 ) -> None:
     user = django_user_model.objects.create_user("ada", "ada@example.org", "x")
-    _, secret = key_make(user=user, name="k", scopes=["submit"])
+    _, secret = key_make(user=user, name="k", scopes=["infer", "submit"])
     headers = {"Idempotency-Key": key, "Authorization": f"Bearer {secret}"}
     if path in JSON_BODIES:
         answer = client.post(path, JSON_BODIES[path], "application/json", headers=headers)

@@ -214,6 +214,14 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
         "leaderboards/<slug:slug>/submit/": [
             Case(bodies={"POST": upload(**card, is_public="on")})
         ],
+        "api/keys/revoke": [Case(bodies={"POST": _json(key=scene.spare_secret)})],
+        "account/credits/": [Case(bodies={"POST": _form()})],
+        "account/credits/<int:application_id>/": [Case(bodies={"POST": _form(report="A paper")})],
+        "account/credits/<int:application_id>/step/<int:number>/": [
+            Case("sent in", {"number": 1}, bodies={"POST": _form(is_affiliated="on")})
+        ],
+        "account/credits/<int:application_id>/withdraw/": [Case(bodies={"POST": _form()})],
+        "account/keys/<int:key_id>/rotate/": [Case(bodies={"POST": _form(overlap="7")})],
         "account/keys/": [Case(bodies={"POST": _form(name="A key", scopes=["submit"])})],
         "account/teams/<int:team_id>/": [
             Case("owner's", bodies={"POST": _form(team="Another name")}),
@@ -279,6 +287,10 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             action("inference", "remoteserver", "check", scene.remote.pk),
             action("inference", "remoteserver", "remove_remote", scene.remote.pk),
             action("leaderboard", "team", "remove", scene.team.pk),
+            action("pricing", "creditapplication", "approve", scene.application.pk, images="1"),
+            action("pricing", "creditapplication", "decline", scene.application.pk, text="Why."),
+            action("pricing", "allotment", "take_back", scene.allotment.pk, text="Why."),
+            action("pricing", "ledgeraccount", "change_plan", scene.account.pk, note="Why."),
             action("pricing", "secondstep", "remove", scene.second_step.pk),
             action("pricing", "mailaddress", "verify", scene.mail_address.pk),
             action("pricing", "mailaddress", "remove", scene.mail_address.pk),
@@ -306,6 +318,8 @@ def defaults(scene: Scene) -> dict[str, Any]:
         "job": scene.job.pk, "variant": scene.job.variant_id, "remoteserver": scene.remote.pk, "split": scene.test.pk,
         "apikey": scene.key_id, "logline": LogLine.objects.latest("pk").pk,
         "announcement": scene.announcement.pk, "navigation": scene.navigation.pk,
+        "plan": scene.plan.pk, "creditapplication": scene.application.pk, "ledgeraccount": scene.account.pk, "allotment": scene.allotment.pk,
+        "ledgerentry": scene.ledger_entry.pk, "machineprice": scene.machine.pk,
         "secondstep": scene.second_step.pk, "mailaddress": scene.mail_address.pk,
         "periodictask": scene.schedule.pk, "tag": PaperPage.tags.through.objects.first().tag_id,
     }  # fmt: skip

@@ -32,6 +32,7 @@ from playground.models import Comparison, GuidedProject, Run
 from playground.sessions import services as sessions
 from playground.sessions.visitor import Visitor
 from pricing import services as pricing
+from pricing.models import CreditApplication, LedgerAccount, MachinePrice, Plan
 from research.models import Announcement, Navigation, StandardPage
 
 PEOPLE = ("anonymous", "user", "owner", "other", "removed", "editor", "moderator", "admin")
@@ -51,6 +52,7 @@ SECRETS = {
     "document": "document-for-members-only",
     "address": "owner@example.org",
     "key": "name-of-a-key-of-owner",
+    "application": "aim-of-an-application-of-owner",
     "asked": "question-of-a-session-of-owner",
 }
 """What only some may read. The team's invitation is one more: it is made at random."""
@@ -105,6 +107,7 @@ def build() -> Scene:
     _work(scene)
     _tuning(scene)
     _session(scene)
+    _ledger(scene)
     return scene
 
 
@@ -213,6 +216,8 @@ def _keys(scene: Scene) -> None:
             scene.values["key_id"] = key.pk
         scene.clients[name] = _client(f"10.0.1.{number + 1}")
         scene.headers[name] = {"Authorization": f"Bearer {secret}"}
+    # One that nobody else uses, to be given up by whoever holds it.
+    scene.values["spare_secret"] = pricing.key_make(user=people["other"], name="spare", scopes=["read"])[1]  # fmt: skip
     gone.is_active = False
     gone.save()
     scene.values |= {
@@ -270,6 +275,36 @@ def _pages(scene: Scene) -> None:
         "page_view_restriction_id": restriction.pk, "page_id": by_password.pk,
         "restriction_id": lock.pk, "restricted": restricted, "free": free, "prompt": prompt,
         "prompt_id": prompt.pk,
+    }  # fmt: skip
+
+
+def _application(scene: Scene) -> CreditApplication:
+    """Of owner's, which waits."""
+    made = pricing.application_begin(user=scene.people["owner"])
+    for name in (
+        "full_name",
+        "institution",
+        "role",
+        "title",
+        "aim",
+        "method",
+        "dataset",
+        "outputs",
+    ):
+        setattr(made, name, SECRETS["application"])
+    made.is_affiliated = made.is_noncommercial = made.will_publish = True
+    made.orcid, made.images, made.needed_until = "0000-0002-1825-0097", 5, timezone.now().date()
+    made.save()
+    scene.values["application_id"] = made.pk
+    return pricing.application_submit(application=made)
+
+
+def _ledger(scene: Scene) -> None:
+    """A plan, and what owner's runs have reserved."""
+    account = LedgerAccount.objects.get(user=scene.people["owner"])
+    scene.values |= {
+        "plan": Plan.objects.first(), "account": account, "allotment": account.allotments.first(),
+        "application": _application(scene), "ledger_entry": account.entries.first(), "machine": MachinePrice.objects.first(),
     }  # fmt: skip
 
 

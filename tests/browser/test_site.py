@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import BrowserContext, Page, Response, expect
 
+from pricing import costs
 from tests.browser.conftest import answer_instead, quiet
 from tests.live import LiveStack
 
@@ -114,13 +115,13 @@ def test_costs_follow_the_slider(live_stack: LiveStack, page: Page) -> None:
     page.goto("/#variants")
     row = page.locator("[data-cost-row]").first
     # 0.12 s an image at 0.08925 dollars an hour.
-    each = 0.12 * 0.08925 / 3600
+    each = costs.image_cost(costs.Rates(0.12, 0.08925))
     assert float(row.get_attribute("data-cost-row") or 0) == pytest.approx(each, rel=1e-3)
     slider = page.locator("[data-cost-range]")
     slider.focus()
     page.keyboard.press("End")
     expect(page.locator("[data-cost-count]")).to_have_text("100,000,000")
-    assert row.locator("[data-cost-value]").inner_text() == f"${round(each * 1e8, 0):.0f}"
+    assert row.locator("[data-cost-value]").inner_text() == costs.money(each * 1e8)
     page.keyboard.press("Home")
     expect(page.locator("[data-cost-count]")).to_have_text("1,000")
 

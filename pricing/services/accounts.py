@@ -1,8 +1,5 @@
-"""Writes."""
+"""Writes about accounts and how they sign in."""
 
-import hashlib
-import secrets
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,64 +11,9 @@ from django.contrib.auth import get_user_model
 from django.core.validators import validate_email
 from django.db import transaction
 from django.urls import reverse
-from django.utils import timezone
-from wagtail.log_actions import log
 
 from pricing import errors, mails
-from pricing.models import ApiKey, MailAddress, MailText, Scope, SecondStep, is_staff
-
-MARK = "mdh"
-"""What our keys begin with; whatever else a client sends is not looked up."""
-MOST = 20
-"""Working keys of one account."""
-
-
-def digest_of(secret: str) -> str:
-    """The key's fingerprint. It has 256 random bits, so that a fast hash is enough."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def key_make(*, user: Any, name: str, scopes: list[str]) -> tuple[ApiKey, str]:
-    """A new key, and its secret: the only time it is known.
-
-    Raises:
-        InvalidInput: no name, an unknown scope, or too many keys.
-    """
-    name = " ".join(name.split())[:60]
-    if not name:
-        raise errors.BAD_KEY("Give the key a name.", field="name")
-    if not scopes or not set(scopes) <= set(Scope.values):
-        raise errors.BAD_KEY("Choose what the key is for.", field="scopes")
-    if ApiKey.objects.filter(user=user, revoked_at=None).count() >= MOST:
-        raise errors.TOO_MANY_KEYS(f"{MOST} keys are the most; revoke one.")
-    prefix = f"{MARK}_{secrets.token_hex(4)}"
-    secret = f"{prefix}_{secrets.token_urlsafe(32)}"
-    key = ApiKey.objects.create(
-        user=user, name=name, prefix=prefix, digest=digest_of(secret), scopes=sorted(set(scopes))
-    )
-    return key, secret
-
-
-def key_revoke(*, user: Any, key_id: int) -> ApiKey:
-    """End a key; revoking it again changes nothing.
-
-    Raises:
-        NotFound: no such key of this user.
-    """
-    key = ApiKey.objects.filter(user=user, pk=key_id).first()
-    if key is None:
-        raise errors.KEY_NOT_FOUND()
-    if key.revoked_at is None:
-        key.revoked_at = timezone.now()
-        key.save(update_fields=["revoked_at"])
-    return key
-
-
-def key_used(key: ApiKey) -> None:
-    """Note that a key was used, to the minute."""
-    now = timezone.now()
-    if key.last_used_at is None or now - key.last_used_at > timedelta(minutes=1):
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+from pricing.models import MailAddress, SecondStep, is_staff
 
 
 @transaction.atomic
@@ -166,23 +108,3 @@ def _sign_in_check(user: Any, by: Any) -> None:
     has_rights = user.is_superuser or user.is_staff or is_staff(user)  # also while it is not active
     if has_rights and not by.is_superuser:
         raise errors.SIGN_IN_PROTECTED()
-
-
-@transaction.atomic
-def mail_text_write(*, kind: mails.MailKind, subject: str, body: str, by: Any) -> MailText | None:
-    """Let a mail say something else from now on; None where that is what it says at first.
-
-    Args:
-        subject, body: without problems (`MailKind.problems`).
-    """
-    own = MailText.objects.select_for_update().filter(name=kind.name).first()
-    if (subject, body) == (kind.subject, kind.body.strip()):
-        if own is not None:
-            log(instance=own, action="wagtail.delete", user=by)
-            own.delete()
-        return None
-    own, is_new = MailText.objects.update_or_create(
-        name=kind.name, defaults={"subject": subject, "body": body}
-    )
-    log(instance=own, action="wagtail.create" if is_new else "wagtail.edit", user=by)
-    return own

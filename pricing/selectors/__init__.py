@@ -1,0 +1,51 @@
+"""Reads."""
+
+from pricing.selectors.costs import Cost, costs_now
+from pricing.selectors.credits import Standing, applications_of, standing
+from pricing.selectors.keys import key_of, key_with, keys_of
+from pricing.selectors.plans import (
+    UNLIMITED,
+    Plans,
+    Terms,
+    account_of_user,
+    plans_forget,
+    plans_now,
+    plans_of,
+    terms_of,
+)
+from pricing.selectors.shown import (
+    Calculator,
+    PlansTable,
+    calculator,
+    plans_table,
+    settings_now,
+)
+from pricing.selectors.usage import Usage, usage_csv, usage_of, usage_rows
+
+__all__ = [
+    "UNLIMITED",
+    "Calculator",
+    "Cost",
+    "Plans",
+    "PlansTable",
+    "Standing",
+    "Terms",
+    "Usage",
+    "account_of_user",
+    "applications_of",
+    "calculator",
+    "costs_now",
+    "key_of",
+    "key_with",
+    "keys_of",
+    "plans_forget",
+    "plans_now",
+    "plans_of",
+    "plans_table",
+    "settings_now",
+    "standing",
+    "terms_of",
+    "usage_csv",
+    "usage_of",
+    "usage_rows",
+]  # fmt: skip

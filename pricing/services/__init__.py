@@ -1,0 +1,65 @@
+"""Writes."""
+
+from pricing.services.accounts import (
+    address_make_primary,
+    address_remove,
+    address_verify,
+    admin_make,
+    second_step_remove,
+)
+from pricing.services.alerts import usage_alerts
+from pricing.services.costs import prices_load, times_measure
+from pricing.services.credits import (
+    application_approve,
+    application_ask,
+    application_begin,
+    application_decline,
+    application_note,
+    application_own,
+    application_report,
+    application_submit,
+    application_withdraw,
+    grant_withdraw,
+)
+from pricing.services.keys import key_give_up, key_make, key_revoke, key_rotate, key_used
+from pricing.services.mail_texts import mail_text_write
+from pricing.services.metering import (
+    allotments_lapse,
+    holds_sweep,
+    storage_owners,
+    storage_record,
+)
+from pricing.services.plans import plan_set, plans_load
+
+__all__ = [
+    "address_make_primary",
+    "address_remove",
+    "address_verify",
+    "admin_make",
+    "allotments_lapse",
+    "application_approve",
+    "application_ask",
+    "application_begin",
+    "application_decline",
+    "application_note",
+    "application_own",
+    "application_report",
+    "application_submit",
+    "application_withdraw",
+    "grant_withdraw",
+    "holds_sweep",
+    "key_give_up",
+    "key_make",
+    "key_revoke",
+    "key_rotate",
+    "key_used",
+    "mail_text_write",
+    "plan_set",
+    "plans_load",
+    "prices_load",
+    "second_step_remove",
+    "storage_owners",
+    "storage_record",
+    "times_measure",
+    "usage_alerts",
+]  # fmt: skip
