@@ -44,7 +44,6 @@ READING: dict[str, Use] = {
     "playground:shared_events": Use(STREAM),
     f"{_API}tuning_run_events": Use(STREAM),
     f"{_API}challenge_events": Use(STREAM),
-    "playground:shared_events": Use(STREAM),
     "playground:guided_events": Use(STREAM),
     # Searched, drawn or computed for this reader.
     "research:search": Use(READ, 2),

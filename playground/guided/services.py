@@ -149,7 +149,7 @@ def _ask(
 ) -> Run:  # fmt: skip
     job = inference.job_submit(
         skill=skill, variant_slug=model, image=image, params=params, caller="playground",
-        owner_key=caller.owner_key, account=caller.account,
+        owner_key=caller.owner_key, account=caller.account, payer=caller.who.payer,
     )  # fmt: skip
     try:
         return sessions.run_save(

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("inference", "0010_job_is_metered"),
+        ("inference", "0011_job_is_metered"),
         ("pricing", "0007_settings"),
     ]
 

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inference", "0009_job_revision")]
+    dependencies = [("inference", "0010_outside_world")]
 
     operations = [
         migrations.AddField(
