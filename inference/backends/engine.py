@@ -96,7 +96,7 @@ class EngineBackend:
             "encode_cached": cached,
             "first_token_ms": timings["first_token_ms"] + before * 1e3,
         }
-        result = {key: answer.text if kind == "text" else pieces}
+        result: dict[str, Any] = {key: answer.text if kind == "text" else pieces}
         if "reasoning" in answer:
             result["reasoning"] = answer["reasoning"]
         if request.params.get("attention") and encoded and answer.text.strip():

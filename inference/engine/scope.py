@@ -91,4 +91,5 @@ class Scope:
             or parts[1].min() <= 0
         ):
             raise CheckpointError(f"{FILE} is damaged.")
-        return cls(*map(torch.from_numpy, parts), bias, limit)
+        mean, deviation, weights = map(torch.from_numpy, parts)
+        return cls(mean, deviation, weights, bias, limit)

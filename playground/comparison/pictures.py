@@ -18,7 +18,7 @@ def picture(view: ComparisonView, site: str) -> bytes:
         image = images.read(view.first.image.file_name) if view.first.image else None
     rows = []
     for column in view.columns:
-        facts = [f"{s.name} {s.value:.3f}" for s in column.scores if s.value is not None]
+        facts = [f"{s.name} {s.value:.3f}" for s in column.scores]
         if column.view.job.timings.get("total_ms"):
             facts.append(f"{column.view.job.timings['total_ms']:.0f} ms")
         boxes = [

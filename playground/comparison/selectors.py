@@ -183,10 +183,10 @@ def pairs() -> list[Pair]:
     ).order_by("-total", "left", "right")  # fmt: skip
     found = []
     for row in rows:
-        total = row.pop("total")
-        share = (row["left_count"] + row["ties"] / 2) / total
-        low, high = leaderboard.share_interval(share, total)
-        found.append(Pair(**row, share=share, low=low, high=high))
+        share = (row["left_count"] + row["ties"] / 2) / row["total"]
+        low, high = leaderboard.share_interval(share, row["total"])
+        counts = row["left_count"], row["right_count"], row["ties"]
+        found.append(Pair(row["left"], row["right"], *counts, share, low, high))
     return found
 
 
