@@ -1,5 +1,6 @@
 """What a visitor does on the site's own pages."""
 
+import base64
 import gzip
 import json
 import re
@@ -8,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import BrowserContext, Page, Response, expect
 
+from inference.world.samples import SAMPLE_DIR
 from pricing import costs
-from tests.browser.conftest import answer_instead, quiet
+from tests.browser.conftest import answer_instead, quiet, shoot
 from tests.live import LiveStack
 
 if TYPE_CHECKING:
@@ -185,6 +187,29 @@ def test_the_sandbox_keeps_a_key_and_calls_the_server(context: BrowserContext) -
         operation.locator("button.execute").click()
     assert answered.value.status == 200
     assert answered.value.request.headers["x-moondream-auth"] == "my-own-key"
+    assert complaints == []
+
+
+def test_the_sandbox_saves_and_shares_what_was_asked(context: BrowserContext) -> None:
+    page = context.new_page()
+    complaints = quiet(page)
+    page.goto("/docs/api/try/")
+    operation = page.locator("[id^=operations-][id$=-caption]").first
+    operation.locator(".opblock-summary-control").click()
+    image = base64.b64encode((SAMPLE_DIR / "crosses.webp").read_bytes()).decode()
+    body = json.dumps({"image_url": f"data:image/webp;base64,{image}", "length": "short"})
+    operation.locator("textarea.body-param__text").fill(body)
+    operation.locator("button.execute").click()
+    saved = page.locator("[data-saved-list] li")
+    expect(saved).to_have_count(1)
+    expect(page.locator("[data-saved-note]")).to_contain_text("Saved.")
+    shoot(page, "sandbox-saved-1440")
+    saved.get_by_role("button", name="Share").click()
+    link = page.get_by_label("Link to this request").input_value()
+    page.goto("/playground/sessions/")
+    expect(page.get_by_role("link", name="Short caption").first).to_be_visible()
+    page.goto(link)
+    expect(page.locator(".run__answer")).to_contain_text("cross")
     assert complaints == []
 
 
