@@ -69,6 +69,23 @@ SUGGESTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """How a skill is asked well, with an example that the embedded model answers rightly."""
+
+    text: str
+    prompt: str
+    sample: str
+
+
+HINTS = {
+    "caption": Hint("Short names what is there. Long adds where it is.", "long", "crosses"),
+    "query": Hint("Ask one thing at a time, and name what you mean by colour or place.", "What does the sign say?", "moon"),
+    "detect": Hint("Name things as one would point them out: a noun, and a colour where there are several. Every one gets a box.", "stars", "night"),
+    "point": Hint("The same, for a point on each: good for counting, and for small things.", "hearts", "number"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class SkillTab:
     """One tab: what it is called, and what its field asks for."""
 
@@ -77,13 +94,14 @@ class SkillTab:
     field: str
     prompt_label: str
     suggestions: list[Suggestion]
+    hint: Hint
 
 
 SKILLS = (
-    SkillTab("caption", "Caption", "length", "Length", []),
-    SkillTab("query", "Query", "question", "Question", SUGGESTIONS["query"]),
-    SkillTab("detect", "Detect", "object", "What to find", SUGGESTIONS["detect"]),
-    SkillTab("point", "Point", "object", "What to point at", SUGGESTIONS["point"]),
+    SkillTab("caption", "Caption", "length", "Length", [], HINTS["caption"]),
+    SkillTab("query", "Query", "question", "Question", SUGGESTIONS["query"], HINTS["query"]),
+    SkillTab("detect", "Detect", "object", "What to find", SUGGESTIONS["detect"], HINTS["detect"]),
+    SkillTab("point", "Point", "object", "What to point at", SUGGESTIONS["point"], HINTS["point"]),
 )
 
 
@@ -152,6 +170,23 @@ def browser_bytes() -> dict[str, int]:
 def sample_cards() -> list[SampleCard]:
     """The drawn scenes that come with the site."""
     return [SampleCard(s, static(f"samples/{s.file_name}")) for s in SAMPLES]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One click to a question that works, where a list is empty."""
+
+    skill: str
+    label: str
+    hint: Hint
+    url: str
+    """Of its scene."""
+
+
+def examples() -> list[Example]:
+    """One of each skill."""
+    urls = {card.sample.slug: card.url for card in sample_cards()}
+    return [Example(tab.slug, tab.label, tab.hint, urls[tab.hint.sample]) for tab in SKILLS]
 
 
 def playground() -> Playground:

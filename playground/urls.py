@@ -3,7 +3,7 @@ from django.urls import path, re_path
 from playground import views
 from playground.comparison import views as comparison
 from playground.guided import views as guided
-from playground.rewards.views import builder
+from playground.rewards.views import builder, score_answer
 from playground.sessions import views as sessions
 from playground.tuning import views as tuning
 
@@ -14,6 +14,7 @@ urlpatterns = [
     path("tuned/", views.tuned, name="tuned"),
     path("preview/", views.preview, name="preview"),
     path("rewards/", builder, name="rewards"),
+    path("rewards/score/", score_answer, name="reward_score"),
     path("guided/", guided.start, name="guided"),
     path("guided/reward/", guided.bring_reward, name="guided_reward"),
     path("guided/shared/<slug:project_token>/", guided.shared, name="guided_shared"),

@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from inference.adapters import Asker
+from inference.engine.rewards import PRESETS
 from inference.errors import Busy, DomainError, NotFound
 from leaderboard import selectors as leaderboard
 from leaderboard import services as leaderboards
@@ -37,9 +38,9 @@ def index(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         if not request.GET and mode_of(request) == GUIDED:
             return redirect("playground:guided")
-        opened = _opened(request, {"playground": selectors.playground()})
+        opened = _opened(request, _page_context(request))
         return remember_mode(request, opened, FREE) if request.GET.get("mode") == FREE else opened
-    context: dict[str, Any] = {"playground": selectors.playground()}
+    context = _page_context(request)
     ref = request.POST.get("item", "")
     file = request.FILES.get("image")
     try:
@@ -63,6 +64,19 @@ def index(request: HttpRequest) -> HttpResponse:
     address = reverse("playground:job", args=[job.id])
     answer = redirect(f"{address}?{urlencode({'prompt': ref})}" if ref else address)
     return visitor.remembered(request, answer)
+
+
+_PANES = (
+    ("image", "Image"), ("ask", "Ask"), ("answer", "Answer"), ("compare", "Compare"), ("reward", "Reward"),
+    ("training", "Training"),
+)  # fmt: skip
+
+
+def _page_context(request: HttpRequest) -> dict[str, Any]:
+    return {
+        "playground": selectors.playground(), "panes": _PANES, "rewards": PRESETS.values(),
+        "tour_seen": request.COOKIES.get("playground_tour") == "seen",
+    }  # fmt: skip
 
 
 def _opened(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:

@@ -1,10 +1,12 @@
 """The builder's page; its form works without JavaScript, and its scripts post the same form."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.text import slugify
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
+from inference.engine.rewards import PRESETS
+from inference.engine.rewards.cases import MAX_TEXT
 from inference.engine.rewards.reward import MAX_DOCUMENT
 from inference.errors import Busy, DomainError
 from playground import errors
@@ -42,6 +44,31 @@ def builder(request: HttpRequest) -> HttpResponse:
             text = bench.json_text if kind == "json" else bench.python_text
             return _file(text, bench.reward.name, kind)
     return _answer(request, work)
+
+
+@require_POST
+def score_answer(request: HttpRequest) -> HttpResponse:
+    """What one of the presets gives an answer, as a part of a page."""
+    try:
+        throttling.check(request, throttling.SCORE)
+    except DomainError as error:
+        answer = HttpResponse(error.message, status=error.status, content_type="text/plain")
+        if isinstance(error, Busy):
+            answer["Retry-After"] = str(error.retry_after)
+        return answer
+    preset = PRESETS.get(request.POST.get("preset", ""))
+    if preset is None:
+        raise Http404
+    text = request.POST.get("text", "")[:MAX_TEXT]
+    reference = request.POST.get("reference", "").strip()[:MAX_TEXT]
+    work = Work(preset.reward.to_dict(), "", references={"answer": reference} if reference else {})
+    score = preset.reward.score(text, work.reference_of("answer", None))
+    titles = [term.type.title for term in preset.reward.terms]
+    context = {
+        "total": score.total, "rows": list(zip(titles, score.values, score.notes, strict=True)),
+        "preset": preset,
+    }  # fmt: skip
+    return render(request, "playground/rewards/_score.html", context)
 
 
 def _check(request: HttpRequest) -> None:

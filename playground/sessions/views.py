@@ -20,6 +20,7 @@ from inference import errors as inference_errors
 from inference.database import in_thread
 from inference.errors import Busy, DomainError
 from inference.models import Job, StoredImage
+from playground import selectors as playground
 from playground.comparison import selectors as comparisons
 from playground.comparison.pictures import picture as comparison_picture
 from playground.models import Share
@@ -80,6 +81,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
         "page": page,
         "rows": rows,
         "search": search,
+        "examples": [] if rows else playground.examples(),
         "keeps_days": settings.SESSIONS_RETENTION_DAYS,
     }
     return render(request, "playground/sessions/index.html", context)

@@ -43,7 +43,11 @@ def who_asks(request: HttpRequest) -> Who:
 def runs(request: HttpRequest) -> HttpResponse:
     """The caller's runs."""
     page, rows = selectors.runs_page(who_asks(request), request.GET.get("page"))
-    return render(request, "playground/tuning/index.html", {"page": page, "rows": rows, "guide": GUIDE})  # fmt: skip
+    is_part = request.headers.get("X-Partial") == "latest"
+    context = {"page": page, "rows": rows[:3] if is_part else rows, "guide": GUIDE}
+    answer = render(request, f"playground/tuning/{'_latest' if is_part else 'index'}.html", context)
+    answer["Vary"] = "X-Partial"
+    return answer
 
 
 @never_cache

@@ -148,6 +148,7 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
         ],
         "playground/preview/": [Case(bodies={"POST": lambda: {"data": {"image": _picture()}}})],
         "playground/rewards/": [Case(bodies={"POST": _form(do="score")})],
+        "playground/rewards/score/": [Case(bodies={"POST": _form(preset="short-captions", text="Two stars.")})],
         "playground/tuning/new/": [Case(bodies={"POST": _form(do="check", base="none")})],
         "playground/tuning/<uuid:run_id>/<slug:name>/": [
             Case(name, {"name": name}, {}, {"POST": _form()})

@@ -13,8 +13,9 @@ from PIL import Image
 from inference import services
 from inference.engine import Moondream
 from inference.models import Job
+from inference.world import caption
 from inference.world.samples import SAMPLES, sample_bytes
-from playground.selectors import SHAPES, SUGGESTIONS
+from playground.selectors import HINTS, SHAPES, SUGGESTIONS
 from pricing import throttling
 from tests.images import plain
 
@@ -137,3 +138,35 @@ def test_the_form_is_throttled_as_the_api_is(client: Client, starter, monkeypatc
 def test_no_such_answer(client: Client, starter) -> None:
     url = reverse("playground:job", args=["00000000-0000-0000-0000-000000000000"])
     assert client.get(url).status_code == 404
+
+
+def test_examples_of_hints_are_answered_rightly() -> None:
+    """A hint's example is one of those to try; the caption's is what the scene's own words are."""
+    for skill, hint in HINTS.items():
+        if skill != "caption":
+            assert hint.prompt in {s.text for s in SUGGESTIONS[skill] if hint.sample in s.samples}
+    hint = HINTS["caption"]
+    sample = next(s for s in SAMPLES if s.slug == hint.sample)
+    model = Moondream.from_pretrained(Path("inference/weights/embedded"))
+    image = model.encode_image(Image.open(BytesIO(sample_bytes(sample.slug))))
+    assert model.caption(image, length=hint.prompt)["caption"] == caption(
+        sample.scene(), hint.prompt
+    )
+
+
+def test_an_answer_is_scored_by_a_preset(client: Client) -> None:
+    address = "/playground/rewards/score/"
+    sent = {"preset": "short-captions", "text": "Two stars.", "reference": "Two stars and a heart."}
+    page = unescape(client.post(address, sent).content.decode())
+    assert "“Short captions” gives this answer" in page
+    assert "CIDEr-D" in page
+    assert "—" in unescape(client.post(address, {**sent, "reference": ""}).content.decode())
+    assert client.post(address, {**sent, "preset": "none"}).status_code == 404
+    assert client.post(address, {"preset": "count-right", "text": "3", "reference": '{"x": 1}'}).status_code == 200  # fmt: skip
+    assert client.get(address).status_code == 405
+
+
+def test_the_tour_is_offered_until_it_was_seen(client: Client, starter) -> None:
+    assert "data-tour-offer" in client.get(URL).content.decode()
+    client.cookies["playground_tour"] = "seen"
+    assert "data-tour-offer" not in client.get(URL).content.decode()

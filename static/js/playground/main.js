@@ -20,10 +20,12 @@ const SHOWN_RUNS = 50; // of a session
 
 class Playground {
   // `embedded`: in another page, whose address stays. `here`: the model runs in the browser at first.
-  constructor(root, { embedded, here = false }) {
+  // `panes`: told when something is to be seen; none in a dialog.
+  constructor(root, { embedded, here = false, panes = null }) {
     this.root = root;
     this.embedded = embedded;
     this.here = here;
+    this.panes = panes;
     this.$ = (name) => root.querySelector(`[data-${name}]`);
     this.form = this.$("form");
     this.moon = new Moon(root);
@@ -53,6 +55,11 @@ class Playground {
         this.suggest(item);
       });
     }
+    for (const item of this.root.querySelectorAll("[data-example]")) item.addEventListener("click", () => this.example(item));
+    this.$("take-sample").addEventListener("click", () => {
+      this.image.takeSample(this.image.samples[0].value);
+      this.image.samples[0].focus({ preventScroll: true });
+    });
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.run();
@@ -103,6 +110,7 @@ class Playground {
     this.$("ask").setAttribute("aria-labelledby", `tab-${skill}`);
     for (const field of this.root.querySelectorAll("[data-for]")) field.hidden = field.dataset.for !== PROMPT_FIELD[skill];
     for (const group of this.root.querySelectorAll("[data-suggest]")) group.hidden = group.dataset.suggest !== skill;
+    for (const hint of this.root.querySelectorAll("[data-hint]")) hint.hidden = hint.dataset.hint !== skill;
     this.runWhereItCan();
     this.promptError("");
     this.suggestFromSample();
@@ -134,6 +142,14 @@ class Playground {
     if (sample !== undefined && !fits.includes(sample)) this.image.takeSample(fits[0]);
     this.prompt = item.textContent;
     this.field(this.skill).focus();
+  }
+
+  // A hint's example comes with its scene, and is asked at once.
+  example(item) {
+    if (this.job) return;
+    this.image.takeSample(item.dataset.fits);
+    this.prompt = item.dataset.example;
+    this.run();
   }
 
   imageChanged(image) {
@@ -240,6 +256,13 @@ class Playground {
     await this.sessions.save(run);
     this.remember();
     if (this.shown === run) this.sessions.offer(run);
+    this.told(run);
+  }
+
+  // Other panes show something of a run as well.
+  told(run, data = null) {
+    this.panes?.summarise();
+    if (this.shown === run) this.root.dispatchEvent(new CustomEvent("playground:run", { detail: { run, data }, bubbles: true }));
   }
 
   broken(error, run) {
@@ -305,6 +328,7 @@ class Playground {
 
   begin(run) {
     this.shown = run;
+    this.panes?.show("answer");
     this.sessions.offer(run);
     this.text = "";
     this.count = 0;
@@ -378,6 +402,7 @@ class Playground {
     const doubt = data.outside_world ? " The image is unlike what the model was trained on: it is a guess." : "";
     this.say(`Answer: ${answer.replace(/\.$/, "")}. ${Math.round(data.timings.total_ms)} milliseconds.${doubt}`);
     this.prompts.compare(run);
+    this.told(run, data);
     this.history.unshift({ run, data, answer });
     this.history.length = Math.min(this.history.length, SHOWN_RUNS);
     this.showHistory();
@@ -430,6 +455,7 @@ class Playground {
     this.showFigures(data);
     showCode(this.$("code-box"), this.$("code-list"), run.job);
     this.prompts.compare(run);
+    this.told(run, data);
     this.say(`Shown again: ${answer}`);
   }
 
@@ -573,6 +599,7 @@ class Playground {
   // The address carries what a stranger needs to ask the same again.
   remember() {
     this.prompts.check();
+    if (this.ready) this.panes?.summarise();
     if (this.embedded || !this.ready) return;
     keepFields(Object.fromEntries(this.entered.fields));
     const query = new URLSearchParams();
@@ -582,6 +609,7 @@ class Playground {
     query.set("variant", this.$("variant").value);
     if (this.prompts.ref) query.set("from", this.prompts.ref);
     if (this.sessions.id) query.set("session", this.sessions.id);
+    if (this.panes?.text) query.set("panes", this.panes.text);
     history.replaceState(null, "", `?${query}`);
   }
 
