@@ -28,6 +28,7 @@ BAD_EXPIRY = _kind("bad_expiry", 422, "A link lasts 1, 7 or 30 days, or has no e
 BAD_COMPARISON = _kind(
     "bad_comparison", 422, "Two to four models are compared.", "Choose as many, each once."
 )
+GRID_FULL = _kind("grid_full", 422, "At most 20 images are compared at once.", "Send the rest as another grid.")  # fmt: skip
 NAMES_HIDDEN = _kind(
     "names_hidden", 409, "The models’ names are not shown yet.", "Say which you prefer, or show the names."
 )  # fmt: skip

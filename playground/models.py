@@ -61,6 +61,10 @@ class Comparison(models.Model):
     reference = models.TextField(
         blank=True, help_text="What is right; answers are scored against it."
     )
+    group = models.ForeignKey(
+        "self", on_delete=models.CASCADE, null=True, blank=True, related_name="members",
+        help_text="The first of those that ask the same of several images; None: itself, or it is alone.",
+    )  # fmt: skip
     is_blind = models.BooleanField(
         default=False,
         help_text="Models stand in an order by lot, without names until one is preferred.",

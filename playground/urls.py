@@ -54,6 +54,12 @@ urlpatterns = [
     path("compare/", comparison.start, name="compare"),
     path("compare/votes/", comparison.votes, name="votes"),
     path("compare/<slug:comparison_id>/", comparison.comparison, name="comparison"),
+    path("compare/<slug:comparison_id>/grid/", comparison.grid, name="grid"),
+    re_path(
+        r"^compare/(?P<comparison_id>[0-9A-Za-z]+)/grid\.(?P<kind>json|csv)$",
+        comparison.grid_file,
+        name="grid_file",
+    ),
     path(
         "compare/<slug:comparison_id>/code/<slug:language>/",
         comparison.comparison_code,

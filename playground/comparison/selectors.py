@@ -5,6 +5,7 @@ import difflib
 import hashlib
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,6 +189,134 @@ def pairs() -> list[Pair]:
         counts = row["left_count"], row["right_count"], row["ties"]
         found.append(Pair(row["left"], row["right"], *counts, share, low, high))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class GridRow:
+    """One image, and what each model answered about it; None where its run was deleted."""
+
+    comparison: Comparison
+    cells: list[RunView | None]
+
+    @property
+    def first(self) -> RunView:
+        return next(cell for cell in self.cells if cell is not None)
+
+    def same_as_first(self, view: RunView | None) -> bool | None:
+        """Whether an answer is the first model's; None where there are not two texts."""
+        first = self.cells[0]
+        if view is None or first is None or view is first or not (view.text and first.text):
+            return None
+        return _WORDS.findall(view.text) == _WORDS.findall(first.text)
+
+    @property
+    def marked(self) -> list[tuple[RunView | None, bool | None]]:
+        """The cells, each with whether it is the first one's answer."""
+        return [(cell, self.same_as_first(cell)) for cell in self.cells]
+
+
+@dataclass(frozen=True, slots=True)
+class GridSummary:
+    """What one model did over all images of a grid."""
+
+    model: str
+    answered: int
+    mean_ms: float | None
+    """Of an answer, its turn having come."""
+    mean_confidence: float | None
+    same_share: float | None
+    """Of images about which it says what the first model says; None of the first, and of places."""
+
+
+@dataclass(frozen=True, slots=True)
+class GridView:
+    """The same question about several images, to several models."""
+
+    group: Comparison
+    models: list[str]
+    rows: list[GridRow]
+
+    @property
+    def first(self) -> RunView:
+        return self.rows[0].first
+
+    @property
+    def is_running(self) -> bool:
+        return any(cell is not None and cell.is_running for row in self.rows for cell in row.cells)
+
+    @property
+    def summaries(self) -> list[GridSummary]:
+        """Model by model."""
+        made = []
+        for number, model in enumerate(self.models):
+            found = [(row, row.cells[number]) for row in self.rows]
+            done = [(row, c) for row, c in found if c and c.job.status == Job.Status.SUCCEEDED]
+            sure = [c.job.confidence for _, c in done if c.job.confidence is not None]
+            same = [s for row, c in done if (s := row.same_as_first(c)) is not None]
+            made.append(
+                GridSummary(
+                    model, len(done), _mean([_work_ms(c.job.timings) for _, c in done]), _mean(sure), _mean(same)
+                )
+            )  # fmt: skip
+        return made
+
+    def data(self) -> list[dict[str, Any]]:
+        """Every answer, for those who take it away."""
+        return [
+            {
+                "image": cell.image_alt, "image_sha256": cell.job.image_sha256, "model": cell.job.model_name,
+                "revision": cell.run.revision, "precision": cell.run.precision, "skill": cell.job.skill,
+                "prompt": cell.prompt, "status": cell.job.status, "answer": cell.answer, "result": cell.job.result,
+                "confidence": cell.job.confidence, "timings": cell.job.timings,
+            }
+            for row in self.rows for cell in row.cells if cell is not None
+        ]  # fmt: skip
+
+    def csv(self) -> str:
+        """The same as a table; what a spreadsheet would take for a formula is text there."""
+        out = io.StringIO()
+        writer = csv.writer(out)
+        names = ("image", "image_sha256", "model", "revision", "precision", "skill", "prompt", "status", "answer", "confidence")  # fmt: skip
+        writer.writerow([*names, *_TIMES])
+        for row in self.data():
+            cells = [row[name] for name in names] + [row["timings"].get(name) for name in _TIMES]
+            writer.writerow([_as_text(cell) for cell in cells])
+        return out.getvalue()
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def own_group(visitor: Visitor, comparison_id: str) -> Comparison:
+    """The first comparison of a grid of the visitor's.
+
+    Raises:
+        NotFound: no such comparison, or another's.
+    """
+    made = Comparison.objects.filter(pk=comparison_id, group=None).select_related("session").first()
+    if made is None or not sessions.is_own(visitor, made.session):
+        raise errors.COMPARISON_NOT_FOUND()
+    return made
+
+
+def grid_get(visitor: Visitor, comparison_id: str) -> GridView:
+    """
+    Raises:
+        NotFound: no such grid, or another's, or all of its runs were deleted.
+    """
+    group = own_group(visitor, comparison_id)
+    parts = {c.pk: c for c in (group, *group.members.order_by("pk"))}
+    views = [view for view in sessions.runs_of(group.session) if view.run.comparison_id in parts]
+    models = list(dict.fromkeys(view.job.model_name for view in views))
+    found = {(view.run.comparison_id, view.job.model_name): view for view in views}
+    rows = [
+        GridRow(part, [found.get((pk, model)) for model in models])
+        for pk, part in parts.items() if any((pk, model) in found for model in models)
+    ]  # fmt: skip
+    if not rows:
+        raise errors.COMPARISON_NOT_FOUND()
+    return GridView(group, models, rows)
 
 
 def shared_comparison(share: Share) -> ComparisonView:

@@ -20,6 +20,8 @@ from playground.sessions import services as sessions
 from playground.sessions.visitor import Visitor
 
 LEAST, MOST = 2, 4
+MOST_IMAGES = 20
+"""Of one grid."""
 MOST_REFERENCE = 2000
 """Characters of a reference."""
 
@@ -27,19 +29,22 @@ MOST_REFERENCE = 2000
 def comparison_make(
     *, fields: Mapping[str, str], models: Sequence[str], file: UploadedFile | None, again: Run | None,
     visitor: Visitor, owner_key: str, account: Callable[[], int | None],
-    payer: Payer = None,
+    payer: Payer = None, group: Comparison | None = None,
 ) -> Comparison:  # fmt: skip
     """Ask each model what the form asks, in a session of its own. All are asked, or none.
 
     Args:
         models: names of variants and tuned models.
         again: a saved run of the visitor's, whose image is asked about where no file is sent.
+        group: the visitor's first comparison of a grid of images, which this is one more of.
 
     Raises:
         DomainError: with a message and a hint for the visitor.
     """
     if len(set(models)) != len(models) or not LEAST <= len(models) <= MOST:
         raise errors.BAD_COMPARISON()
+    if group is not None and group.members.count() + 1 >= MOST_IMAGES:
+        raise errors.GRID_FULL()
     sessions.check_room(visitor, owner_key)
     question = read_question(fields, file, again.job.image if again else None)
     image, jobs = question.image, list[Job]()
@@ -51,7 +56,7 @@ def comparison_make(
             )  # fmt: skip
             jobs.append(job)
             image = job.image or image  # a file can be read once
-        return _saved(jobs, fields, file, again, visitor)
+        return _saved(jobs, fields, file, again, visitor, group)
     except DomainError:
         for job in jobs:
             inference.job_cancel(job_id=job.pk)
@@ -59,14 +64,15 @@ def comparison_make(
 
 
 def _saved(
-    jobs: Sequence[Job], fields: Mapping[str, str], file: UploadedFile | None, again: Run | None, visitor: Visitor
+    jobs: Sequence[Job], fields: Mapping[str, str], file: UploadedFile | None, again: Run | None, visitor: Visitor,
+    group: Comparison | None,
 ) -> Comparison:  # fmt: skip
     name = (file.name or "") if file else again.image_name if again else ""
     sample = "" if file else again.sample if again else fields.get("sample", "")
-    session = Session.objects.create(**visitor.fields)
+    session = group.session if group else Session.objects.create(**visitor.fields)
     made = Comparison.objects.create(
         session=session, reference=fields.get("reference", "").strip()[:MOST_REFERENCE],
-        is_blind=bool(fields.get("blind")),
+        is_blind=bool(fields.get("blind")) and not fields.get("grid"), group=group,
     )  # fmt: skip
     for job in jobs:
         sessions.run_save(

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -40,19 +41,33 @@ def start(request: HttpRequest) -> HttpResponse:
         return _form(request, again, _prefilled(again))
     try:
         throttling.check(request)
+        group = request.POST.get("group", "")
         made = services.comparison_make(
+            group=selectors.own_group(visitor, group) if group else None,
             fields=request.POST.dict(), models=request.POST.getlist("model"),
             file=request.FILES.get("image"), again=again, visitor=visitor,
             owner_key=caller_of(request).digest, account=lambda: account_of(request),
             payer=payer_of(request),
         )  # fmt: skip
     except DomainError as error:
+        if not request.accepts("text/html"):
+            return _as_json(error)
         entered = {**request.POST.dict(), "models": request.POST.getlist("model")}
         answer = _form(request, again, entered, error)
         if isinstance(error, Busy):
             answer["Retry-After"] = str(error.retry_after)
         return answer
+    if not request.accepts("text/html"):
+        grid = reverse("playground:grid", args=[made.group_id or made.pk])
+        return visitor.remembered(request, JsonResponse({"id": made.pk, "grid": grid}, status=201))
     return visitor.remembered(request, redirect("playground:comparison", made.pk))
+
+
+def _as_json(error: DomainError) -> HttpResponse:
+    answer = JsonResponse({"error": error.payload}, status=error.status)
+    if isinstance(error, Busy):
+        answer["Retry-After"] = str(error.retry_after)
+    return answer
 
 
 def _again(visitor: Visitor, run_id: str, token: str) -> Run | None:
@@ -84,7 +99,7 @@ def _form(request: HttpRequest, again: Run | None, entered: dict[str, Any], erro
     context = {
         "models": models, "entered": entered, "error": error, "again": RunView(again) if again else None,
         "link": (request.POST.get("link") or request.GET.get("link", "")) if again else "",
-        "samples": playground.sample_cards(), "skills": playground.SKILLS, "accepted": ACCEPTED,
+        "samples": playground.sample_cards(), "skills": playground.SKILLS, "accepted": ACCEPTED, "most_images": services.MOST_IMAGES,
     }  # fmt: skip
     status = error.status if error else 200
     return render(request, "playground/comparison/start.html", context, status=status)
@@ -100,6 +115,27 @@ def comparison(request: HttpRequest, comparison_id: str) -> HttpResponse:
         "shares": view.comparison.shares.open(),
     }  # fmt: skip
     return render(request, "playground/comparison/comparison.html", context)
+
+
+@never_cache
+@require_safe
+def grid(request: HttpRequest, comparison_id: str) -> HttpResponse:
+    """The same question about several images."""
+    view = selectors.grid_get(visitor_of(request), comparison_id)
+    return render(request, "playground/comparison/grid.html", {"view": view})
+
+
+@never_cache
+@require_safe
+def grid_file(request: HttpRequest, comparison_id: str, kind: str) -> HttpResponse:
+    """The same as data: `json` or `csv`."""
+    view = selectors.grid_get(visitor_of(request), comparison_id)
+    if kind == "csv":
+        answer = HttpResponse(view.csv(), content_type="text/csv; charset=utf-8")
+    else:
+        answer = JsonResponse({"prompt": view.first.prompt, "answers": view.data()}, json_dumps_params={"indent": 2})  # fmt: skip
+    answer["Content-Disposition"] = f'attachment; filename="grid-{comparison_id}.{kind}"'
+    return answer
 
 
 @require_POST

@@ -167,6 +167,9 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
         "playground/^compare/(?P<comparison_id>[0-9A-Za-z]+)\\.(?P<kind>json|csv|png)$": [
             Case(kind, {"kind": kind}) for kind in ("json", "csv", "png")
         ],
+        "playground/^compare/(?P<comparison_id>[0-9A-Za-z]+)/grid\\.(?P<kind>json|csv)$": [
+            Case(kind, {"kind": kind}) for kind in ("json", "csv")
+        ],
         "playground/compare/<slug:comparison_id>/code/<slug:language>/": [Case("", {"language": "python"})],
         "playground/compare/<slug:comparison_id>/<slug:name>/": [
             Case(name, {"name": name}, {}, {"POST": _form(run="alike")}) for name in ("prefer", "names", "share")

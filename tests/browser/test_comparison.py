@@ -77,3 +77,20 @@ def test_boxes_of_two_models_in_one_picture(page: Page) -> None:
     narrow_and_wide(page, "compare-boxes")
     page.get_by_role("link", name="Open the session").click()
     expect(page.get_by_role("link", name="Side by side")).to_have_count(2)
+
+
+def test_several_images_stand_in_a_table(page: Page) -> None:
+    page.goto("/playground/compare/")
+    files = [SAMPLE_DIR / f"{name}.webp" for name in ("crosses", "greens", "night")]
+    page.get_by_label("Or a file of yours").set_input_files(files)
+    page.get_by_role("button", name="Compare").press("Enter")
+    page.wait_for_url(re.compile(r"/compare/[0-9A-Z]{26}/grid/$"))
+    expect(page.locator(".cm-grid tbody tr")).to_have_count(3)
+    expect(page.locator("tfoot td").first).to_contain_text("3 answered")
+    expect(page.locator("[data-reload]")).to_have_count(0)
+    narrow_and_wide(page, "compare-grid")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    assert download.value.suggested_filename.endswith(".csv")
+    page.locator(".cm-grid__image").first.click()
+    expect(page.locator(".cm-column")).to_have_count(2)
