@@ -29,6 +29,12 @@ def open_submission(submission_id: str) -> None:
     services.submission_open(submission_id=submission_id)
 
 
+@shared_task(soft_time_limit=600, time_limit=620)
+def register_images() -> None:
+    """Tell which images are a benchmark's."""
+    services.splits_register()
+
+
 @shared_task
 def rescue() -> None:
     """Queue again what was lost; go on with runs."""

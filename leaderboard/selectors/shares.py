@@ -1,7 +1,6 @@
 """Intervals of plain shares, for rooms above."""
 
-import numpy as np
-
+from inference.engine.metrics.numeric import np
 from leaderboard.metrics.intervals import binomial_interval
 
 

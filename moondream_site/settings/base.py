@@ -487,6 +487,7 @@ CELERY_BEAT_SCHEDULE = {
     "tuning-rescue": {"task": "inference.tuning.tasks.tuning_rescue", "schedule": 15.0},
     "inference-rescue": {"task": "inference.tasks.rescue", "schedule": 15.0},
     "leaderboard-refresh": {"task": "leaderboard.tasks.refresh", "schedule": 6 * 3600.0},
+    "leaderboard-images": {"task": "leaderboard.tasks.register_images", "schedule": 900.0},
     "leaderboard-rescue": {"task": "leaderboard.tasks.rescue", "schedule": 15.0},
     "research-links": {"task": "research.tasks.check_links", "schedule": 6 * 3600.0},
     "research-publish": {"task": "research.tasks.publish_scheduled", "schedule": 10.0},

@@ -249,11 +249,18 @@ class KeyMonth(models.Model):
 
 class RegisteredImage(models.Model):
     """An image of a benchmark or data set that is registered here, by what it shows: the SHA-256 of the
-    normalised image, as jobs name it. The Research plan is for these."""
+    normalised image, as jobs name it. The Research plan is for these. One file may have several: as it is
+    published, and as the official client writes it anew."""
 
-    sha256 = models.CharField(primary_key=True, max_length=64)
+    sha256 = models.CharField(max_length=64, db_index=True)
     dataset = models.CharField(max_length=80)
+    file = models.CharField(max_length=200, help_text="In the media storage.")
     registered_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(fields=["dataset", "file", "sha256"], name="registered_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.sha256[:12]} of {self.dataset}"

@@ -30,6 +30,7 @@ from pricing.services.metering import (
     storage_record,
 )
 from pricing.services.plans import plan_set, plans_load
+from pricing.services.registering import files_registered, images_register
 
 __all__ = [
     "address_make_primary",
@@ -46,8 +47,10 @@ __all__ = [
     "application_report",
     "application_submit",
     "application_withdraw",
+    "files_registered",
     "grant_withdraw",
     "holds_sweep",
+    "images_register",
     "key_give_up",
     "key_make",
     "key_revoke",

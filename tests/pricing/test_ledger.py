@@ -211,7 +211,7 @@ def test_what_ends_soonest_is_used_first_and_one_reservation_may_use_several() -
 
 def test_research_is_for_registered_images_and_credits_for_any() -> None:
     plan("research", images=5, benchmarks_only=True)
-    RegisteredImage.objects.create(sha256="a" * 64, dataset="A benchmark")
+    RegisteredImage.objects.create(sha256="a" * 64, dataset="A benchmark", file="a.png")
     ada = account()
     known, other = What(image="a" * 64), What(image="b" * 64)
     take(ada, what=known)
