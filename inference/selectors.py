@@ -41,9 +41,8 @@ def variants_available() -> list[Variant]:
 
 def is_embedded_alone() -> bool:
     """Whether nothing but the model that comes with this project can be asked."""
-    return all(
-        variant.slug.startswith("moondream-embedded-") for variant in _variants() if variant.enabled
-    )
+    others = Variant.objects.filter(enabled=True).exclude(slug__startswith="moondream-embedded-")
+    return not page_cache.remember("variants besides the embedded", others.exists)
 
 
 def variant_get(name: str | None) -> Variant:
