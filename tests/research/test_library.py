@@ -92,7 +92,7 @@ def test_no_internal_link_is_broken(client, starter) -> None:
 
 @pytest.mark.parametrize(
     ("path", "most"),
-    [("/", 17), ("/research/", 24), ("/research/papers/", 17), ("/research/papers/qlora/", 21),
+    [("/", 20), ("/research/", 24), ("/research/papers/", 17), ("/research/papers/qlora/", 21),
      ("/docs/", 9), ("/docs/guides/errors/", 14)],
 )  # fmt: skip
 def test_queries_cold_and_none_from_the_cache(
