@@ -250,7 +250,8 @@ PRIVACY = (
     "you say of the model, its predictions and their scores. The table shows your team's name, never your address. "
     "Withdrawing a submission deletes its file; what happened stays in the log.</p>"
     "<h2>Cookies</h2><p>None for reading. Signing in sets one for the session, forms set one against forgery, and asking "
-    "in the playground sets one that finds your sessions again.</p>"
+    "in the playground sets one that finds your sessions again. Choosing between the free and the guided playground sets one "
+    "that holds the choice, and the tour one that it was seen.</p>"
     "<h2>Others</h2><p>The pages load nothing from anybody else: no fonts, no scripts, no counters. A variant that is named as "
     "a cloud variant sends your image to its maker's service; its name says so.</p>"
 )
