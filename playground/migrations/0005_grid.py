@@ -5,15 +5,21 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('playground', '0004_preferences'),
+        ("playground", "0004_preferences"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='comparison',
-            name='group',
-            field=models.ForeignKey(blank=True, help_text='The first of those that ask the same of several images; None: itself, or it is alone.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='members', to='playground.comparison'),
+            model_name="comparison",
+            name="group",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="The first of those that ask the same of several images; None: itself, or it is alone.",
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="members",
+                to="playground.comparison",
+            ),
         ),
     ]
