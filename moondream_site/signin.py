@@ -16,7 +16,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Permission
 from django.core.mail import EmailMessage
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -204,16 +204,21 @@ def shared_password(view: Callable[..., HttpResponseBase]) -> Callable[..., Http
 
 def has_second_step(request: HttpRequest) -> bool:
     """Whether this session stands on a second step: given when it began, or set up in it."""
-    app = Authenticator.objects.filter(user=request.user, type=Authenticator.Type.TOTP).first()
-    if app is None:
+    made = [each.created_at.timestamp() for each in second_steps(request)]
+    if not made:
         return False
     records = get_authentication_records(request, request.user)
-    made = app.created_at.timestamp()
     return not records or any(
         record["method"] == "mfa"
-        or (record.get("reauthenticated") and made - SETUP_S <= record["at"] <= made)
+        or (record.get("reauthenticated") and any(m - SETUP_S <= record["at"] <= m for m in made))
         for record in records
     )
+
+
+def second_steps(request: HttpRequest) -> QuerySet[Authenticator]:
+    """Authenticator apps, security keys and passkeys of whoever is signed in."""
+    kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+    return Authenticator.objects.filter(user=request.user, type__in=kinds)
 
 
 class StaffSecondStep:
@@ -240,7 +245,8 @@ class StaffSecondStep:
 
 
 _OPEN = (
-    "/account/2fa/totp/activate/", "/account/2fa/authenticate/", "/account/2fa/reauthenticate/",
+    "/account/2fa/totp/activate/", "/account/2fa/webauthn/add/", "/account/2fa/webauthn/login/",
+    "/account/2fa/webauthn/reauthenticate/", "/account/2fa/authenticate/", "/account/2fa/reauthenticate/",
     "/account/login/", "/account/logout/", "/account/reauthenticate/",
     "/account/confirm-email/", "/static/", "/healthz", "/readyz",
 )  # fmt: skip
@@ -251,6 +257,6 @@ def _refused(request: HttpRequest) -> HttpResponse:
         where = f"Set it up at {reverse('mfa_activate_totp')}."
         error = errors.MFA_REQUIRED(hint=where)
         return problems.problem(request.path, error)
-    if Authenticator.objects.filter(user=request.user, type=Authenticator.Type.TOTP).exists():
+    if second_steps(request).exists():
         return redirect(f"{reverse('mfa_reauthenticate')}?{urlencode({'next': request.path})}")
     return redirect(f"{reverse('mfa_activate_totp')}?{urlencode({'next': request.path})}")

@@ -53,6 +53,8 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.socialaccount",
+    "allauth.usersessions",
+    "django.contrib.humanize",  # allauth's pages tell how long ago something was
     "django_celery_beat",
     "corsheaders",
     "csp",
@@ -199,7 +201,10 @@ ACCOUNT_RATE_LIMITS = {
 }
 # With it, whoever has an admin's rights needs a second step to sign in, or reaches nothing.
 REQUIRE_STAFF_MFA = env.bool("REQUIRE_STAFF_MFA", default=False)
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+# Browsers take a passkey on http at localhost alone; a site on https is asked to prove it.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not env.str("SITE_URL", default="http:").startswith("https:")
 MFA_TOTP_ISSUER = "Moondream hub"
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # without a mail server none is verified
 # Passwords and addresses are changed under /account/, which asks for the password again.
