@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Count, Q
@@ -20,6 +20,7 @@ from playground.models import Comparison, Preference, Share
 from playground.sessions import selectors as sessions
 from playground.sessions.selectors import RunView
 from playground.sessions.visitor import Visitor
+from pricing import selectors as pricing
 
 _WORDS = re.compile(r"\S+\s*")
 _TIMES = ("queue_ms", "encode_ms", "first_token_ms", "decode_ms", "total_ms")
@@ -62,6 +63,8 @@ class Column:
     """The difference from the first column; empty there, and for boxes and points."""
     bars: list[Bar]
     scores: list[leaderboard.TextScore]
+    cost: pricing.Cost | None = None
+    """Of an image by its model and skill; None where its machine or its speed is not known."""
 
     @property
     def attention(self) -> dict[str, Any] | None:
@@ -118,6 +121,7 @@ class ComparisonView:
                 "skill": c.view.job.skill, "prompt": c.view.prompt, "status": c.view.job.status,
                 "answer": c.view.answer, "result": c.view.job.result, "confidence": c.view.job.confidence,
                 "timings": c.view.job.timings, "tokens": c.view.job.tokens,
+                "dollars_an_image": c.cost.dollars if c.cost else None,
                 "reference": self.comparison.reference, "scores": {s.name: s.value for s in c.scores},
             }
             for c in self.columns
@@ -347,7 +351,12 @@ def _view(made: Comparison) -> ComparisonView:
     if made.is_blind:  # by lot, and the same each time
         views.sort(key=lambda view: hashlib.sha256(f"{made.pk} {view.run.pk}".encode()).digest())
     slowest = max(_work_ms(view.job.timings) for view in views)
-    columns = [_column(number, view, views[0], made, slowest) for number, view in enumerate(views, 1)]  # fmt: skip
+    skill = views[0].job.skill
+    known = {} if made.is_hidden else {c.variant.pk: c for c in pricing.costs_now((skill,))}
+    columns = [
+        replace(_column(number, view, views[0], made, slowest), cost=known.get(view.job.variant_id))
+        for number, view in enumerate(views, 1)
+    ]
     return ComparisonView(made, columns)
 
 
