@@ -58,7 +58,7 @@ def _page(
     context: dict[str, Any] = {
         "scopes": Scope.choices, "secret": secret, "error": error, "field": field, "keys": rows,
         "lifetimes": LIFETIMES, "overlaps": OVERLAPS, "typed": typed,
-        "chosen": request.POST.getlist("scopes") if error else [Scope.INFER],
+        "chosen": request.POST.getlist("scopes") if error else [Scope.INFER, Scope.SUBMIT],
     }  # fmt: skip
     return render(request, "pricing/keys.html", context, status=status)
 

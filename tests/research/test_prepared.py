@@ -134,7 +134,10 @@ def test_prepared_is_this_digest_in_this_database_with_these_migrations() -> Non
         assert not is_prepared(_url(), "d")
         cursor.execute("DELETE FROM django_migrations WHERE app = 'a'")
     assert is_prepared(_url(), "d")
-    call_command("flush", interactive=False, verbosity=0)
+    with connection.cursor() as cursor:  # the ledger is append-only: who empties it says so
+        cursor.execute("SET session_replication_role = replica")
+        call_command("flush", interactive=False, verbosity=0)
+        cursor.execute("SET session_replication_role = origin")
     assert not is_prepared(_url(), "d")
 
 

@@ -8,8 +8,11 @@ export class Demand {
     this.reward = page.querySelector("[data-score-form]");
     this.scores = page.querySelector("[data-scores]");
     this.about = page.querySelector("[data-compare-about]");
+    this.pane = this.reward.closest("[data-pane]");
     this.asked = 0;
     this.run = null;
+    // Nothing is sent for a pane that is closed; what it missed, it is told when it opens.
+    new MutationObserver(() => this.scoreShown()).observe(this.pane, { attributeFilter: ["hidden"] });
     this.compare.addEventListener("formdata", ({ formData }) => {
       const { skill, prompt, saved } = this.run;
       for (const [name, value] of Object.entries({ skill, run: saved, [FIELD[skill]]: prompt })) formData.set(name, value);
@@ -34,8 +37,22 @@ export class Demand {
       const fits = [...this.reward.elements.namedItem("preset").options].find((option) => option.dataset.skill === run.skill);
       const chosen = this.reward.elements.namedItem("preset").selectedOptions[0];
       if (fits && chosen.dataset.skill !== run.skill) fits.selected = true;
-      this.score();
+      this.isNew = true;
+      this.scoreShown();
     }
+  }
+
+  // Score an answer that was not scored yet, if the pane is open. One that was made in this browser stays here
+  // until something in the pane is changed.
+  scoreShown() {
+    if (this.pane.hidden || !this.isNew) return;
+    this.isNew = false;
+    if (this.run.variant === "browser") {
+      this.asked += 1;
+      this.scores.textContent = "This answer was made in your browser, and nothing of it was sent. To have its words scored by this server, choose a reward.";
+      return;
+    }
+    this.score();
   }
 
   async score() {
