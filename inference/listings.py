@@ -24,11 +24,11 @@ from wagtail.snippets.bulk_actions.snippet_bulk_action import SnippetBulkAction
 from wagtail.snippets.models import get_snippet_models
 from wagtail.snippets.views.snippets import IndexView, SnippetViewSet
 
+from inference import spreadsheets
 from inference.errors import DomainError
 
 AT_ONCE = 500
 """Rows that one action is done to at most."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class LimitedPolicy(ModelPermissionPolicy):
@@ -51,8 +51,7 @@ class RoomIndex(IndexView):
 
     def preprocess_field_value(self, field: str, value: Any, export_format: str) -> Any:
         made = super().preprocess_field_value(field, value, export_format)
-        is_formula = isinstance(made, str) and made.startswith(_FORMULA)
-        return f"'{made}" if is_formula and export_format == self.FORMAT_CSV else made
+        return spreadsheets.cell(made) if export_format == self.FORMAT_CSV else made
 
 
 class RoomViewSet(SnippetViewSet):

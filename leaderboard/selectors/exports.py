@@ -1,10 +1,9 @@
 """A whole table, or all there is in public, for other programs."""
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
 
+from inference.spreadsheets import csv_text
 from leaderboard import disclosure
 from leaderboard.models import (
     Benchmark,
@@ -52,16 +51,8 @@ def export_rows(benchmark: Benchmark) -> list[dict[str, Any]]:
 
 def export_csv(benchmark: Benchmark) -> str:
     """The same as CSV; a cell that a spreadsheet would take for a formula is quoted."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, _heads(benchmark))
-    writer.writeheader()
-    for row in export_rows(benchmark):
-        writer.writerow({k: _plain(v) for k, v in row.items()})
-    return buffer.getvalue()
-
-
-def _plain(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
+    heads = _heads(benchmark)
+    return csv_text(heads, ([row[name] for name in heads] for row in export_rows(benchmark)))
 
 
 def export_all() -> Iterator[dict[str, Any]]:

@@ -1,9 +1,7 @@
 """What a comparison shows."""
 
-import csv
 import difflib
 import hashlib
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +12,7 @@ from django.db.models import Count, Q
 from inference import selectors as inference
 from inference.adapters import Asker
 from inference.models import Job
+from inference.spreadsheets import csv_text
 from leaderboard import selectors as leaderboard
 from playground import errors, selectors
 from playground.models import Comparison, Preference, Share
@@ -129,24 +128,13 @@ class ComparisonView:
 
     def csv(self) -> str:
         """The same as a table; what a spreadsheet would take for a formula is text there."""
-        out = io.StringIO()
-        writer = csv.writer(out)
+        names = ("model", "revision", "precision", "skill", "prompt", "answer", "confidence")
         scores = [s.name for s in self.columns[0].scores]
-        writer.writerow(["model", "revision", "precision", "skill", "prompt", "answer", "confidence", *_TIMES, *scores])  # fmt: skip
-        for row in self.rows():
-            cells = [row[name] for name in ("model", "revision", "precision", "skill", "prompt", "answer", "confidence")]  # fmt: skip
-            cells += [row["timings"].get(name) for name in _TIMES]
-            cells += [row["scores"].get(name) for name in scores]
-            writer.writerow([_as_text(cell) for cell in cells])
-        return out.getvalue()
-
-
-def _as_text(cell: Any) -> Any:
-    return (
-        f"'{cell}"
-        if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r")
-        else cell
-    )
+        rows = (
+            [*(row[n] for n in names), *(row["timings"].get(n) for n in _TIMES), *(row["scores"].get(n) for n in scores)]
+            for row in self.rows()
+        )  # fmt: skip
+        return csv_text([*names, *_TIMES, *scores], rows)
 
 
 def choices(asker: Asker) -> list[Choice]:
@@ -278,14 +266,12 @@ class GridView:
 
     def csv(self) -> str:
         """The same as a table; what a spreadsheet would take for a formula is text there."""
-        out = io.StringIO()
-        writer = csv.writer(out)
         names = ("image", "image_sha256", "model", "revision", "precision", "skill", "prompt", "status", "answer", "confidence")  # fmt: skip
-        writer.writerow([*names, *_TIMES])
-        for row in self.data():
-            cells = [row[name] for name in names] + [row["timings"].get(name) for name in _TIMES]
-            writer.writerow([_as_text(cell) for cell in cells])
-        return out.getvalue()
+        rows = (
+            [*(row[n] for n in names), *(row["timings"].get(n) for n in _TIMES)]
+            for row in self.data()
+        )
+        return csv_text([*names, *_TIMES], rows)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -1,8 +1,6 @@
 """What an account has used, by day and by what it was for."""
 
 import calendar
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
+from inference.spreadsheets import csv_text
 from pricing.models import Allotment, ApiKey, LedgerAccount, Meter, UsageDay
 from pricing.periods import begins, ends, month_after, month_before, month_of
 from pricing.selectors.plans import Terms, terms_of
@@ -202,7 +201,6 @@ COLUMNS = (
     "requests",
     "seconds",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def usage_rows(usage: Usage) -> list[dict[str, Any]]:
@@ -219,10 +217,5 @@ def usage_rows(usage: Usage) -> list[dict[str, Any]]:
 
 def usage_csv(usage: Usage) -> str:
     """The same as CSV; no cell is a formula of a spreadsheet."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in usage_rows(usage):
-        cells = [str(row[name]) for name in COLUMNS]
-        writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
-    return out.getvalue()
+    rows = ([str(row[name]) for name in COLUMNS] for row in usage_rows(usage))
+    return csv_text(COLUMNS, rows, line_end="\n")
