@@ -9,6 +9,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 from django.urls import reverse
 
+from inference import site
 from inference.tuning.models import TuningRun
 from inference.tuning.signals import run_finished
 from playground.guided import services as guided
@@ -39,7 +40,7 @@ def _run_finished(run: TuningRun, **_: Any) -> None:
     mails.send(RUN_ENDED, addresses.values_list("email", flat=True), {
         "title": run.title, "state": state_of(run).lower(),
         "reason": run.error_message or reason_of(run),
-        "link": f"{settings.WAGTAILADMIN_BASE_URL.rstrip('/')}{path}",
+        "link": site.url(path),
     })  # fmt: skip
 
 

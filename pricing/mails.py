@@ -6,9 +6,12 @@ import re
 import smtplib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.mail import get_connection, send_mass_mail
+from django.db import transaction
 
+from inference import site
 from pricing.models import MailText
 
 logger = logging.getLogger(__name__)
@@ -97,6 +100,22 @@ def send(kind: MailKind, addresses: Iterable[str], values: Mapping[str, str]) ->
         send_mass_mail(letters, connection=get_connection(timeout=SECONDS))
     except (OSError, smtplib.SMTPException) as error:
         logger.warning("Mail %s could not be sent: %s", kind.name, error)
+
+
+def send_to(user: Any, kind: MailKind, path: str, **values: str) -> None:
+    """Send a mail to an account's address, if it has one, once what it tells of is saved.
+
+    Args:
+        path: of the page that its `link` leads to.
+        values: of its variables but `site`, `account` and `link`; those that are not given are empty.
+    """
+    address = user.email
+    if not address:
+        return
+    filled = dict.fromkeys(kind.variables, "") | {
+        "site": site.host(), "account": user.get_username(), "link": site.url(path),
+    } | values  # fmt: skip
+    transaction.on_commit(lambda: send(kind, [address], filled))
 
 
 _SITE = ("The site's address, without https://", "hub.example.org")

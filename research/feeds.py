@@ -10,7 +10,6 @@ from datetime import UTC, datetime, time
 from hashlib import sha256
 from typing import Any
 
-from django.conf import settings
 from django.contrib.syndication.views import Feed
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import get_conditional_response
@@ -20,6 +19,7 @@ from django.utils.http import quote_etag
 from django.utils.xmlutils import SimplerXMLGenerator
 from django.views.decorators.http import require_safe
 
+from inference import site
 from research import selectors
 
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -99,7 +99,7 @@ class PagesFeed(Feed[Any, Contents]):
 
     def feed_guid(self, obj: Contents) -> str:
         # One for ever, of this feed alone: not where it was asked for, nor the page it links to.
-        return f"{settings.WAGTAILADMIN_BASE_URL.rstrip('/')}/feeds/{obj.kind}.atom"
+        return site.url(f"/feeds/{obj.kind}.atom")
 
     def author_name(self, obj: Contents) -> str:
         return obj.site

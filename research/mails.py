@@ -6,11 +6,11 @@ those here ask `written`."""
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.conf import settings
 from django.urls import reverse
 from wagtail.admin.admin_url_finder import AdminURLFinder
 from wagtail.admin.utils import get_latest_str, get_user_display_name
 
+from inference import site
 from pricing.mails import MailKind
 
 _COMMON = {
@@ -82,7 +82,7 @@ def written(kind: MailKind, context: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _address(path: str) -> str:
-    return f"{settings.WAGTAILADMIN_BASE_URL.rstrip('/')}{path}" if path else ""
+    return site.url(path) if path else ""
 
 
 def _common(context: Mapping[str, Any]) -> dict[str, str]:

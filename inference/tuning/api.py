@@ -2,12 +2,12 @@
 
 from typing import Any, Literal
 
-from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 from ninja import Query, Router
 
+from inference import site
 from inference.database import in_thread, released_after
 from inference.tuning import downloads, errors, replies, schemas, selectors, services
 from inference.tuning.models import Checkpoint, Finetune, Operation
@@ -211,7 +211,7 @@ def checkpoint_download(
     finetune = selectors.finetune_get(finetune_id, _who(request))
     checkpoint = selectors.checkpoint_get(finetune, step)
     path = reverse("api-1:adapter_file", kwargs={"token": downloads.token_of(checkpoint, wanted)})
-    return {"url": f"{settings.WAGTAILADMIN_BASE_URL.rstrip('/')}{path}"}
+    return {"url": site.url(path)}
 
 
 @router.get(

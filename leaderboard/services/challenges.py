@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, Any
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Exists, Q
 from django.utils import timezone
 
+from inference import site
 from inference.errors import DomainError
 from leaderboard import errors
 from leaderboard.mails import DECISIONS as DECISION_MAILS
@@ -286,7 +286,7 @@ def _mail(participation: Participation, decision: str) -> None:
     challenge, team = participation.challenge, participation.team
     values = {
         "team": team.name, "challenge": challenge.title, "reason": participation.reason,
-        "link": f"{settings.WAGTAILADMIN_BASE_URL.rstrip('/')}{challenge.get_absolute_url()}",
+        "link": site.url(challenge.get_absolute_url()),
     }  # fmt: skip
     addresses = team.members.exclude(email="").values_list("email", flat=True)
     mails.send(DECISION_MAILS[decision], addresses, values)

@@ -1,17 +1,16 @@
 """Writes about accounts and how they sign in."""
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress
 from allauth.account.utils import user_pk_to_url_str
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.validators import validate_email
 from django.db import transaction
 from django.urls import reverse
 
+from inference import site
 from pricing import errors, mails
 from pricing.models import MailAddress, SecondStep, is_staff
 
@@ -42,7 +41,7 @@ def admin_make(*, email: str) -> str:
     )
     named = {"uidb36": user_pk_to_url_str(user), "key": default_token_generator.make_token(user)}
     path = reverse("account_reset_password_from_key", kwargs=named)
-    return f"{settings.WAGTAILADMIN_BASE_URL.rstrip('/')}{path}"
+    return site.url(path)
 
 
 def second_step_remove(*, user: Any, by: Any) -> None:
@@ -54,13 +53,7 @@ def second_step_remove(*, user: Any, by: Any) -> None:
     """
     _sign_in_check(user, by)
     SecondStep.objects.filter(user=user).delete()
-    root = settings.WAGTAILADMIN_BASE_URL.rstrip("/")
-    values = {
-        "site": urlsplit(root).netloc, "account": user.get_username(),
-        "link": f"{root}{reverse('mfa_index')}",
-    }  # fmt: skip
-    if user.email:
-        transaction.on_commit(lambda: mails.send(mails.SECOND_STEP_REMOVED, [user.email], values))
+    mails.send_to(user, mails.SECOND_STEP_REMOVED, reverse("mfa_index"))
 
 
 @transaction.atomic

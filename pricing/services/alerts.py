@@ -1,8 +1,5 @@
 """Mails about what is nearly or wholly used up."""
 
-from urllib.parse import urlsplit
-
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.urls import reverse
@@ -38,13 +35,10 @@ def _tell(pot: Allotment, percent: int) -> int:
     user = pot.account.user
     if user is None or not user.email:
         return 0
-    root = settings.WAGTAILADMIN_BASE_URL.rstrip("/")
     scale, unit = (1, "images") if pot.meter == Meter.IMAGES else (60, "training minutes")
-    values = {
-        "site": urlsplit(root).netloc, "account": user.get_username(), "percent": str(percent),
-        "used": f"{pot.used // scale:,}", "limit": f"{(pot.granted or 0) // scale:,}", "unit": unit,
-        "ends": f"{pot.ends_at:%-d %B %Y}" if pot.ends_at else "", "link": f"{root}{reverse('usage')}",
-    }  # fmt: skip
-    address = user.email
-    transaction.on_commit(lambda: mails.send(mails.USAGE_HIGH, [address], values))
+    mails.send_to(
+        user, mails.USAGE_HIGH, reverse("usage"), percent=str(percent), unit=unit,
+        used=f"{pot.used // scale:,}", limit=f"{(pot.granted or 0) // scale:,}",
+        ends=f"{pot.ends_at:%-d %B %Y}" if pot.ends_at else "",
+    )  # fmt: skip
     return 1

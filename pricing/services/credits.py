@@ -1,9 +1,7 @@
 """Applications for research credits: sent in, decided, granted, reported on."""
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -263,13 +261,5 @@ def _note(application: CreditApplication, kind: str, text: str, by: Any) -> None
 
 
 def _mail(application: CreditApplication, kind: mails.MailKind, **values: str) -> None:
-    user = application.user
-    if not user.email:
-        return
-    root = settings.WAGTAILADMIN_BASE_URL.rstrip("/")
-    filled = dict.fromkeys(kind.variables, "") | {
-        "site": urlsplit(root).netloc, "account": user.get_username(), "title": str(application),
-        "link": f"{root}{reverse('credits_application', args=[application.pk])}",
-    } | values  # fmt: skip
-    send: Callable[[], None] = lambda: mails.send(kind, [user.email], filled)  # noqa: E731
-    transaction.on_commit(send)
+    path = reverse("credits_application", args=[application.pk])
+    mails.send_to(application.user, kind, path, title=str(application), **values)

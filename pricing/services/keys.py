@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Q
@@ -132,14 +130,10 @@ def key_give_up(*, secret: str) -> bool:
     if key is None:
         return False
     ended = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
-    if ended and key.user.email:
-        root = settings.WAGTAILADMIN_BASE_URL.rstrip("/")
-        values = {
-            "site": urlsplit(root).netloc, "account": key.user.get_username(), "key": key.name,
-            "prefix": key.prefix, "link": f"{root}{reverse('api_keys')}",
-        }  # fmt: skip
-        address = key.user.email
-        transaction.on_commit(lambda: mails.send(mails.KEY_GIVEN_UP, [address], values))
+    if ended:
+        mails.send_to(
+            key.user, mails.KEY_GIVEN_UP, reverse("api_keys"), key=key.name, prefix=key.prefix
+        )
     return True
 
 

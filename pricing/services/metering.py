@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from inference import site
 from inference.errors import DomainError, kind_of
 from inference.models import Job
 from inference.tuning.models import Finetune, Operation, TuningRun, TuningUpload
@@ -123,7 +123,7 @@ def end(subject: UUID, used: int = 0, *, seconds: float = 0.0) -> bool:
 def _refusal(reserved: Reserved, meter: str, terms: Terms, now: datetime) -> DomainError:
     """What somebody is told who cannot have more: what was used, what is left, when there is more, and
     where to ask."""
-    root = settings.WAGTAILADMIN_BASE_URL.rstrip("/")
+    root = site.url()
     more_at = ends(month_of(now))
     told: dict[str, Any] = {
         "meter": str(meter), "plan": terms.name, "limit": reserved.granted, "used": reserved.used,
