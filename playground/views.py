@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from inference.adapters import Asker
 from inference.engine.rewards import PRESETS
-from inference.errors import Busy, DomainError, NotFound
+from inference.errors import DomainError, NotFound
 from leaderboard import selectors as leaderboard
 from leaderboard import services as leaderboards
 from playground import selectors, services
@@ -24,6 +24,7 @@ from playground.exports import EXPORTS, Recipe
 from playground.forms import ProposeForm
 from playground.modes import FREE, GUIDED, mode_of, remember_mode
 from playground.recipes import image_of, recipe_of
+from playground.replies import code_reply, refused, site_of, with_retry
 from playground.sessions import services as sessions
 from playground.sessions.visitor import visitor_of
 from pricing import throttling
@@ -54,7 +55,9 @@ def index(request: HttpRequest) -> HttpResponse:
         if ref:
             with contextlib.suppress(NotFound):
                 context["chosen"] = leaderboard.prompt_get(ref)
-        return _told(render(request, "playground/index.html", context, status=error.status), error)
+        return with_retry(
+            render(request, "playground/index.html", context, status=error.status), error
+        )
     visitor = visitor_of(request, make=True)
     with contextlib.suppress(DomainError):  # no room: it is answered all the same
         sessions.run_save(
@@ -91,13 +94,6 @@ def _opened(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
     return render(request, "playground/index.html", context)
 
 
-def _told(answer: HttpResponse, error: DomainError | None) -> HttpResponse:
-    """The page with when to come back, where the error says it."""
-    if isinstance(error, Busy):
-        answer["Retry-After"] = str(error.retry_after)
-    return answer
-
-
 @require_POST
 def preview(request: HttpRequest) -> HttpResponse:
     """A picture of a file that the browser cannot show itself. `Image-Id` names the stored image, to
@@ -106,7 +102,7 @@ def preview(request: HttpRequest) -> HttpResponse:
         throttling.check(request)
         stored, picture = services.preview(file=request.FILES.get("image"))
     except DomainError as error:
-        return _told(JsonResponse({"error": error.payload}, status=error.status), error)
+        return refused(error)
     return HttpResponse(
         picture, content_type="image/jpeg",
         headers={"Image-Id": stored.sha256, "Cache-Control": "no-store"},
@@ -163,18 +159,11 @@ def code_file(request: HttpRequest, job_id: UUID, language: str) -> HttpResponse
     if export is None:
         raise Http404
     recipe = _recipe(request, job_id)
-    return HttpResponse(
-        export.write(recipe), content_type=f"{export.media_type}; charset=utf-8",
-        headers={
-            "Content-Disposition": f'attachment; filename="{export.file_name(recipe)}"',
-            "X-Content-Type-Options": "nosniff",
-        },
-    )  # fmt: skip
+    return code_reply(export, recipe)
 
 
 def _recipe(request: HttpRequest, job_id: UUID) -> Recipe:
-    site = f"{request.scheme}://{request.get_host()}"
-    return recipe_of(job_id, site=site, owner_key=caller_of(request).digest)
+    return recipe_of(job_id, site=site_of(request), owner_key=caller_of(request).digest)
 
 
 @require_safe
@@ -271,4 +260,4 @@ def propose(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         context["proposals"] = leaderboard.prompts_proposed_by(request.user)
     answer = render(request, "playground/propose.html", context, status=context.get("status", 200))
-    return _told(answer, failed)
+    return with_retry(answer, failed)

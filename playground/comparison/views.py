@@ -12,15 +12,17 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from inference.adapters import Asker
-from inference.errors import Busy, DomainError, NotFound
+from inference.errors import DomainError, NotFound
 from inference.images import ACCEPTED
 from playground import errors
 from playground import selectors as playground
 from playground.comparison import selectors, services
 from playground.comparison.pictures import picture
+from playground.comparison.selectors import ComparisonView, GridView
 from playground.exports import EXPORTS, Model
 from playground.models import Run
 from playground.recipes import recipe_of
+from playground.replies import attached, code_reply, refused, site_of, with_retry
 from playground.sessions import selectors as sessions
 from playground.sessions.selectors import RunView
 from playground.sessions.visitor import Visitor, visitor_of
@@ -51,23 +53,13 @@ def start(request: HttpRequest) -> HttpResponse:
         )  # fmt: skip
     except DomainError as error:
         if not request.accepts("text/html"):
-            return _as_json(error)
+            return refused(error)
         entered = {**request.POST.dict(), "models": request.POST.getlist("model")}
-        answer = _form(request, again, entered, error)
-        if isinstance(error, Busy):
-            answer["Retry-After"] = str(error.retry_after)
-        return answer
+        return with_retry(_form(request, again, entered, error), error)
     if not request.accepts("text/html"):
         grid = reverse("playground:grid", args=[made.group_id or made.pk])
         return visitor.remembered(request, JsonResponse({"id": made.pk, "grid": grid}, status=201))
     return visitor.remembered(request, redirect("playground:comparison", made.pk))
-
-
-def _as_json(error: DomainError) -> HttpResponse:
-    answer = JsonResponse({"error": error.payload}, status=error.status)
-    if isinstance(error, Busy):
-        answer["Retry-After"] = str(error.retry_after)
-    return answer
 
 
 def _again(visitor: Visitor, run_id: str, token: str) -> Run | None:
@@ -130,12 +122,16 @@ def grid(request: HttpRequest, comparison_id: str) -> HttpResponse:
 def grid_file(request: HttpRequest, comparison_id: str, kind: str) -> HttpResponse:
     """The same as data: `json` or `csv`."""
     view = selectors.grid_get(visitor_of(request), comparison_id)
+    return _data_file(view, view.data(), f"grid-{comparison_id}", kind)
+
+
+def _data_file(view: ComparisonView | GridView, answers: list[dict[str, Any]], stem: str, kind: str) -> HttpResponse:  # fmt: skip
+    reply: HttpResponse
     if kind == "csv":
-        answer = HttpResponse(view.csv(), content_type="text/csv; charset=utf-8")
+        reply = HttpResponse(view.csv(), content_type="text/csv; charset=utf-8")
     else:
-        answer = JsonResponse({"prompt": view.first.prompt, "answers": view.data()}, json_dumps_params={"indent": 2})  # fmt: skip
-    answer["Content-Disposition"] = f'attachment; filename="grid-{comparison_id}.{kind}"'
-    return answer
+        reply = JsonResponse({"prompt": view.first.prompt, "answers": answers}, json_dumps_params={"indent": 2})  # fmt: skip
+    return attached(reply, f"{stem}.{kind}")
 
 
 @require_POST
@@ -186,20 +182,13 @@ def comparison_code(request: HttpRequest, comparison_id: str, language: str) -> 
         raise Http404
     recipes = [
         recipe_of(
-            column.view.job.pk, site=f"{request.scheme}://{request.get_host()}",
-            owner_key=caller_of(request).digest,
+            column.view.job.pk, site=site_of(request), owner_key=caller_of(request).digest
         )
         for column in view.columns
     ]  # fmt: skip
     others = tuple(Model(r.model, r.revision, r.quantization) for r in recipes[1:])
     recipe = dataclasses.replace(recipes[0], others=others)
-    return HttpResponse(
-        export.write(recipe), content_type=f"{export.media_type}; charset=utf-8",
-        headers={
-            "Content-Disposition": f'attachment; filename="{export.file_name(recipe)}"',
-            "X-Content-Type-Options": "nosniff",
-        },
-    )  # fmt: skip
+    return code_reply(export, recipe)
 
 
 @never_cache
@@ -209,12 +198,8 @@ def comparison_file(request: HttpRequest, comparison_id: str, kind: str) -> Http
     view = selectors.comparison_get(visitor_of(request), comparison_id)
     if view.is_hidden:
         raise Http404
-    name = f"comparison-{comparison_id}.{kind}"
+    stem = f"comparison-{comparison_id}"
     if kind == "png":
-        answer = HttpResponse(picture(view, request.get_host()), content_type="image/png")
-    elif kind == "csv":
-        answer = HttpResponse(view.csv(), content_type="text/csv; charset=utf-8")
-    else:
-        answer = JsonResponse({"prompt": view.first.prompt, "answers": view.rows()}, json_dumps_params={"indent": 2})  # fmt: skip
-    answer["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+        drawn = HttpResponse(picture(view, request.get_host()), content_type="image/png")
+        return attached(drawn, f"{stem}.png")
+    return _data_file(view, view.rows(), stem, kind)

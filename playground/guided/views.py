@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from inference import errors as inference_errors
 from inference import sse, stream
 from inference.database import in_thread
-from inference.errors import Busy, DomainError
+from inference.errors import DomainError
 from inference.images import ACCEPTED
 from inference.tuning.downloads import token_of
 from inference.tuning.following import events as run_events
@@ -29,6 +29,7 @@ from playground.guided.selectors import ProjectView
 from playground.guided.services import Caller
 from playground.models import GuidedProject
 from playground.modes import GUIDED, remember_mode
+from playground.replies import attached, refused_as_text, site_of, with_retry
 from playground.rewards.page import Bench
 from playground.rewards.work import Work, read_form
 from playground.sessions.views import image_response, unlisted
@@ -87,9 +88,7 @@ def _page(request: HttpRequest, name: str, context: Context) -> HttpResponse:
     error = context.get("error")
     status = error.status if error else 200
     answer = render(request, f"playground/guided/{name}.html", context, status=status)
-    if isinstance(error, Busy):
-        answer["Retry-After"] = str(error.retry_after)
-    return answer
+    return with_retry(answer, error)
 
 
 @never_cache
@@ -397,7 +396,7 @@ def picture(request: HttpRequest, project_id: str) -> HttpResponse:
 def take_notebook(request: HttpRequest, project_id: str) -> HttpResponse:
     """A notebook that asks both models again, and can train anew."""
     view = ProjectView(selectors.project_get(visitor_of(request), project_id))
-    return _notebook(notebook.of_project(view, site=_site(request)))
+    return _notebook(notebook.of_project(view, site=site_of(request)))
 
 
 @never_cache
@@ -407,20 +406,11 @@ def take_adapter(request: HttpRequest, project_id: str) -> HttpResponse:
     return _adapter(ProjectView(selectors.project_get(visitor_of(request), project_id)))
 
 
-def _site(request: HttpRequest) -> str:
-    return f"{request.scheme}://{request.get_host()}"
-
-
 def _notebook(text: str | None) -> HttpResponse:
     if text is None:
         raise Http404
-    return HttpResponse(
-        text, content_type="application/x-ipynb+json; charset=utf-8",
-        headers={
-            "Content-Disposition": 'attachment; filename="moondream-guided.ipynb"',
-            "X-Content-Type-Options": "nosniff",
-        },
-    )  # fmt: skip
+    kind = "application/x-ipynb+json; charset=utf-8"
+    return attached(HttpResponse(text, content_type=kind), "moondream-guided.ipynb")
 
 
 def _adapter(view: ProjectView) -> HttpResponse:
@@ -447,16 +437,9 @@ async def events(request: HttpRequest, project_id: str) -> HttpResponseBase:
             run_events(project.training, stream.at(request.headers.get("Last-Event-ID", ""))),
         )
     except redis.exceptions.RedisError:
-        return _refused(inference_errors.QUEUE_UNAVAILABLE())
+        return refused_as_text(inference_errors.QUEUE_UNAVAILABLE())
     except DomainError as error:
-        return _refused(error)
-
-
-def _refused(error: DomainError) -> HttpResponse:
-    answer = HttpResponse(error.message, status=error.status, content_type="text/plain")
-    if isinstance(error, Busy):
-        answer["Retry-After"] = str(error.retry_after)
-    return answer
+        return refused_as_text(error)
 
 
 # What a link shows.
@@ -481,7 +464,7 @@ def shared_picture(request: HttpRequest, project_token: str) -> HttpResponse:
 @require_safe
 def shared_notebook(request: HttpRequest, project_token: str) -> HttpResponse:
     """Its notebook."""
-    site = _site(request)
+    site = site_of(request)
     address = f"{site}{reverse('playground:guided_shared_image', args=[project_token])}"
     view = ProjectView(selectors.shared_get(project_token))
     return unlisted(_notebook(notebook.of_project(view, site=site, image_address=address)))

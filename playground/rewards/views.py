@@ -8,8 +8,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from inference.engine.rewards import PRESETS
 from inference.engine.rewards.cases import MAX_TEXT
 from inference.engine.rewards.reward import MAX_DOCUMENT
-from inference.errors import Busy, DomainError
+from inference.errors import DomainError
 from playground import errors
+from playground.replies import attached, refused_as_text, with_retry
 from playground.rewards.page import Bench
 from playground.rewards.work import MAX_STATE, Work, act, read_form
 from pricing import throttling
@@ -28,10 +29,7 @@ def builder(request: HttpRequest) -> HttpResponse:
     except DomainError as error:
         work = Work.start()
         work.notice = f"{error.message} {error.hint}".strip()
-        answer = _answer(request, work, status=error.status)
-        if isinstance(error, Busy):
-            answer["Retry-After"] = str(error.retry_after)
-        return answer
+        return with_retry(_answer(request, work, status=error.status), error)
     action = request.POST.get("do", "score")
     if action == "load":
         return _answer(request, _loaded(request.POST.get("state", "")))
@@ -52,10 +50,7 @@ def score_answer(request: HttpRequest) -> HttpResponse:
     try:
         throttling.check(request, throttling.SCORE)
     except DomainError as error:
-        answer = HttpResponse(error.message, status=error.status, content_type="text/plain")
-        if isinstance(error, Busy):
-            answer["Retry-After"] = str(error.retry_after)
-        return answer
+        return refused_as_text(error)
     preset = PRESETS.get(request.POST.get("preset", ""))
     if preset is None:
         raise Http404
@@ -97,8 +92,7 @@ def _file(text: str, name: str, kind: str) -> HttpResponse:
     answer = HttpResponse(text, content_type=f"{_KINDS[kind]}; charset=utf-8")
     stem = slugify(name)[:60] or "reward"
     stem = stem.replace("-", "_") if kind == "py" else stem
-    answer["Content-Disposition"] = f'attachment; filename="{stem}.{kind}"'
-    return answer
+    return attached(answer, f"{stem}.{kind}")
 
 
 def _answer(request: HttpRequest, work: Work, status: int = 200) -> HttpResponse:

@@ -18,12 +18,13 @@ from django.views.decorators.http import require_POST, require_safe
 from inference import answering, images, sse, stream
 from inference import errors as inference_errors
 from inference.database import in_thread
-from inference.errors import Busy, DomainError
+from inference.errors import DomainError
 from inference.models import Job, StoredImage
 from playground import selectors as playground
 from playground.comparison import selectors as comparisons
 from playground.comparison.pictures import picture as comparison_picture
 from playground.models import Share
+from playground.replies import refused
 from playground.sessions import selectors, services
 from playground.sessions.selectors import RunView
 from playground.sessions.visitor import visitor_of
@@ -50,7 +51,7 @@ def run_save(request: HttpRequest) -> HttpResponse:
             sample=request.POST.get("sample", ""),
         )  # fmt: skip
     except DomainError as error:
-        return _refused(error)
+        return refused(error)
     address = reverse("playground:session", args=[run.session_id])
     saved = {"run": run.pk, "session": run.session_id, "url": address}
     return visitor.remembered(request, JsonResponse(saved, status=201))
@@ -61,13 +62,6 @@ def _job_id(text: str) -> UUID:
         return UUID(text)
     except ValueError as error:
         raise inference_errors.JOB_NOT_FOUND() from error
-
-
-def _refused(error: DomainError) -> HttpResponse:
-    answer = JsonResponse({"error": error.payload}, status=error.status)
-    if isinstance(error, Busy):
-        answer["Retry-After"] = str(error.retry_after)
-    return answer
 
 
 @never_cache
@@ -149,7 +143,7 @@ def run_act(request: HttpRequest, saved_run_id: int, name: str) -> HttpResponse:
     try:
         share = services.share_make(run=found, days=request.POST.get("days", ""))
     except DomainError as error:
-        return _refused(error)
+        return refused(error)
     address = request.build_absolute_uri(reverse("playground:shared", args=[share.token]))
     if request.accepts("text/html"):
         return redirect(f"{reverse('playground:session', args=[found.session_id])}#run-{found.pk}")
@@ -284,6 +278,6 @@ async def shared_events(request: HttpRequest, share_token: str) -> HttpResponseB
         await stream.check()
         return sse.response(request, answering.events(job, after))
     except redis.exceptions.RedisError:
-        return _refused(inference_errors.QUEUE_UNAVAILABLE())
+        return refused(inference_errors.QUEUE_UNAVAILABLE())
     except DomainError as error:
-        return _refused(error)
+        return refused(error)

@@ -10,13 +10,14 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from inference.errors import Busy, DomainError, NotFound
+from inference.errors import DomainError, NotFound
 from inference.tuning import selectors as tuning
 from inference.tuning import services
 from inference.tuning.downloads import Format, token_of
 from inference.tuning.models import TuningRun
 from inference.tuning.who import Who
 from leaderboard.tuning import splits
+from playground.replies import refused_as_text, with_retry
 from playground.rewards.work import read_form
 from playground.tuning import pictures, selectors, starting
 from playground.tuning.forms import ADVANCED, MAIN, RunForm
@@ -86,9 +87,7 @@ def _form_page(request: HttpRequest, who: Who, form: RunForm, outcome: Outcome) 
         "advanced_is_open": any(name in form.errors for name in ADVANCED) if form.is_bound else False,
     }  # fmt: skip
     answer = render(request, "playground/tuning/start.html", context, status=outcome.status)
-    if isinstance(outcome.error, Busy):
-        answer["Retry-After"] = str(outcome.error.retry_after)
-    return answer
+    return with_retry(answer, outcome.error)
 
 
 def _run(request: HttpRequest, run_id: UUID) -> TuningRun:
@@ -166,16 +165,8 @@ def picture(request: HttpRequest, token: str) -> HttpResponse:
     except NotFound:
         raise
     except DomainError as error:
-        return _refused(error)
+        return refused_as_text(error)
     response = HttpResponse(found.data, content_type=found.kind)
     response["Cache-Control"] = "private, max-age=86400"
     response["X-Content-Type-Options"] = "nosniff"
     return response
-
-
-def _refused(error: DomainError) -> HttpResponse:
-    """For a picture, of which the status alone is read."""
-    answer = HttpResponse(error.message, status=error.status, content_type="text/plain")
-    if isinstance(error, Busy):
-        answer["Retry-After"] = str(error.retry_after)
-    return answer
