@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from django.core import signing
 
+from inference.engine.tuning.names import VENDOR_FILE
 from inference.tuning import errors, files
-from inference.tuning.models import VENDOR_FILE, Checkpoint
+from inference.tuning.models import Checkpoint
 from inference.tuning.services.checkpoints import STATE_FILES
 
 Format = Literal["moondream", "peft"]

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from ulid import ULID
 
+from inference.engine.tuning.names import VENDOR_FILE
 from inference.engine.tuning.plan import LAYERS
 from inference.models import Variant
 
@@ -80,10 +81,6 @@ class Finetune(models.Model):
     def model_name(self, step: int) -> str:
         """What a checkpoint is called where a model is named."""
         return f"{self.variant.slug}/{self.id}@{step}"
-
-
-VENDOR_FILE = "moondream_lora.pt"
-"""What Moondream's own code reads of a checkpoint (`inference.engine.tuning.vendor`, which imports torch)."""
 
 
 class Checkpoint(models.Model):

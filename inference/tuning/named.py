@@ -10,8 +10,9 @@ from django.db.models import Q, QuerySet
 from inference import errors
 from inference.adapters import NAME, Adapter, Asker
 from inference.backends import AdapterFiles
+from inference.engine.tuning.names import VENDOR_FILE
 from inference.tuning import files
-from inference.tuning.models import VENDOR_FILE, Checkpoint, Finetune
+from inference.tuning.models import Checkpoint, Finetune
 
 _LISTED = 50
 _OF_EACH = 3

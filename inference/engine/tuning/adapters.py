@@ -21,9 +21,9 @@ from torch import nn
 from inference.engine.kernels import FrozenLinear
 from inference.engine.layers import Skip
 from inference.engine.moondream import Moondream
+from inference.engine.tuning.names import CARD, CONFIG, WEIGHTS
 
 MAX_RANK = 256
-WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "moondream_adapter.json"
 Part = Literal["text", "regions", "mlp", "variant"]
 _BLOCK = r"model\.text\.blocks\.\d+\."
 _TARGETS: Mapping[Part, str] = {

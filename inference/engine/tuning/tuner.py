@@ -28,6 +28,7 @@ from inference.engine.moondream import Moondream
 from inference.engine.tuning import rehearsal, supervised
 from inference.engine.tuning.adapters import Adapters, AdapterSettings, read
 from inference.engine.tuning.examples import Example
+from inference.engine.tuning.names import OPTIMISER, STATE, VENDOR_FILE
 from inference.engine.tuning.objectives import (
     Objective,
     advantages,
@@ -37,9 +38,8 @@ from inference.engine.tuning.objectives import (
 from inference.engine.tuning.rollouts import Rollout, Trace
 from inference.engine.tuning.sampling import Asked, SamplingSettings, sample
 from inference.engine.tuning.scoring import Packed, Row, batches, hidden_states, pack, score
-from inference.engine.tuning.vendor import VENDOR_FILE, layout_of, vendor_save
+from inference.engine.tuning.vendor import layout_of, vendor_save
 
-OPTIMISER, STATE = "optimiser.pt", "tuner.json"
 _IMAGE_BYTES = 256 * 2**20
 """Of the images' tokens that are kept."""
 _BASE_ANSWERS = 2048

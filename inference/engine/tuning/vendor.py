@@ -25,8 +25,6 @@ import torch
 from inference.engine.tuning.adapters import AdapterError, Adapters, AdapterSettings, Part
 
 Layout = Literal["checkpoint", "variant"]
-VENDOR_FILE = "moondream_lora.pt"
-"""What the file is called beside PEFT's, in a checkpoint that has one."""
 MAX_FILE = 2 * 2**30
 """Bytes; rank 32 of the 2B model takes 31 MB."""
 _CHECKPOINT = re.compile(r"(?:(?:text_lora|_text|text)\.)?dense\.(\d+)\.(up|down)_([ab])")

@@ -7,10 +7,11 @@ from typing import Any
 
 from django.db import transaction
 
+from inference.engine.tuning.names import OPTIMISER, STATE
 from inference.tuning import errors, files
 from inference.tuning.models import Checkpoint, Finetune
 
-STATE_FILES = ("optimiser.pt", "tuner.json")
+STATE_FILES = (OPTIMISER, STATE)
 """What training alone needs of a checkpoint."""
 
 
