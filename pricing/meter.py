@@ -88,7 +88,7 @@ def _account(payer: Payer | None, meter: str) -> LedgerAccount | None:
     if account is not None:
         return account
     trial = plans_now().trial
-    if metering.limit_of(trial, meter) is None and trial.concurrent is None:
+    if trial.limit(meter) is None and trial.concurrent is None:
         return None
     return metering.account_of_network(payer.caller.digest)
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from pricing.models import LedgerAccount, Plan, PlanVersion
+from pricing.models import LedgerAccount, Meter, Plan, PlanVersion
 from pricing.periods import month_of
 
 
@@ -34,9 +34,13 @@ class Terms:
     storage_mb: int | None = None
     margin_percent: Decimal = Decimal(0)
 
-    @property
-    def training_s(self) -> int | None:
-        return None if self.training_minutes is None else 60 * self.training_minutes
+    def limit(self, meter: str) -> int | None:
+        """What a month has of a meter, in what it counts; None without a limit."""
+        if meter == Meter.IMAGES:
+            return self.images
+        if meter == Meter.TRAINING and self.training_minutes is not None:
+            return 60 * self.training_minutes
+        return None
 
 
 UNLIMITED = Terms()

@@ -121,11 +121,10 @@ def _allowance(
         p for p in pots
         if p.meter == meter and (p.kind != "plan" or (p.period == month and p.plan_version_id == terms.version_id))
     ]  # fmt: skip
-    planned = terms.images if meter == Meter.IMAGES else terms.training_s
     has_month = any(p.kind == "plan" for p in mine)
     granted = [p.granted if p.granted is None else p.granted - p.lapsed for p in mine]
     if not has_month:  # nothing was used yet: the whole month is there
-        granted.append(planned)
+        granted.append(terms.limit(meter))
     limit = None if None in granted else sum(g for g in granted if g is not None)
     used, held = sum(p.used for p in mine), sum(p.held for p in mine)
     return Allowance(

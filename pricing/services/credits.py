@@ -19,9 +19,9 @@ from pricing.models import (
     LedgerEntry,
     Meter,
     Plan,
-    PricingSettings,
 )
-from pricing.services.metering import account_of
+from pricing.selectors import settings_now
+from pricing.services.metering import account_of, entry_make
 from pricing.services.plans import plan_set
 
 State = CreditApplication.State
@@ -171,8 +171,7 @@ def application_approve(
         raise errors.BAD_GRANT("The last day lies ahead, within three years.")
     is_changed = is_second and (granted, trained, last) != (found.approved_images, found.approved_minutes, found.expires_on)  # fmt: skip
     found.approved_images, found.approved_minutes, found.expires_on = granted, trained, last
-    settings_now = PricingSettings.objects.first() or PricingSettings()
-    if settings_now.two_people and (not is_second or is_changed):
+    if settings_now().two_people and (not is_second or is_changed):
         found.state, found.first_approver = State.HALF, by
         found.save()
         _note(found, Kind.HALF, text, by)
@@ -208,10 +207,7 @@ def _grant(application: CreditApplication) -> None:
             account=account, meter=meter, kind=Allotment.Kind.CREDIT, starts_at=now, ends_at=ends,
             granted=amount, application=application,
         )  # fmt: skip
-        LedgerEntry.objects.create(
-            allotment=pot, account=account, kind=LedgerEntry.Kind.GRANT, debit="issued",
-            credit="available", amount=amount, reason=f"Application {application.pk}",
-        )  # fmt: skip
+        entry_make(pot, LedgerEntry.Kind.GRANT, "issued", "available", amount, f"Application {application.pk}")  # fmt: skip
 
 
 @transaction.atomic
@@ -225,10 +221,7 @@ def grant_withdraw(*, allotment: Allotment, reason: str) -> None:
     left = pot.left
     if pot.kind != Allotment.Kind.CREDIT or not left:
         raise errors.BAD_GRANT("There is nothing to take back.")
-    LedgerEntry.objects.create(
-        allotment=pot, account_id=pot.account_id, kind=LedgerEntry.Kind.WITHDRAW, debit="available",
-        credit="lapsed", amount=left, reason=reason[:200],
-    )  # fmt: skip
+    entry_make(pot, LedgerEntry.Kind.WITHDRAW, "available", "lapsed", left, reason[:200])
     Allotment.objects.filter(pk=pot.pk).update(lapsed=F("lapsed") + left, ends_at=timezone.now())
 
 

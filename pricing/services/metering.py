@@ -74,12 +74,6 @@ def house() -> LedgerAccount:
     return LedgerAccount.objects.get_or_create(is_house=True)[0]
 
 
-def limit_of(terms: Terms, meter: str) -> int | None:
-    """What a month of a plan has of a meter; None without a limit."""
-    limits = {Meter.IMAGES: terms.images, Meter.TRAINING: terms.training_s}
-    return limits.get(Meter(meter))
-
-
 def reserve(
     account: LedgerAccount, subject: UUID, *, meter: str = Meter.IMAGES, least: int = 1, most: int = 1,
     what: What = What(), at: datetime | None = None,  # it is frozen
@@ -97,7 +91,7 @@ def reserve(
     with connection.cursor() as cursor:
         cursor.execute(_RESERVE, [
             account.pk, subject, meter, least, most, now, month, ends(month), terms.version_id,
-            limit_of(terms, meter), of_images and terms.benchmarks_only,
+            terms.limit(meter), of_images and terms.benchmarks_only,
             terms.concurrent if of_images else None, what.image, what.key_id,
             what.key_limit if of_images else None, what.variant, what.adapter, what.skill, what.source,
         ])  # fmt: skip
@@ -237,15 +231,17 @@ def allotments_lapse() -> int:
         with transaction.atomic():
             pot = Allotment.objects.select_for_update(no_key=True).get(pk=allotment_id)
             if pot.left:
-                _move(pot, LedgerEntry.Kind.LAPSE, "available", "lapsed", pot.left)
+                entry_make(pot, LedgerEntry.Kind.LAPSE, "available", "lapsed", pot.left)
                 Allotment.objects.filter(pk=pot.pk).update(lapsed=F("lapsed") + pot.left)
                 count += 1
     return count
 
 
-def _move(
+def entry_make(
     pot: Allotment, kind: str, debit: str, credit: str, amount: int, reason: str = ""
 ) -> None:
+    """Write one line of the ledger: an amount goes from one side of an allotment to another. Its counters are
+    the caller's to change, in the same transaction."""
     LedgerEntry.objects.create(
         allotment=pot, account_id=pot.account_id, kind=kind, debit=debit, credit=credit,
         amount=amount, reason=reason,
