@@ -68,12 +68,7 @@ def draw_answer(
         shown = ImageOps.contain(image, (540, 540))
         left, top = 1155 - shown.width, (SIZE[1] - shown.height) // 2
         canvas.paste(shown, (left, top))
-        for x0, y0, x1, y1 in boxes:
-            corners = (
-                left + x0 * shown.width, top + y0 * shown.height,
-                left + max(x0, x1) * shown.width, top + max(y0, y1) * shown.height,
-            )  # fmt: skip
-            pen.rectangle(corners, outline=colour, width=4)
+        _boxes(pen, boxes, (left, top), shown.size, colour, width=4)
     _lines(pen, question, 170, 34, _QUIET, most=3)
     _lines(pen, answer, 300, 44, _INK, most=4)
     return _png(canvas)
@@ -108,10 +103,7 @@ def draw_comparison(
         shown = ImageOps.contain(image.convert("RGB"), (500, 500))
         canvas.paste(shown, (60, 70))
         for number, row in enumerate(rows):
-            for x0, y0, x1, y1 in row.boxes:
-                corners = (60 + x0 * shown.width, 70 + y0 * shown.height,
-                           60 + max(x0, x1) * shown.width, 70 + max(y0, y1) * shown.height)  # fmt: skip
-                pen.rectangle(corners, outline=_MODELS[number % len(_MODELS)], width=3)
+            _boxes(pen, row.boxes, (60, 70), shown.size, _MODELS[number % len(_MODELS)], width=3)
     top = 66.0
     for line in asked:
         pen.text((610, top), line, font=_font(30), fill=_INK)
@@ -128,6 +120,17 @@ def draw_comparison(
         top += height
     pen.text((60, canvas.height - 60), site, font=_font(24), fill=_QUIET)
     return _png(canvas)
+
+
+def _boxes(
+    pen: ImageDraw.ImageDraw, boxes: Sequence[Box], at: tuple[int, int], size: tuple[int, int],
+    colour: tuple[int, int, int], *, width: int,
+) -> None:  # fmt: skip
+    """Boxes of an image that stands at a place, in pixels, in a size."""
+    (left, top), (wide, high) = at, size
+    for x0, y0, x1, y1 in boxes:
+        corners = (left + x0 * wide, top + y0 * high, left + max(x0, x1) * wide, top + max(y0, y1) * high)  # fmt: skip
+        pen.rectangle(corners, outline=colour, width=width)
 
 
 def _canvas(eyebrow: str, colour: tuple[int, int, int], site: str) -> tuple[Image.Image, ImageDraw.ImageDraw]:  # fmt: skip

@@ -347,27 +347,36 @@ def _curl_ask(recipe: Recipe, model: Model) -> list[str]:
 # A notebook.
 
 
-def notebook(recipe: Recipe) -> str:
-    """The Python as a notebook (nbformat 4.5)."""
-    cells: list[dict[str, Any]] = [
-        {
-            "cell_type": "markdown", "id": "about", "metadata": {},
-            "source": "# A question of the playground\n\nThe cells check the model's revision and the image, and ask again.",
-        },
-        *(
-            {
-                "cell_type": "code", "id": name, "metadata": {}, "outputs": [],
-                "execution_count": None, "source": source.rstrip("\n"),
-            }
-            for name, source in _python_parts(recipe)
-        ),
-    ]  # fmt: skip
+def words_cell(name: str, text: str) -> dict[str, Any]:
+    """A notebook's cell of Markdown."""
+    return {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
+
+
+def code_cell(name: str, source: str) -> dict[str, Any]:
+    """A notebook's cell of Python, not run yet."""
+    return {
+        "cell_type": "code", "id": name, "metadata": {}, "outputs": [], "execution_count": None,
+        "source": source.rstrip("\n"),
+    }  # fmt: skip
+
+
+def notebook_of(cells: list[dict[str, Any]]) -> str:
+    """A notebook (nbformat 4.5)."""
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     made = {
         "cells": cells, "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}},
         "nbformat": 4, "nbformat_minor": 5,
     }  # fmt: skip
     return json.dumps(made, indent=1) + "\n"
+
+
+_ABOUT = "# A question of the playground\n\nThe cells check the model's revision and the image, and ask again."
+
+
+def notebook(recipe: Recipe) -> str:
+    """The Python as a notebook."""
+    code = [code_cell(name, source) for name, source in _python_parts(recipe)]
+    return notebook_of([words_cell("about", _ABOUT), *code])
 
 
 EXPORTS: Mapping[str, Export] = {

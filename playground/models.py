@@ -83,6 +83,12 @@ class Comparison(models.Model):
         return self.is_blind and self.named_at is None
 
 
+class RunQuerySet(models.QuerySet["Run"]):
+    def listed(self) -> "RunQuerySet":
+        """Those that a session's list shows."""
+        return self.filter(is_measurement=False)
+
+
 class Run(models.Model):
     """One question of a session, with what answered it; the answer is the job's."""
 
@@ -99,6 +105,8 @@ class Run(models.Model):
     revision = models.CharField(max_length=80, help_text="Of the weights, when it was asked.")
     precision = models.CharField(max_length=20)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = RunQuerySet.as_manager()
 
     class Meta:
         ordering = ["pk"]

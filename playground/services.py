@@ -41,6 +41,15 @@ class Question:
     params: dict[str, Any]
 
 
+MOST_REFERENCE = 2000
+"""Characters of what is right about an image."""
+
+
+def read_reference(text: str) -> str:
+    """What a visitor says is right about an image, as it is kept."""
+    return text.replace("\x00", "").strip()[:MOST_REFERENCE]
+
+
 def read_question(
     fields: Mapping[str, str], file: UploadedFile | None, stored: StoredImage | None = None
 ) -> Question:

@@ -21,11 +21,6 @@ def picture(view: ComparisonView, site: str) -> bytes:
         facts = [f"{s.name} {s.value:.3f}" for s in column.scores]
         if column.view.job.timings.get("total_ms"):
             facts.append(f"{column.view.job.timings['total_ms']:.0f} ms")
-        boxes = [
-            (r["x_min"], r["y_min"], r["x_max"], r["y_max"]) if "x_min" in r
-            else (r["x"] - 0.012, r["y"] - 0.012, r["x"] + 0.012, r["y"] + 0.012)
-            for r in column.view.regions
-        ]  # fmt: skip
         answer = column.view.answer or column.view.job.get_status_display()
-        rows.append(AnswerRow(column.label, answer, " · ".join(facts), boxes))
+        rows.append(AnswerRow(column.label, answer, " · ".join(facts), column.view.corners))
     return social_card.draw_comparison(image, view.first.title, rows, site)

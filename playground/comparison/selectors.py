@@ -284,7 +284,14 @@ def own_group(visitor: Visitor, comparison_id: str) -> Comparison:
     Raises:
         NotFound: no such comparison, or another's.
     """
-    made = Comparison.objects.filter(pk=comparison_id, group=None).select_related("session").first()
+    made = _own(visitor, comparison_id)
+    if made.group_id is not None:
+        raise errors.COMPARISON_NOT_FOUND()
+    return made
+
+
+def _own(visitor: Visitor, comparison_id: str) -> Comparison:
+    made = Comparison.objects.filter(pk=comparison_id).select_related("session").first()
     if made is None or not sessions.is_own(visitor, made.session):
         raise errors.COMPARISON_NOT_FOUND()
     return made
@@ -324,18 +331,25 @@ def comparison_get(visitor: Visitor, comparison_id: str) -> ComparisonView:
     Raises:
         NotFound: no such comparison, or another's.
     """
-    made = Comparison.objects.filter(pk=comparison_id).select_related("session").first()
-    if made is None or not sessions.is_own(visitor, made.session):
-        raise errors.COMPARISON_NOT_FOUND()
-    return _view(made)
+    return _view(_own(visitor, comparison_id))
 
 
-def _view(made: Comparison) -> ComparisonView:
+def answers_of(made: Comparison) -> list[RunView]:
+    """A comparison's answers, in the order in which they stand.
+
+    Raises:
+        NotFound: all of them were deleted.
+    """
     views = [view for view in sessions.runs_of(made.session) if view.run.comparison_id == made.pk]
     if not views:  # all of them were deleted
         raise errors.COMPARISON_NOT_FOUND()
     if made.is_blind:  # by lot, and the same each time
         views.sort(key=lambda view: hashlib.sha256(f"{made.pk} {view.run.pk}".encode()).digest())
+    return views
+
+
+def _view(made: Comparison) -> ComparisonView:
+    views = answers_of(made)
     slowest = max(_work_ms(view.job.timings) for view in views)
     skill = views[0].job.skill
     known = {} if made.is_hidden else {c.variant.pk: c for c in pricing.costs_now((skill,))}

@@ -15,15 +15,13 @@ from inference.metering import Payer
 from inference.models import Job
 from playground import errors
 from playground.models import Comparison, Preference, Run, Session, Share
-from playground.services import read_question
+from playground.services import read_question, read_reference
 from playground.sessions import services as sessions
 from playground.sessions.visitor import Visitor
 
 LEAST, MOST = 2, 4
 MOST_IMAGES = 20
 """Of one grid."""
-MOST_REFERENCE = 2000
-"""Characters of a reference."""
 
 
 def comparison_make(
@@ -71,7 +69,7 @@ def _saved(
     sample = "" if file else again.sample if again else fields.get("sample", "")
     session = group.session if group else Session.objects.create(**visitor.fields)
     made = Comparison.objects.create(
-        session=session, reference=fields.get("reference", "").strip()[:MOST_REFERENCE],
+        session=session, reference=read_reference(fields.get("reference", "")),
         is_blind=bool(fields.get("blind")) and not fields.get("grid"), group=group,
     )  # fmt: skip
     for job in jobs:

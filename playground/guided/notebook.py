@@ -4,10 +4,18 @@ As in `playground.exports`, what somebody wrote is only ever a literal of the la
 """
 
 import dataclasses
-import json
 from typing import Any
 
-from playground.exports import RESULTS, Picture, Recipe, python_head, python_image
+from playground.exports import (
+    RESULTS,
+    Picture,
+    Recipe,
+    code_cell,
+    notebook_of,
+    python_head,
+    python_image,
+    words_cell,
+)
 from playground.guided.selectors import ProjectView
 from playground.recipes import recipe_of
 
@@ -57,20 +65,15 @@ def of_project(view: ProjectView, *, site: str, image_address: str = "") -> str 
         "settings": run.plan,
     }  # fmt: skip
     cells = [
-        _words("about", _about(view)),
-        _code("setup", python_head(recipe)),
-        _code("image", python_image(recipe.picture)),
-        _code("models", _ask(recipe, view.model)),
-        _code("ask", _BOTH.format(value=_value(recipe))),
-        _words("training", "## Train it again"),
-        _code("train", _TRAIN.format(run=asked)),
+        words_cell("about", _about(view)),
+        code_cell("setup", python_head(recipe)),
+        code_cell("image", python_image(recipe.picture)),
+        code_cell("models", _ask(recipe, view.model)),
+        code_cell("ask", _BOTH.format(value=_value(recipe))),
+        words_cell("training", "## Train it again"),
+        code_cell("train", _TRAIN.format(run=asked)),
     ]
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    made = {
-        "cells": cells, "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}},
-        "nbformat": 4, "nbformat_minor": 5,
-    }  # fmt: skip
-    return json.dumps(made, indent=1) + "\n"
+    return notebook_of(cells)
 
 
 def _about(view: ProjectView) -> str:
@@ -92,14 +95,3 @@ def _ask(recipe: Recipe, tuned: str) -> str:
         passed="question=question" if is_question else "length=length", result=RESULTS[recipe.skill],
         settings=dict(recipe.settings), tuned=tuned,
     )  # fmt: skip
-
-
-def _words(name: str, text: str) -> dict[str, Any]:
-    return {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
-
-
-def _code(name: str, source: str) -> dict[str, Any]:
-    return {
-        "cell_type": "code", "id": name, "metadata": {}, "outputs": [], "execution_count": None,
-        "source": source.rstrip("\n"),
-    }  # fmt: skip

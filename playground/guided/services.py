@@ -25,14 +25,12 @@ from playground.guided.aims import AIMS, SKILLS, Aim, reference_of
 from playground.guided.selectors import ProjectView
 from playground.models import GuidedProject, HeldOutScene, Run, Session
 from playground.rewards.samples import completion
-from playground.services import read_question
+from playground.services import read_question, read_reference
 from playground.sessions import services as sessions
 from playground.sessions.visitor import Visitor
 
 SCENES = 4
 """Held-out scenes that both models are asked about, to be read."""
-MOST_REFERENCE = 2000
-"""Characters of a reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +175,13 @@ def reward_choose(
         raise errors.NO_AIM()
     project.aim, project.reward = aim, reward.to_dict()
     if reference is not None:
-        project.reference = reference.replace("\x00", "").strip()[:MOST_REFERENCE]
+        project.reference = read_reference(reference)
     _save(project)
 
 
 def reference_set(*, project: GuidedProject, reference: str) -> None:
     """What is right about the project's image."""
-    project.reference = reference.replace("\x00", "").strip()[:MOST_REFERENCE]
+    project.reference = read_reference(reference)
     _save(project)
 
 
@@ -207,36 +205,28 @@ def _aim(project: GuidedProject) -> Aim:
     return aim
 
 
-def training_check(*, project: GuidedProject, who: Who, steps: int | None = None) -> Checked:
-    """Judge the project's training before anything is queued.
+def _judged(project: GuidedProject, who: Who) -> tuple[Variant, Checked]:
+    """The base, and the project's training at its whole length as it could be queued.
 
     Raises:
         DomainError: it cannot work, with every field that is wrong.
     """
-    aim = _aim(project)
-    variant = variant_of(project, who)
-    if steps is None:
-        steps = aim.lengths[-1].steps
-    if aim.length(steps) is None:
-        raise errors.NO_AIM("That is not one of the lengths.")
-    return tuning.run_check(
-        who=who,
-        variant=variant,
-        data=aim.data,
-        plan=aim.plan(variant, steps),
+    aim, variant = _aim(project), variant_of(project, who)
+    checked = tuning.run_check(
+        who=who, variant=variant, data=aim.data, plan=aim.plan(variant, aim.lengths[-1].steps),
         reward=project.reward,
-    )
+    )  # fmt: skip
+    return variant, checked
 
 
 def trial_of(project: GuidedProject, who: Who) -> Trial | None:
     """What the base's sampled answers are worth by the project's reward; None where that was not asked.
 
     Raises:
-        DomainError: see `training_check`; or the queue cannot be read.
+        DomainError: the training cannot work, with every field that is wrong; or the queue cannot be read.
     """
-    checked = training_check(project=project, who=who)
-    name = tuning.trial_name(who=who, variant=variant_of(project, who), checked=checked)
-    return tuning.trial_get(name)
+    variant, checked = _judged(project, who)
+    return tuning.trial_get(tuning.trial_name(who=who, variant=variant, checked=checked))
 
 
 def trial_ask(*, project: GuidedProject, who: Who) -> Trial:
@@ -245,8 +235,8 @@ def trial_ask(*, project: GuidedProject, who: Who) -> Trial:
     Raises:
         DomainError: it cannot work, or not now.
     """
-    checked = training_check(project=project, who=who)
-    return tuning.trial_ask(who=who, variant=variant_of(project, who), checked=checked)
+    variant, checked = _judged(project, who)
+    return tuning.trial_ask(who=who, variant=variant, checked=checked)
 
 
 def training_start(*, project: GuidedProject, who: Who, steps: int) -> None:
@@ -255,13 +245,15 @@ def training_start(*, project: GuidedProject, who: Who, steps: int) -> None:
     Raises:
         DomainError: the reward tells no answers apart, was not tried yet, or nothing can be trained now.
     """
-    training_check(project=project, who=who, steps=steps)
+    aim = _aim(project)
+    if aim.length(steps) is None:
+        raise errors.NO_AIM("That is not one of the lengths.")
     trial = trial_of(project, who)
     if trial is None or trial.status != "done":
         raise errors.NOT_CHECKED()
     if trial.is_flat:
         raise errors.FLAT_REWARD()
-    aim, variant = _aim(project), variant_of(project, who)
+    variant = variant_of(project, who)
     run = tuning.run_make(
         who=who, title=f"{aim.title} (guided)", variant_slug=variant.slug, data=aim.data,
         plan=aim.plan(variant, steps), reward=project.reward,

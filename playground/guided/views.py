@@ -32,6 +32,7 @@ from playground.modes import GUIDED, remember_mode
 from playground.replies import attached, refused_as_text, site_of, with_retry
 from playground.rewards.page import Bench
 from playground.rewards.work import Work, read_form
+from playground.services import MOST_REFERENCE
 from playground.sessions.views import image_response, unlisted
 from playground.sessions.visitor import Visitor, visitor_of
 from playground.tuning.rollouts import shown
@@ -243,7 +244,7 @@ def _reward_work(request: HttpRequest, project: GuidedProject) -> Work:
     else:
         work = read_form(request.POST.dict())
         project.aim = request.POST.get("aim", "")
-    project.reference = request.POST.get("reference", "")[: services.MOST_REFERENCE]
+    project.reference = request.POST.get("reference", "")[:MOST_REFERENCE]
     return work
 
 

@@ -26,10 +26,12 @@ from inference import answering, images, social_card
 from inference import selectors as inference
 from inference.models import Job, StoredImage
 from playground import errors
-from playground.models import Run, Session, Share
+from playground.models import Run, RunQuerySet, Session, Share
 from playground.sessions.visitor import Visitor
 
 PER_PAGE = 24
+_POINT_RADIUS = 0.012
+"""Of a point in a picture, in parts of the image's sides."""
 LINES = {"caption": "length", "query": "question", "detect": "object", "point": "object"}
 """What of a job's parameters is its prompt."""
 
@@ -106,6 +108,16 @@ class RunView:
         return [Box(1000 * r["x"], 1000 * r["y"], 0, 0) for r in self.regions if "x" in r]
 
     @property
+    def corners(self) -> list[social_card.Box]:
+        """Boxes, and points as small ones, for a picture."""
+        r = _POINT_RADIUS
+        return [
+            (p["x_min"], p["y_min"], p["x_max"], p["y_max"]) if "x_min" in p
+            else (p["x"] - r, p["y"] - r, p["x"] + r, p["y"] + r)
+            for p in self.regions
+        ]  # fmt: skip
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Settings that were asked for, by name."""
         return self.job.params.get("settings") or {}
@@ -162,11 +174,11 @@ def title_of(session: Session) -> str:
     """A session's name, or what its first run asked."""
     if session.name:
         return session.name
-    first = session.runs.filter(is_measurement=False).select_related("job").first()
+    first = session.runs.listed().select_related("job").first()
     return title_of_job(first.job)[:120] if first else "Empty session"
 
 
-def _runs() -> QuerySet[Run]:
+def _runs() -> RunQuerySet:
     shares = Prefetch("shares", Share.objects.open().filter(comparison=None), to_attr="open_shares")
     return Run.objects.select_related("job__variant", "job__image").prefetch_related(shares)
 
@@ -223,7 +235,7 @@ def is_own(visitor: Visitor, session: Session) -> bool:
 
 def runs_of(session: Session) -> list[RunView]:
     """A session's runs, the oldest first, without those that were asked to measure."""
-    return [RunView(run) for run in _runs().filter(session=session, is_measurement=False)]
+    return [RunView(run) for run in _runs().listed().filter(session=session)]
 
 
 def runs_named(ids: Collection[int]) -> dict[int, RunView]:
@@ -283,14 +295,10 @@ def card_of(view: RunView, site: str) -> bytes:
         image = None
         with contextlib.suppress(FileNotFoundError):  # then it is words alone
             image = images.read(view.image.file_name) if view.image else None
-        boxes = [
-            (r["x_min"], r["y_min"], r["x_max"], r["y_max"]) if "x_min" in r
-            else (r["x"] - 0.012, r["y"] - 0.012, r["x"] + 0.012, r["y"] + 0.012)
-            for r in view.regions
-        ]  # fmt: skip
         answer = view.answer or ("An answer is on its way." if view.is_running else "No answer.")
         picture = social_card.draw_answer(
-            image, view.title, answer, f"{view.job.get_skill_display()} · {view.job.model_name}", site, boxes
+            image, view.title, answer, f"{view.job.get_skill_display()} · {view.job.model_name}", site,
+            view.corners,
         )  # fmt: skip
         cache.set(key, picture, 3600)
     return picture

@@ -82,7 +82,7 @@ def session_fork(*, session: Session, visitor: Visitor) -> Session:
             session=fork, job_id=run.job_id, image_name=run.image_name, sample=run.sample,
             revision=run.revision, precision=run.precision,
         )
-        for run in session.runs.filter(is_measurement=False)
+        for run in session.runs.listed()
     )  # fmt: skip
     return fork
 
@@ -103,7 +103,7 @@ def run_delete(*, run: Run) -> None:
     Raises:
         RedisError: see `session_delete`.
     """
-    if run.session.runs.filter(is_measurement=False).count() == 1:
+    if run.session.runs.listed().count() == 1:
         _delete([run.session_id])
         return
     with transaction.atomic():

@@ -135,7 +135,7 @@ def run_act(request: HttpRequest, saved_run_id: int, name: str) -> HttpResponse:
     found = selectors.run_get(visitor_of(request), saved_run_id)
     if name == "delete":
         back = redirect("playground:session", found.session_id)
-        is_last = found.session.runs.filter(is_measurement=False).count() == 1
+        is_last = found.session.runs.listed().count() == 1
         answer = _deleted(request, lambda: services.run_delete(run=found))
         return answer if is_last else back
     if name != "share":
@@ -262,9 +262,8 @@ def _followed(share: Share, column: str) -> Job:
     """The job whose answer is followed: of a comparison one of its columns."""
     if share.comparison is None:
         return share.run.job
-    columns = comparisons.shared_comparison(share).columns
-    found = next((c for c in columns if str(c.number) == column), columns[0])
-    return found.view.job
+    answers = dict(enumerate(comparisons.answers_of(share.comparison), 1))
+    return next((view.job for number, view in answers.items() if str(number) == column), answers[1].job)  # fmt: skip
 
 
 @require_safe

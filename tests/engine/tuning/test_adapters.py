@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from inference.engine import Moondream, MoondreamConfig
 from inference.engine.testing import make_tiny_checkpoint, tiny_config
 from inference.engine.tuning import AdapterError, Adapters, AdapterSettings, BaseModel
-from inference.engine.tuning.adapters import CARD, CONFIG, WEIGHTS, trained_on
+from inference.engine.tuning.adapters import trained_on
+from inference.engine.tuning.names import CARD, CONFIG, WEIGHTS
 from tests.engine.tuning.conftest import picture
 
 PRECISIONS = [None, "int8", "nf4"]
