@@ -1,5 +1,7 @@
 // The API sandbox: Swagger UI on this server's own schema; the key stays in this browser. Questions that were
 // answered are saved in a session of this browser, where they are found again and can be shared.
+import { call } from "./playground/job-client.js";
+
 const root = document.querySelector("[data-swagger]");
 const box = document.querySelector("[data-saved]");
 const list = box.querySelector("[data-saved-list]");
@@ -17,14 +19,7 @@ async function csrf() {
 
 async function post(url, fields, headers = {}) {
   token ??= csrf();
-  const response = await fetch(url, {
-    method: "POST",
-    body: new URLSearchParams(fields),
-    headers: { ...headers, "X-CSRFToken": await token, Accept: "application/json" },
-  });
-  const data = await response.json();
-  if (!response.ok) throw new Error(`${data.error.message} ${data.error.hint}`);
-  return data;
+  return call(url, { method: "POST", body: new URLSearchParams(fields), headers: { ...headers, "X-CSRFToken": await token, Accept: "application/json" } });
 }
 
 function element(name, properties, ...children) {
@@ -47,7 +42,7 @@ async function share(run, place) {
     field.focus();
     field.select();
   } catch (error) {
-    note(error.message);
+    note(error.text ?? error.message);
   }
 }
 
@@ -61,7 +56,7 @@ async function save(skill, job, headers) {
     list.prepend(element("li", {}, element("span", { className: "mono", textContent: skill }), ` ${new Date().toLocaleTimeString()} `, place));
     note("Saved. Nobody else sees it unless you share it.");
   } catch (error) {
-    note(`Not saved: ${error.message}`);
+    note(`Not saved: ${error.text ?? error.message}`);
   }
 }
 

@@ -1,4 +1,6 @@
 // Shows the fields that the chosen skill reads, and asks about several images one after the other.
+import { call } from "./job-client.js";
+
 const skill = document.querySelector("#cm-skill");
 const form = skill.form;
 const input = document.querySelector("#cm-image");
@@ -27,13 +29,13 @@ async function ask(file, group) {
   data.set("grid", "1");
   if (group) data.set("group", group);
   for (;;) {
-    const response = await fetch(location.pathname, { method: "POST", body: data, headers: { Accept: "application/json" } });
-    const answer = await response.json();
-    if (response.ok) return answer;
-    const seconds = Number(response.headers.get("Retry-After"));
-    if (!seconds || seconds > MOST_WAIT_S) throw new Error(`${answer.error.message} ${answer.error.hint}`);
-    say(`${answer.error.message} It goes on in ${seconds} s.`);
-    await pause(seconds);
+    try {
+      return await call(location.pathname, { method: "POST", body: data, headers: { Accept: "application/json" } });
+    } catch (error) {
+      if (!(error.wait <= MOST_WAIT_S)) throw error;
+      say(`${error.message} It goes on in ${Math.ceil(error.wait)} s.`);
+      await pause(error.wait);
+    }
   }
 }
 
@@ -55,7 +57,7 @@ async function askAll(files) {
       else await ask(file, first.id);
     } catch (error) {
       failures += 1;
-      failed(file, error.message);
+      failed(file, error.text ?? error.message);
     }
   }
   bar.value = files.length;

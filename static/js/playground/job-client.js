@@ -6,6 +6,11 @@ export class JobError extends Error {
     this.hint = hint;
     this.wait = wait; // seconds, where the server is busy or away
   }
+
+  // Message and hint, where both are shown in one line.
+  get text() {
+    return `${this.message} ${this.hint}`.trim();
+  }
 }
 
 const OFFLINE = { message: "The server cannot be reached.", code: "offline", hint: "Your image and prompt are kept. Check the connection and try again." };
