@@ -189,7 +189,7 @@ def credit(of: LedgerAccount, amount: int, days: float) -> Allotment:
     made = Allotment.objects.create(
         account=of, meter="images", kind="credit", starts_at=now, ends_at=now + timedelta(days=days), granted=amount
     )  # fmt: skip
-    metering._move(made, "grant", "issued", "available", amount)
+    metering.entry_make(made, "grant", "issued", "available", amount)
     return made
 
 
