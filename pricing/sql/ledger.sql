@@ -44,7 +44,9 @@ BEGIN
     IF v_month IS NULL THEN
         INSERT INTO pricing_allotment
             (account_id, meter, kind, plan_version_id, period, benchmarks_only, starts_at, ends_at, granted)
-        VALUES (p_account, p_meter, 'plan', p_version, p_period, p_benchmarks_only, p_now, p_period_ends, p_limit)
+        -- It begins with the month, not now: who waited for the account's row brings an earlier clock.
+        VALUES (p_account, p_meter, 'plan', p_version, p_period, p_benchmarks_only,
+                p_period::timestamp AT TIME ZONE 'UTC', p_period_ends, p_limit)
         RETURNING id INTO v_month;
         IF p_limit > 0 THEN
             INSERT INTO pricing_ledgerentry (allotment_id, account_id, kind, debit, credit, amount)

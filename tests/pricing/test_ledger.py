@@ -299,6 +299,16 @@ def _something(rng: random.Random, of: LedgerAccount, subject: UUID) -> None:
                 raise RuntimeError
 
 
+@pytest.mark.django_db
+def test_who_waited_and_brings_an_earlier_clock_finds_the_month() -> None:
+    plan(images=5)
+    of, now = account(), timezone.now()
+    metering.reserve(of, uuid4(), at=now)
+    late = metering.reserve(of, uuid4(), at=now - timedelta(milliseconds=5))
+    assert (late.outcome, late.granted, late.held) == ("ok", 5, 2)
+    assert problems() == []
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_balance_is_the_sum_whatever_happens_at_once(seed: int) -> None:
