@@ -218,26 +218,37 @@ def test_an_announcement_begins_and_ends_at_its_moment_on_kept_pages(
 ) -> None:
     """Without a task, without a write, and whether it is new or another text of a shown one."""
     pages = ("/", "/leaderboards/", "/status/", "/docs/")
-    site, now = Site.objects.get(is_default_site=True), timezone.now()
-    Announcement.objects.create(site=site, text="Quartz", last_published_at=now)
-    shown = Announcement.objects.get()
-    shown.save_revision().publish()
-    shown.refresh_from_db()
-    for begins, text in ((1.5, "Xylophone"), (3.0, "Marimba")):
-        made = Announcement(site=site, live=False) if text == "Xylophone" else shown
-        made.text = text
-        made.go_live_at = now + timedelta(seconds=begins)
-        made.expire_at = now + timedelta(seconds=begins + 1)
-        if made is not shown:
-            made.save()
-        made.save_revision().publish()
+    site = Site.objects.get(is_default_site=True)
 
-    def said() -> set[str]:
+    def shown_texts() -> set[str]:
         names = ("Quartz", "Xylophone", "Marimba")
         texts = [client.get(path).content.decode() for path in pages]
         return {" ".join(name for name in names if name in text) for text in texts}
 
-    for after, wanted in ((0, "Quartz"), (1.5, "Xylophone"), (2.5, "Quartz"), (3.0, "Marimba")):  # fmt: skip
-        time.sleep(max(0.0, (now - timezone.now()).total_seconds() + after + 0.05))
-        assert said() == {wanted}, (after, wanted)
-        assert (timezone.now() - now).total_seconds() < after + 0.9, "too slow to tell anything"
+    # The database's own clock decides, so time really passes. A busy machine that takes longer to
+    # give the pages than a text is shown tells nothing: it gets more time.
+    for length in (1.0, 4.0, 16.0):
+        Announcement.objects.all().delete()
+        now = timezone.now()
+        shown = Announcement.objects.create(site=site, text="Quartz", last_published_at=now)
+        shown.save_revision().publish()
+        shown.refresh_from_db()
+        for begins, text in ((1.5, "Xylophone"), (3.0, "Marimba")):
+            made = Announcement(site=site, live=False) if text == "Xylophone" else shown
+            made.text = text
+            made.go_live_at = now + timedelta(seconds=begins * length)
+            made.expire_at = now + timedelta(seconds=(begins + 1) * length)
+            if made is not shown:
+                made.save()
+            made.save_revision().publish()
+        steps = (0, 1.5, "Quartz"), (1.5, 2.5, "Xylophone"), (2.5, 3, "Quartz"), (3, 4, "Marimba")
+        for after, until, expected in steps:
+            time.sleep(max(0.0, (now - timezone.now()).total_seconds() + after * length + 0.05))
+            found = shown_texts()
+            in_time = timezone.now() < now + timedelta(seconds=until * length)
+            if not in_time:
+                break
+            assert found == {expected}, (after, expected)
+        if in_time:
+            break
+    assert in_time, "too slow to tell anything"
