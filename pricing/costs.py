@@ -33,7 +33,12 @@ class Rates:
 
 def image_cost(rates: Rates) -> float:
     """Dollars for one image."""
-    return rates.seconds * rates.hourly / 3600 / max(1.0, rates.batch_gain) + rates.overhead
+    return worker_cost(rates.seconds, rates.hourly) / max(1.0, rates.batch_gain) + rates.overhead
+
+
+def worker_cost(seconds: float, hourly: float) -> float:
+    """Dollars for some time of a worker, as a training takes it."""
+    return seconds * hourly / 3600
 
 
 def image_price(rates: Rates, margin_percent: float) -> float:

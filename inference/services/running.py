@@ -205,7 +205,7 @@ class _Pass:
         if not isinstance(event, backends.Finished):
             publish.take(event)
             return
-        result = _final(publish, event, self._started, self._load_ms)
+        result = _final(publish, event, self._started, self._load_ms, len(self.jobs))
         if _settled(publish.job, result):
             publish.hold("result", result)
             self._ended.append(publish)
@@ -278,9 +278,14 @@ def _request(job: Job) -> backends.Request:
 
 
 def _final(
-    publish: _Publisher, done: backends.Finished, started: float, load_ms: float
+    publish: _Publisher,
+    done: backends.Finished,
+    started: float,
+    load_ms: float,
+    batch_size: int = 1,
 ) -> dict[str, Any]:
-    """The data of a job's "result" event."""
+    """The data of a job's "result" event. `batch_size` is in its timings where several jobs shared the
+    worker's time."""
     job = publish.job
     timings = {k: round(v, 2) if isinstance(v, float) else v for k, v in done.timings.items()}
     timings |= {
@@ -288,6 +293,8 @@ def _final(
         "load_ms": round(load_ms, 2),
         "total_ms": round(publish.queue_ms + (time.time() - started) * 1e3, 2),
     }
+    if batch_size > 1:
+        timings["batch_size"] = batch_size
     publish.log(f"answered: {done.tokens['completion']} steps in {timings['total_ms']:.0f} ms")
     return {
         "skill": job.skill, "result": done.result, "timings": timings,

@@ -58,6 +58,11 @@ class RunAnswer(models.Model):
     key = models.CharField(max_length=80)
     prediction = models.JSONField()
     total_ms = models.FloatField()
+    worker_ms = models.FloatField(
+        null=True,
+        help_text="The worker's time: a share of it where several were answered together.",
+    )
+    output_tokens = models.PositiveIntegerField(null=True)
 
     class Meta:
         constraints: ClassVar[list[Any]] = [

@@ -102,6 +102,13 @@ class Submission(models.Model):
     )  # fmt: skip
     peak_bytes = models.BigIntegerField(null=True, blank=True)
     hardware = models.CharField(max_length=200, blank=True)
+    device = models.CharField(max_length=20, blank=True, help_text="It ran on here: cpu or cuda.")
+    worker_ms = models.FloatField(
+        null=True, blank=True, help_text="Median of a worker's time for one item, where we ran it."
+    )
+    output_tokens = models.FloatField(
+        null=True, blank=True, help_text="Median of one answer's, where we ran it."
+    )
 
     file = models.CharField(max_length=200, help_text="In the private storage.")
     file_sha256 = models.CharField(max_length=64)
@@ -249,6 +256,9 @@ class Entry(Ranked):
     open_weights = models.BooleanField(default=False)
     latency_ms = models.FloatField(null=True, blank=True)
     hardware = models.CharField(max_length=200, blank=True)
+    device = models.CharField(max_length=20, blank=True)
+    worker_ms = models.FloatField(null=True, blank=True)
+    output_tokens = models.FloatField(null=True, blank=True)
     link = models.URLField(blank=True)
     source = models.CharField(max_length=160, blank=True)
     caveat = models.CharField(max_length=300, blank=True)

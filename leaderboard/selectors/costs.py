@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from leaderboard.models import Benchmark, Split
 from pricing import costs
-from pricing.selectors import Cost, costs_now
+from pricing.selectors import Cost, Terms, costs_now, plan_total, plans_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,17 @@ class BenchmarkCost:
     images: int
     costs: list[Cost]
     """The default variant's first."""
+    plans: list[Terms]
+    """Those that are shown."""
+
+    def by_plan(self, cost: Cost) -> list[tuple[Terms, str]]:
+        """What running it once by a variant takes of each plan."""
+        return [(plan, plan_total(plan, self.images, cost.rates)) for plan in self.plans]
+
+    @property
+    def rows(self) -> list[tuple[Cost, list[tuple[Terms, str]]]]:
+        """Each variant's cost, and the plans' prices of it."""
+        return [(cost, self.by_plan(cost)) for cost in self.costs]
 
     @property
     def first(self) -> Cost | None:
@@ -51,11 +62,11 @@ def benchmark_costs(benchmark: Benchmark | None = None) -> list[BenchmarkCost]:
         rows = rows.filter(benchmark=benchmark)
     for split in rows.order_by("benchmark", "-ranks", "-item_count").defer("labels", "slices"):
         splits.setdefault(split.benchmark_id, split)
-    found = costs_now()
+    found, plans = costs_now(), plans_now().shown
     return [
         BenchmarkCost(
             one, splits[one.pk].name, splits[one.pk].item_count,
-            [cost for cost in found if cost.skill == one.rules.skill],
+            [cost for cost in found if cost.skill == one.rules.skill], plans,
         )
         for one in shown
         if one.pk in splits

@@ -23,8 +23,10 @@ from leaderboard.models import (
     sealed_by,
     told,
 )
-from leaderboard.selectors.tables import Cell
+from leaderboard.selectors.tables import Cell, entry_cost
 from leaderboard.services.teams import teams_joined
+from pricing import selectors as pricing
+from pricing.costs import image_cents
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,13 @@ class Detail:
     """Nothing of it is told before a challenge's final ranking: its own, or another on its split."""
     tuned_model: str = ""
     """`base/finetune@step` of the tuned model that predicted, where the reader may know it."""
+
+    @property
+    def cost(self) -> str:
+        """What an image cost where we ran it, in cents; empty where that is not known."""
+        machines = pricing.machine_prices()
+        dollars = entry_cost(self.submission, machines)
+        return "" if dollars is None else image_cents(dollars)
 
     @property
     def by_category(self) -> list[tuple[str, list[str]]]:

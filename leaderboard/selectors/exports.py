@@ -15,9 +15,11 @@ from leaderboard.models import (
     told,
 )
 from leaderboard.scoring import Metric
+from leaderboard.selectors.tables import entry_cost
+from pricing import selectors as pricing
 
 _PLAIN = ("rank", "rank_first", "rank_last", "model", "team", "provenance", "parameters", "precision",
-          "open_weights", "latency_ms", "hardware", "scored_at", "link", "source", "caveat", "expired")  # fmt: skip
+          "open_weights", "latency_ms", "hardware", "output_tokens", "image_cost_dollars", "scored_at", "link", "source", "caveat", "expired")  # fmt: skip
 
 
 def _figures(benchmark: Benchmark) -> list[tuple[str, Metric, str]]:
@@ -33,12 +35,14 @@ def _heads(benchmark: Benchmark) -> list[str]:
 def export_rows(benchmark: Benchmark) -> list[dict[str, Any]]:
     """Every row of a table, for CSV and JSON; figures are given in the metrics' units."""
     rows: list[dict[str, Any]] = []
+    machines = pricing.machine_prices()
     for e in entries_shown().filter(benchmark=benchmark):
         row: dict[str, Any] = {
             "rank": e.rank, "rank_first": e.rank_first, "rank_last": e.rank_last,
             "model": e.model_name, "team": e.team_name, "provenance": e.provenance,
             "parameters": e.parameters, "precision": e.precision, "open_weights": e.open_weights,
             "latency_ms": e.latency_ms, "hardware": e.hardware,
+            "output_tokens": e.output_tokens, "image_cost_dollars": entry_cost(e, machines),
             "scored_at": e.scored_at.isoformat(), "link": e.link, "source": e.source,
             "caveat": e.caveat, "expired": e.expired,
         }  # fmt: skip

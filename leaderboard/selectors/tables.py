@@ -1,7 +1,7 @@
 """A benchmark's table: filtered, sorted, a page at a time; the list of all tables."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,15 +14,29 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
 from leaderboard import errors
-from leaderboard.models import Benchmark, Challenge, Entry, Split, entries_shown, sealed_by, sealing
+from leaderboard.models import (
+    Benchmark,
+    Challenge,
+    Entry,
+    Split,
+    Submission,
+    entries_shown,
+    sealed_by,
+    sealing,
+)
 from leaderboard.scoring import Metric
+from pricing import selectors as pricing
+from pricing.costs import image_cents
+from pricing.models import MachinePrice
 
 PAGE = 25
 SIZES = {"1b": (0, 10**9), "4b": (10**9, 4 * 10**9), "more": (4 * 10**9, 10**15)}
 SIZE_NAMES = {"1b": "up to 1B", "4b": "1B to 4B", "more": "over 4B"}
 PROVENANCES = ("verified", "reproduced", "reported")
-_PLAIN = frozenset(("parameters", "latency_ms", "scored_at"))
+_PLAIN = frozenset(("parameters", "latency_ms", "output_tokens", "scored_at"))
 """Columns that are fields, beside those that are metrics."""
+COST = "cost"
+"""The column of what an image cost, which is computed from a field and the machines' prices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,13 @@ class Row:
 
     entry: Entry
     cells: list[Cell]
+    dollars: float | None = None
+    """What one image cost where we ran it, at today's price of its machine."""
+
+    @property
+    def cost(self) -> str:
+        """In cents; empty when unknown."""
+        return "" if self.dollars is None else image_cents(self.dollars)
 
     @property
     def size(self) -> str:
@@ -95,7 +116,7 @@ class Asked:
 
     @classmethod
     def read(cls, query: Mapping[str, str], benchmark: Benchmark) -> "Asked":
-        columns = {m.slug for m in benchmark.metrics} | _PLAIN
+        columns = {m.slug for m in benchmark.metrics} | _PLAIN | {COST}
         sort = query.get("sort", "")
         up = sort.startswith("up-")
         sort = sort.removeprefix("up-")
@@ -155,11 +176,18 @@ class Table:
     page: Page
     metrics: Sequence[Metric]
     precisions: list[str]
+    has_costs: bool
+    """Whether any entry was run here since runs note tokens and the worker's time."""
+    machines: Sequence[MachinePrice]
 
     @cached_property
     def rows(self) -> list[Row]:
         return [
-            Row(entry, [cell(metric, entry.figures.get(metric.slug)) for metric in self.metrics])
+            Row(
+                entry,
+                [cell(metric, entry.figures.get(metric.slug)) for metric in self.metrics],
+                entry_cost(entry, self.machines),
+            )
             for entry in self.page.object_list
         ]
 
@@ -169,6 +197,17 @@ class Table:
             *(_column(self, m.slug, m.name, m.definition, "↑" if m.higher_is_better else "↓") for m in self.metrics),
             _column(self, "parameters", "Size", "Parameters", ""),
             _column(self, "latency_ms", "Latency", "Median of one item: measured here where we ran the model, else reported", "↓"),
+            *self._columns_of_runs,
+        ]  # fmt: skip
+
+    @property
+    def _columns_of_runs(self) -> list[Column]:
+        if not self.has_costs:
+            return []
+        cost = "What one image cost where we ran the model: the worker's median time at the present price of its machine"
+        return [
+            _column(self, "output_tokens", "Tokens", "Median of one answer, where we ran the model", "↓"),
+            _column(self, COST, "Cost", cost, "↓"),
         ]  # fmt: skip
 
     @property
@@ -188,6 +227,13 @@ def _column(table: Table, slug: str, name: str, title: str, direction: str) -> C
         ("descending" if down else "ascending") if chosen else "none",
         "?" + urlencode({"sort": ("" if turn else "up-") + slug} | asked.filters),
     )  # fmt: skip
+
+
+def entry_cost(row: Entry | Submission, machines: Iterable[MachinePrice]) -> float | None:
+    """Dollars for one image as it was run here; None where it was not, or the machine has no price."""
+    if row.worker_ms is None:
+        return None
+    return pricing.measured_cost(machines, row.device, row.hardware, row.worker_ms / 1000)
 
 
 def benchmark_get(slug: str) -> Benchmark:
@@ -226,11 +272,15 @@ def splits_now(benchmark: Benchmark) -> tuple[list[Split], Challenge | None]:
     return splits, sealed_by(shut) if shut else None
 
 
-def _ordered(entries: QuerySet[Entry], asked: Asked) -> QuerySet[Entry]:
+def _ordered(
+    entries: QuerySet[Entry], asked: Asked, machines: Iterable[MachinePrice]
+) -> QuerySet[Entry]:
     if not asked.sort:
         return entries.order_by(F("score").desc(nulls_last=True), "scored_at", "pk")
     if asked.sort in _PLAIN:
         by: Any = F(asked.sort)
+    elif asked.sort == COST:
+        by = pricing.order_by_cost(machines, "worker_ms")
     else:
         text = KeyTextTransform("value", KeyTextTransform(asked.sort, "figures"))
         by = Cast(text, FloatField())
@@ -253,20 +303,23 @@ def _wanted(asked: Asked) -> Q:
 
 
 def table(benchmark: Benchmark, asked: Asked) -> Table:
-    """A page of a table: two queries."""
+    """A page of a table: two queries, and one for the machines' prices when they have changed."""
     entries, wanted = entries_shown().filter(benchmark=benchmark), _wanted(asked)
     told = entries.aggregate(
         count=Count("pk", filter=wanted or None),
+        ran=Count("worker_ms"),
         precisions=ArrayAgg("precision", distinct=True, filter=~Q(precision=""), default=[]),
     )
-    paginator = Paginator(_ordered(entries.filter(wanted), asked), PAGE)
+    machines = pricing.machine_prices()
+    paginator = Paginator(_ordered(entries.filter(wanted), asked, machines), PAGE)
     paginator.count = told["count"]  # type: ignore[misc]  # known already
     page = paginator.get_page(asked.page)
     held = {slug for entry in page.object_list for slug in entry.figures}
     metrics = [m for m in benchmark.metrics if not held or m.slug in held]
     return Table(
-        benchmark, asked, page, metrics or [benchmark.ranked_by], sorted(told["precisions"])
-    )
+        benchmark, asked, page, metrics or [benchmark.ranked_by], sorted(told["precisions"]),
+        bool(told["ran"]), machines,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +365,7 @@ def board_count() -> Coalesce:
 def points(benchmark: Benchmark, most: int = 300) -> list[dict[str, Any]]:
     """The best entries as points of a chart: figure, size, latency, date."""
     metric = benchmark.ranked_by
+    machines = pricing.machine_prices()
     rows = entries_shown().filter(benchmark=benchmark, score__isnull=False)[:most]
     return [
         {
@@ -323,6 +377,7 @@ def points(benchmark: Benchmark, most: int = 300) -> list[dict[str, Any]]:
                 if value is not None
             },
             "parameters": r.parameters, "latency_ms": r.latency_ms,
+            "cost": None if (dollars := entry_cost(r, machines)) is None else dollars * 100,
             "on": r.scored_at.date().isoformat(),
         }
         for r in rows

@@ -273,6 +273,7 @@ def _row(
         is_ours=submission.team.is_ours, parameters=submission.parameters,
         precision=submission.precision, open_weights=submission.open_weights,
         latency_ms=submission.latency_ms, hardware=submission.hardware, link=submission.link,
+        device=submission.device, worker_ms=submission.worker_ms, output_tokens=submission.output_tokens,
         figures=figures_of(scores), score=score_of(benchmark, scores), scored_at=submission.created_at,
     )  # fmt: skip
 

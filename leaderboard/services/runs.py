@@ -5,6 +5,7 @@ import io
 import logging
 import statistics
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -159,11 +160,14 @@ def _unanswered(run: Run) -> QuerySet[BenchmarkItem]:
 
 def _keep(run: Run, job: Job) -> None:
     """An answer, once."""
+    timings = job.timings
+    total_ms = timings.get("total_ms", 0.0) - timings.get("queue_ms", 0.0)
     RunAnswer.objects.get_or_create(
         run=run, key=_key(job.idempotency_key),
         defaults={
-            "prediction": _prediction(Skill(job.skill), job.result or {}),
-            "total_ms": job.timings.get("total_ms", 0.0) - job.timings.get("queue_ms", 0.0),
+            "prediction": _prediction(Skill(job.skill), job.result or {}), "total_ms": total_ms,
+            "worker_ms": (total_ms - timings.get("load_ms", 0.0)) / timings.get("batch_size", 1),
+            "output_tokens": job.tokens.get("completion"),
         },
     )  # fmt: skip
 
@@ -222,6 +226,9 @@ def _submit(run: Run) -> None:
                 ),
                 idempotency_key=f"run-{run.pk}", provenance="reproduced",
                 peak_bytes=measured.peak_bytes if measured else None,
+                device=measured.device if measured else "",
+                worker_ms=_median(a.worker_ms for a in answers),
+                output_tokens=_median(a.output_tokens for a in answers),
             )  # fmt: skip
             run.submission, run.status, run.finished_at = (
                 submission,
@@ -234,6 +241,13 @@ def _submit(run: Run) -> None:
         raise  # the storage is away: the sweeper tries again
     except DomainError as error:
         _end(run, error.message)
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    """None where an answer has none: it was made by an older version of this site."""
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return round(statistics.median(known), 4) if known and len(known) == len(found) else None
 
 
 def _measured(run: Run) -> VariantMeasurement | None:

@@ -28,6 +28,7 @@ from playground.tuning import pictures
 from playground.tuning.figures import term_titles
 from playground.tuning.selectors import Estimate, estimate_by, spark
 from playground.tuning.selectors import RunView as TrainingView
+from pricing import selectors as pricing
 
 MOST_LISTED = 12
 _CHARTS = ("reward", "raw")
@@ -363,10 +364,11 @@ def choices(aim: Aim, variant: Variant, who: Who, answer_s: float | None = None)
         answer_s: what one sampled answer took in the check.
     """
     measured_s = tuning.seconds_an_answer(variant.pk, "rl")
+    machine = pricing.machine_of(variant)
     made = []
     for length in aim.lengths:
         plan = Plan.from_dict(settings_of(defaults_for(variant), aim.plan(variant, length.steps)))
-        made.append((length, estimate_by(plan, who, answer_s, measured_s)))
+        made.append((length, estimate_by(plan, who, answer_s, measured_s, machine)))
     fitting = [length for length, takes in made if not takes.is_over]
     advised = fitting[-1] if fitting else aim.lengths[0]
     return [Choice(length, takes, length == advised) for length, takes in made]

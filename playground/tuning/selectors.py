@@ -22,6 +22,9 @@ from inference.tuning.who import Who
 from playground.tuning import figures
 from playground.tuning.figures import Chart, TableRow
 from playground.tuning.rollouts import Shown, shown
+from pricing import costs
+from pricing import selectors as pricing
+from pricing.models import MachinePrice
 
 PAGE = 12
 _SPARK_POINTS = 40
@@ -295,6 +298,18 @@ class Estimate:
     """At least, by what the check sampled."""
     limit_s: int
     storage_mb: int
+    machine: MachinePrice | None = None
+    """Of the machine it runs on, where its price is known."""
+
+    @property
+    def cost_text(self) -> str:
+        """What the worker's time costs, as in "about $0.02"; empty where it is not known."""
+        if self.machine is None or not self.seconds:
+            return ""
+        dollars = costs.worker_cost(
+            min(self.seconds, self.limit_s), float(self.machine.dollars_an_hour)
+        )
+        return f"about {costs.money(dollars)}"
 
     @property
     def seconds_text(self) -> str:
@@ -321,10 +336,13 @@ def estimate(plan: Plan, variant: Variant, who: Who, answer_s: float | None) -> 
         answer_s: what one sampled answer took in the check.
     """
     measured_s = tuning.seconds_an_answer(variant.pk, plan.method)
-    return estimate_by(plan, who, answer_s, measured_s)
+    return estimate_by(plan, who, answer_s, measured_s, pricing.machine_of(variant))
 
 
-def estimate_by(plan: Plan, who: Who, answer_s: float | None, measured_s: float | None) -> Estimate:
+def estimate_by(
+    plan: Plan, who: Who, answer_s: float | None, measured_s: float | None,
+    machine: MachinePrice | None,
+) -> Estimate:  # fmt: skip
     """The same, where it is known what an answer took in runs that were measured; None: none was."""
     sampled = plan.steps - plan.warmup_steps if plan.method == "rl" else 0
     answers = sampled * plan.groups * plan.group_size + (plan.steps - sampled) * plan.groups
@@ -332,5 +350,5 @@ def estimate_by(plan: Plan, who: Who, answer_s: float | None, measured_s: float 
         answers, answers * measured_s if measured_s else None,
         answer_s * answers if answer_s else None,
         settings.TUNING_MAX_S if who.is_account else settings.TUNING_ANON_MAX_S,
-        storage_limit(who) >> 20,
+        storage_limit(who) >> 20, machine,
     )  # fmt: skip

@@ -1,6 +1,14 @@
 """Reads."""
 
-from pricing.selectors.costs import Cost, costs_now
+from pricing.selectors.costs import (
+    Cost,
+    costs_now,
+    machine_of,
+    machine_prices,
+    measured_cost,
+    order_by_cost,
+    plan_total,
+)
 from pricing.selectors.credits import Standing, applications_of, standing
 from pricing.selectors.keys import key_of, key_with, keys_of
 from pricing.selectors.plans import (
@@ -38,6 +46,11 @@ __all__ = [
     "key_of",
     "key_with",
     "keys_of",
+    "machine_of",
+    "machine_prices",
+    "measured_cost",
+    "order_by_cost",
+    "plan_total",
     "plans_forget",
     "plans_now",
     "plans_of",

@@ -26,6 +26,7 @@ FROM (
     FROM inference_job
     WHERE status = 'succeeded' AND adapter = '' AND created_at > %s
         AND timings ? 'total_ms' AND timings ? 'queue_ms'
+        AND NOT timings ? 'batch_size'  -- what several share is no figure for one
 ) AS answers
 WHERE spent > 0
 GROUP BY variant_id, skill HAVING count(*) >= %s

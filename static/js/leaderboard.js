@@ -92,7 +92,7 @@ async function charts(place) {
   const label = (p) => [p.name, p.precision].filter(Boolean).join(", ");
   const text = { color: ink, fontFamily: "Inter Variable, Arial, sans-serif", fontSize: 13 };
   const axis = (name, more = {}) => ({ name, nameLocation: "middle", nameGap: 34, nameTextStyle: text, axisLabel: text, axisLine: { lineStyle: { color: line } }, splitLine: { lineStyle: { color: line } }, ...more });
-  const names = { parameters: "Parameters", latency_ms: "Latency, ms (measured here, or reported)", on: "Submitted" };
+  const names = { parameters: "Parameters", latency_ms: "Latency, ms (measured here, or reported)", cost: "Cost of an image, cents (where it was run here)", on: "Submitted" };
 
   const base = () => ({ animation: !still, textStyle: text, grid: { left: 64, right: 24, top: 24, bottom: 56, containLabel: false }, tooltip: { renderMode: "richText", textStyle: { color: "#0a0c12" }, formatter: (item) => `${label(item.data.point)}\n${metric.name} ${item.data.point.value.toFixed(2)}${unit} (${interval(item.data.point, "reported")})` } });
 
@@ -126,7 +126,7 @@ async function charts(place) {
 
   function fill(kind) {
     const table = place.querySelector("[data-chart-table]");
-    const columns = [["Model", label], [`${metric.name}${unit}`, (p) => p.value.toFixed(2)], ["Interval", (p) => interval(p, "reported")], ["Parameters", (p) => p.parameters ?? "—"], ["Latency, ms", (p) => p.latency_ms ?? "—"], ["Submitted", (p) => p.on]];
+    const columns = [["Model", label], [`${metric.name}${unit}`, (p) => p.value.toFixed(2)], ["Interval", (p) => interval(p, "reported")], ["Parameters", (p) => p.parameters ?? "—"], ["Latency, ms", (p) => p.latency_ms ?? "—"], ["Cost, cents", (p) => p.cost?.toPrecision(2) ?? "—"], ["Submitted", (p) => p.on]];
     const head = table.createTHead();
     const body = table.tBodies[0] ?? table.createTBody();
     head.replaceChildren();

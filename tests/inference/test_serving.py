@@ -62,6 +62,7 @@ def test_waiting_questions_are_answered_in_one_pass(submit, alone, monkeypatch) 
         said = [e.data["status"] for e in stream.history(job.id) if e.type == "status"]
         assert said == ["queued", "running"]
         assert job.timings["total_ms"] > 0
+        assert job.timings["batch_size"] == 4, "the worker's time was shared by so many"
     for job in jobs[:3]:
         assert job.result["answer"] == alone[job.params["question"]]
 

@@ -205,9 +205,9 @@ def board(db: None) -> Split:
     )
 
 
-def answer(job: Job, text: str = "3") -> None:
+def answer(job: Job, text: str = "3", timings: dict[str, Any] | None = None) -> None:
     job.status, job.result = Job.Status.SUCCEEDED, {"answer": text}
-    job.timings = {"total_ms": 50.0, "queue_ms": 10.0}
+    job.timings = timings or {"total_ms": 50.0, "queue_ms": 10.0}
     job.save()
 
 

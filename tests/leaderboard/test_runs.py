@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.utils import timezone
 
-from inference.models import Job, Variant
-from leaderboard import services
+from inference.models import Job, Variant, VariantMeasurement
+from leaderboard import selectors, services
 from leaderboard.models import Benchmark, Challenge, Entry, Run, RunAnswer, Split
 from leaderboard.services import runs
 from leaderboard.services.world import world_load
+from pricing import costs
+from pricing.models import MachinePrice
 from tests.leaderboard.conftest import answer, waiting
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +42,59 @@ def test_a_run_asks_each_item_once_and_becomes_an_entry(variant, board) -> None:
     assert (row.provenance, row.team_name, row.latency_ms) == ("reproduced", "Moondream hub", 40.0)
     assert row.figures["count_accuracy"]["value"] == 1
     assert services.runs_start() == []  # nothing new to measure
+
+
+def test_an_entry_that_was_run_here_says_tokens_and_cost(client, variant, board) -> None:
+    """The worker's time, not the waiting; a share of it where several were answered together."""
+    VariantMeasurement.objects.create(
+        variant=variant, revision="1", hardware="Machine X", device="cpu", threads=1, dtype="float32",
+        weight_bytes=1, peak_bytes=1, load_ms=1, encode_ms=1, first_token_ms=1, tokens_per_s=1,
+    )  # fmt: skip
+    MachinePrice.objects.all().delete()
+    run = services.run_start(split=board, variant=variant)
+    for number in range(9):
+        job = waiting()[0]
+        job.tokens = {"completion": 5 + number}
+        job.timings = {"total_ms": 160.0, "queue_ms": 30.0, "load_ms": 10.0, "batch_size": 4}
+        answer(job, timings=job.timings)
+        services.job_ended(job)
+    run.refresh_from_db()
+    services.submission_score(submission_id=run.submission_id)
+    row = Entry.objects.get()
+    assert (row.worker_ms, row.output_tokens, row.device) == (30.0, 9.0, "cpu")
+    page = client.get(board.benchmark.get_absolute_url()).content.decode()
+    assert 'data-label="Tokens">9<' in page
+    assert 'data-label="Cost">—<' in page, "the machine has no price"
+    MachinePrice.objects.create(name="m", device="cpu", matches="machine x", dollars_an_hour="1.2", source="s", checked_on="2026-12-01")  # fmt: skip
+    dollars = costs.image_cost(costs.Rates(0.03, 1.2))
+    page = client.get(board.benchmark.get_absolute_url()).content.decode()
+    assert f">{costs.image_cents(dollars)}</td>" in page
+    assert costs.image_cents(dollars) in client.get(row.get_absolute_url()).content.decode()
+    (exported,) = selectors.export_rows(board.benchmark)
+    assert exported["image_cost_dollars"] == pytest.approx(dollars)
+    assert exported["output_tokens"] == 9
+
+
+def test_the_order_by_cost_is_that_of_the_costs(db: None, board) -> None:
+    """Machines of other prices turn the order of times; who ran elsewhere comes last either way."""
+    MachinePrice.objects.all().delete()
+    for position, (name, device, matches, hourly) in enumerate(
+        [("a", "cuda", "h200", "4"), ("b", "cpu", "epyc", "0.5"), ("c", "cpu", "", "0.1")]
+    ):
+        MachinePrice.objects.create(name=name, device=device, matches=matches, dollars_an_hour=hourly, position=position, source="s", checked_on="2026-12-01")  # fmt: skip
+    rows = [("cuda:0", "NVIDIA H200", 9.0), ("cpu", "AMD EPYC", 40.0), ("cpu", "Xeon 100%_", 150.0), ("mps", "M4", 1.0), ("", "", None)]  # fmt: skip
+    for number, (device, hardware, worker_ms) in enumerate(rows):
+        Entry.objects.create(
+            benchmark=board.benchmark, provenance="reproduced", model_name=f"m{number}",
+            device=device, hardware=hardware, worker_ms=worker_ms, scored_at=timezone.now(),
+        )  # fmt: skip
+    table = selectors.table(board.benchmark, selectors.Asked(sort="cost", down=False))
+    dollars = [row.dollars for row in table.rows]
+    assert [row.entry.model_name for row in table.rows[:3]] == ["m2", "m1", "m0"]
+    assert dollars[:3] == sorted(dollars[:3])
+    assert dollars[3:] == [None, None]
+    down = selectors.table(board.benchmark, selectors.Asked(sort="cost", down=True))
+    assert [row.dollars for row in down.rows] == [*dollars[2::-1], None, None]
 
 
 def test_a_killed_run_goes_on_where_it_stopped(variant, board) -> None:

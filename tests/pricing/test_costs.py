@@ -1,5 +1,6 @@
 """What an image costs: the arithmetic, its twin in the page, and where its figures come from."""
 
+import dataclasses
 import itertools
 import json
 import shutil
@@ -16,6 +17,7 @@ from django.utils import timezone
 from inference import services as inference
 from inference.models import Job, Variant, VariantMeasurement
 from leaderboard import selectors as boards
+from leaderboard.models import Benchmark
 from pricing import costs, selectors, services
 from pricing.costs import Rates
 from pricing.models import MachinePrice, MeasuredTime
@@ -128,6 +130,12 @@ def test_figures_come_from_answers_where_there_are_enough_and_else_from_the_meas
     )  # fmt: skip
     old = Job.objects.create(skill="caption", variant=variant, caller="t", status="succeeded", timings={"total_ms": 9e9, "queue_ms": 0})  # fmt: skip
     Job.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=31))
+    # What several shared is no figure for one.
+    Job.objects.bulk_create(
+        Job(skill="caption", variant=variant, caller="t", status="succeeded",
+            timings={"total_ms": 1, "queue_ms": 0, "batch_size": 8}, tokens={"completion": 1})
+        for _ in range(100)
+    )  # fmt: skip
     assert services.times_measure() == 1
     caption = next(c for c in selectors.costs_now() if c.skill == "caption")
     assert caption.rates.seconds == pytest.approx(2.05)
@@ -169,3 +177,23 @@ def test_every_benchmark_says_what_it_costs(starter: Any) -> None:
     assert prices.count("data-benchmark ") == len(rows)
     assert "Starter" in prices
     assert "free" in prices
+
+
+@pytest.mark.django_db
+def test_a_board_says_what_each_plan_asks(starter: Any) -> None:
+    measured(Variant.objects.first())
+    (row,) = boards.benchmark_costs(Benchmark.objects.get(slug="world-captions"))
+    cost = row.first
+    assert cost is not None
+    by_plan = {plan.slug: (plan, text) for plan, text in row.by_plan(cost)}
+    assert by_plan["starter"][1] == "included"
+    plan, text = by_plan["professional"]
+    assert text == costs.money(
+        costs.month_price(row.images, cost.rates, float(plan.margin_percent))
+    )
+    few = dataclasses.replace(by_plan["starter"][0], images=3)
+    assert selectors.plan_total(few, 4, cost.rates) == "more than its 3 images"
+    page = Client().get("/leaderboards/world-captions/").content.decode()
+    for plan, text in by_plan.values():
+        assert f'<th scope="col">{plan.name}</th>' in page
+        assert f">{text}</td>" in page

@@ -13,11 +13,13 @@ from django.test import Client
 
 from inference.engine.rewards import PRESETS
 from inference.engine.tuning.plan import Plan
+from inference.models import VariantMeasurement
 from inference.tuning.models import StepRecord, TuningRun, TuningUpload
 from inference.tuning.services import trials
 from inference.tuning.who import Who
 from playground.tuning import links, selectors
 from playground.tuning.forms import ADVANCED, MAIN
+from pricing.models import MachinePrice
 from tests.images import plain
 from tests.inference.tuning.conftest import COUNT_RIGHT
 from tests.inference.tuning.test_trials import FLAT
@@ -277,9 +279,21 @@ def test_the_form_in_few_queries(ada, starter, django_assert_max_num_queries):
 def test_an_estimate_reads_no_answers(user, variants, django_assert_num_queries):
     run = made(Who(user), steps=3)
     assert StepRecord.objects.count() == 3
-    with django_assert_num_queries(3):  # two of them for what the account's plan allows
+    # Two of them for what the account's plan allows, two for the machine and its price, which are
+    # remembered outside of a transaction.
+    with django_assert_num_queries(5):
         found = selectors.estimate(Plan(steps=10), run.finetune.variant, Who(user), None)
     assert (found.answers, found.seconds_text) == (480, "15 s")
+    assert found.cost_text == "", "no variant was measured on a machine of a known price"
+    VariantMeasurement.objects.create(
+        variant=run.finetune.variant, revision="1", hardware="h", device="cpu", threads=1,
+        dtype="float32", weight_bytes=1, peak_bytes=1, load_ms=1, encode_ms=1, first_token_ms=1,
+        tokens_per_s=1,
+    )  # fmt: skip
+    MachinePrice.objects.all().delete()
+    MachinePrice.objects.create(name="m", device="cpu", dollars_an_hour=72, source="s", checked_on="2026-12-01")  # fmt: skip
+    found = selectors.estimate(Plan(steps=10), run.finetune.variant, Who(user), None)
+    assert found.cost_text == "about $0.30"
     found = selectors.estimate(Plan(steps=10, groups=12), run.finetune.variant, Who(user), None)
     assert (found.answers, found.seconds_text) == (960, "30 s")  # twice the answers
     found = selectors.estimate(Plan(method="sft"), run.finetune.variant, Who(user), None)
