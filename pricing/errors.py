@@ -64,6 +64,12 @@ APPLICATION_STATE = _kind(
     "application_state", 409, "The application is not in a state for this.", "Look at it again.",
     is_of_api=False,
 )  # fmt: skip
+ATTACHMENT_NOT_FOUND = _kind(
+    "attachment_not_found", 404, "There is no such file.", "The application lists them.", is_of_api=False
+)  # fmt: skip
+BAD_ATTACHMENT = _kind(
+    "bad_attachment", 400, "The file cannot be attached.", "See the message.", is_of_api=False
+)
 BAD_GRANT = _kind("bad_grant", 400, "It cannot be granted so.", "See the message.", is_of_api=False)
 OWN_APPLICATION = _kind(
     "own_application", 403, "It is your own application.", "Another admin decides on it.", is_of_api=False

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from django import forms
 
 from pricing.application import NEEDED
-from pricing.models import CreditApplication
+from pricing.models import CreditApplication, CreditOutcome
 
 _ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]", re.ASCII)
 _MOST = 100_000_000
@@ -107,3 +107,13 @@ class Amount(Step):
 
 
 STEPS: tuple[type[Step], ...] = (Eligibility, Person, Project, Amount)
+
+
+class OutcomeForm(forms.ModelForm[CreditOutcome]):
+    """Something that came of a grant."""
+
+    url = forms.URLField(label="Address", max_length=300, assume_scheme="https")
+
+    class Meta:
+        model = CreditOutcome
+        fields = ("kind", "title", "url")

@@ -6,7 +6,12 @@ from typing import Any, ClassVar
 from django import forms
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from wagtail.admin.ui.tables import Column
+from wagtail.snippets.views.snippets import InspectView
 
 from inference.listings import RoomViewSet, RowAction
 from pricing import services
@@ -15,10 +20,33 @@ from pricing.models import Allotment, CreditApplication
 _State = CreditApplication.State
 
 
+class ApplicationInspect(InspectView):
+    """One application with what was attached and what came of it."""
+
+    def get_fields(self) -> list[str]:
+        return [*super().get_fields(), "attachments", "outcomes"]
+
+    def get_field_label(self, field_name: str, field: Any) -> str:
+        own = {"attachments": "Files", "outcomes": "Outcomes"}
+        return own.get(field_name) or str(super().get_field_label(field_name, field))
+
+    def get_attachments_display_value(self) -> SafeString:
+        rows = (
+            (reverse("credit_file", args=[one.pk]), one.name, filesizeformat(one.size))
+            for one in self.object.attachments.all()
+        )
+        return format_html_join(mark_safe("<br>"), '<a href="{}" download>{}</a> ({})', rows)
+
+    def get_outcomes_display_value(self) -> SafeString:
+        rows = ((one.get_kind_display(), one.url, one.title) for one in self.object.outcomes.all())
+        return format_html_join(mark_safe("<br>"), '{}: <a href="{}" rel="noreferrer">{}</a>', rows)
+
+
 class ApplicationViewSet(RoomViewSet):
     """Those that wait come first. As CSV it is the report for the lab: granted, used, outcomes."""
 
     model = CreditApplication
+    inspect_view_class = ApplicationInspect
     icon = "group"
     menu_label = "Credit applications"
     joined = ("user",)

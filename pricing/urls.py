@@ -8,6 +8,23 @@ urlpatterns = [
     path(
         "credits/<int:application_id>/step/<int:number>/", views_credits.step, name="credits_step"
     ),
+    path("credits/<int:application_id>/files/", views_credits.attach, name="credits_attach"),
+    path(
+        "credits/<int:application_id>/files/<int:attachment_id>/",
+        views_credits.attachment,
+        name="credits_attachment",
+    ),
+    path(
+        "credits/<int:application_id>/files/<int:attachment_id>/remove/",
+        views_credits.detach,
+        name="credits_detach",
+    ),
+    path("credits/<int:application_id>/outcomes/", views_credits.outcome, name="credits_outcome"),
+    path(
+        "credits/<int:application_id>/outcomes/<int:outcome_id>/remove/",
+        views_credits.outcome_remove,
+        name="credits_outcome_remove",
+    ),
     path("credits/<int:application_id>/withdraw/", views_credits.withdraw, name="credits_withdraw"),
     path("usage/", views.usage, name="usage"),
     path("usage.csv", views.usage_csv, name="usage_csv"),

@@ -15,7 +15,14 @@ from wagtail.snippets.views.snippets import SnippetViewSetGroup
 from inference import waiting
 from inference.listings import RoomViewSet, RowAction, register_actions
 from inference.waiting import Waiting, listed
-from pricing import services, snippets_accounts, snippets_credits, snippets_plans, views_mails
+from pricing import (
+    services,
+    snippets_accounts,
+    snippets_credits,
+    snippets_plans,
+    views_mails,
+    views_reports,
+)
 from pricing.models import ApiKey, CreditApplication
 
 
@@ -123,3 +130,25 @@ def waits(user: Any) -> list[Waiting]:
     open_ = CreditApplication.objects.filter(state__in=("submitted", "half"))
     may = user.has_perm("pricing.change_creditapplication")
     return [Waiting("applications for credits to decide on", open_.count, listed(CreditApplication, state="submitted"), may)]  # fmt: skip
+
+
+class CreditsReportItem(MenuItem):
+    """Shown to whoever decides on applications."""
+
+    def is_shown(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm(views_reports.MAY))
+
+
+@hooks.register("register_reports_menu_item")
+def credits_report_item() -> MenuItem:
+    return CreditsReportItem(
+        "Research credits", reverse("credits_report"), icon_name="group", order=730
+    )
+
+
+@hooks.register("register_admin_urls")
+def credits_report_urls() -> list[URLPattern]:
+    return [
+        path("reports/research-credits/", views_reports.report, name="credits_report"),
+        path("credits/files/<int:attachment_id>/", views_reports.credit_file, name="credit_file"),
+    ]

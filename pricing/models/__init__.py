@@ -2,7 +2,12 @@
 
 from pricing.models.accounts import LinkedAccount, MailAddress, SecondStep, is_staff
 from pricing.models.costs import MachinePrice, MeasuredTime
-from pricing.models.credits import CreditApplication, CreditEvent
+from pricing.models.credits import (
+    CreditApplication,
+    CreditAttachment,
+    CreditEvent,
+    CreditOutcome,
+)
 from pricing.models.keys import ApiKey, Scope
 from pricing.models.ledger import (
     Allotment,
@@ -22,7 +27,9 @@ __all__ = [
     "Allotment",
     "ApiKey",
     "CreditApplication",
+    "CreditAttachment",
     "CreditEvent",
+    "CreditOutcome",
     "Hold",
     "KeyMonth",
     "LedgerAccount",

@@ -114,6 +114,53 @@ class CreditApplication(models.Model):
         return self.state in (self.State.DRAFT, self.State.ASKED)
 
 
+class CreditAttachment(models.Model):
+    """A file that an applicant sends along: a letter, a plan, a figure. Admins and the applicant read it."""
+
+    application = models.ForeignKey(
+        CreditApplication, on_delete=models.CASCADE, related_name="attachments"
+    )
+    name = models.CharField(max_length=120, help_text="As the applicant's machine called it.")
+    media_type = models.CharField(max_length=40)
+    size = models.PositiveIntegerField(help_text="In bytes.")
+    file = models.CharField(max_length=120, help_text="Its file in the private storage.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CreditOutcome(models.Model):
+    """One thing that came of a grant, with its address."""
+
+    class Kind(models.TextChoices):
+        PAPER = "paper", "Paper"
+        ENTRY = "entry", "Leaderboard entry"
+        CODE = "code", "Code"
+        DATA = "data", "Data set"
+        OTHER = "other", "Something else"
+
+    application = models.ForeignKey(
+        CreditApplication, on_delete=models.CASCADE, related_name="outcomes"
+    )
+    kind = models.CharField(max_length=10, choices=Kind)
+    title = models.CharField(max_length=200)
+    url = models.URLField("address", max_length=300)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["pk"]
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(fields=["application", "url"], name="one_outcome_an_address")
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
 class CreditEvent(models.Model):
     """One thing that happened to an application; a note is for admins alone."""
 

@@ -9,7 +9,15 @@ from pricing.selectors.costs import (
     order_by_cost,
     plan_total,
 )
-from pricing.selectors.credits import Standing, applications_of, standing
+from pricing.selectors.credits import (
+    CreditsReport,
+    Standing,
+    applications_of,
+    attachment_get,
+    attachment_of,
+    credits_report,
+    standing,
+)
 from pricing.selectors.keys import key_of, key_with, keys_of
 from pricing.selectors.plans import (
     UNLIMITED,
@@ -34,6 +42,7 @@ __all__ = [
     "UNLIMITED",
     "Calculator",
     "Cost",
+    "CreditsReport",
     "Plans",
     "PlansTable",
     "Standing",
@@ -41,8 +50,11 @@ __all__ = [
     "Usage",
     "account_of_user",
     "applications_of",
+    "attachment_get",
+    "attachment_of",
     "calculator",
     "costs_now",
+    "credits_report",
     "key_of",
     "key_with",
     "keys_of",

@@ -9,6 +9,13 @@ from pricing.services.accounts import (
 )
 from pricing.services.alerts import usage_alerts
 from pricing.services.costs import prices_load, times_measure
+from pricing.services.credit_files import (
+    attachment_add,
+    attachment_read,
+    attachment_remove,
+    outcome_add,
+    outcome_remove,
+)
 from pricing.services.credits import (
     application_approve,
     application_ask,
@@ -47,6 +54,9 @@ __all__ = [
     "application_report",
     "application_submit",
     "application_withdraw",
+    "attachment_add",
+    "attachment_read",
+    "attachment_remove",
     "files_registered",
     "grant_withdraw",
     "holds_sweep",
@@ -57,6 +67,8 @@ __all__ = [
     "key_rotate",
     "key_used",
     "mail_text_write",
+    "outcome_add",
+    "outcome_remove",
     "plan_set",
     "plans_load",
     "prices_load",

@@ -7,7 +7,10 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user_model
 from django.core import mail
+from django.core.files.storage import storages
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from inference.errors import Conflict, DomainError, Forbidden, InvalidInput
@@ -267,3 +270,130 @@ def test_orcids_are_checked_by_their_last_sign() -> None:
     assert orcid_holds("0000-0002-1694-233X")
     for bad in ("0000-0002-1825-0098", "0000000218250097", "", "x", "٠000-0002-1825-0097"):
         assert not orcid_holds(bad), bad
+
+
+def posted(user: Any) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def upload(name: str, data: bytes) -> dict[str, Any]:
+    return {"file": SimpleUploadedFile(name, data)}
+
+
+def test_files_are_sent_along_and_read_by_the_applicant_and_those_who_decide(
+    ada: Any, boss: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    client = posted(ada)
+    draft = services.application_begin(user=ada)
+    path = f"/account/credits/{draft.pk}/files/"
+    assert client.post(path, upload("../../a <b>letter.PDF", b"%PDF-1.7 x")).status_code == 302
+    file = draft.attachments.get()
+    assert (file.name, file.media_type, file.size) == ("a_bletter.pdf", "application/pdf", 10)
+    assert file.name in client.get(f"/account/credits/{draft.pk}/step/5/").content.decode()
+    answer = client.get(f"{path}{file.pk}/")
+    assert answer.content == b"%PDF-1.7 x"
+    assert answer["Content-Disposition"] == f'attachment; filename="{file.name}"'
+    assert "sandbox" in answer["Content-Security-Policy"]
+    eve = posted(person("eve"))
+    assert eve.get(f"{path}{file.pk}/").status_code == 404
+    assert eve.post(f"{path}{file.pk}/remove/").status_code == 404
+    admin = f"/admin/credits/files/{file.pk}/"
+    assert posted(boss).get(admin).status_code == 404, "a draft is its applicant's alone"
+    CreditApplication.objects.update(**WHOLE)
+    services.application_submit(application=draft)
+    assert posted(boss).get(admin).content == b"%PDF-1.7 x"
+    assert file.name in posted(boss).get(reverse(CreditApplication.snippet_viewset.get_url_name("inspect"), args=[draft.pk])).content.decode()  # fmt: skip
+    assert eve.get(admin).status_code in (302, 403)
+    assert client.post(f"{path}{file.pk}/remove/").status_code == 302
+    assert draft.attachments.exists(), "what was sent in is not changed"
+    client.post(path, upload("b.txt", b"more"))
+    assert draft.attachments.count() == 1
+    with django_capture_on_commit_callbacks(execute=True):
+        ada.delete()
+    assert not storages["private"].exists(file.file), "an account's files go with it"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "problem"),
+    [
+        ("a.html", b"<script>", "Attach PDF"),
+        ("a.svg", b"<svg/>", "Attach PDF"),
+        ("a", b"%PDF-", "Attach PDF"),
+        ("a.pdf", b"<html>", "not what its name says"),
+        ("a.png", b"%PDF-", "not what its name says"),
+        ("a.txt", b"a\0b", "not what its name says"),
+        ("a.md", b"\xff\xfe", "not what its name says"),
+        ("a.txt", b"x" * (10 * 2**20 + 1), "At most 10 MB"),
+    ],
+)
+def test_other_files_are_refused(ada: Any, name: str, data: bytes, problem: str) -> None:
+    draft = services.application_begin(user=ada)
+    client = posted(ada)
+    answer = client.post(f"/account/credits/{draft.pk}/files/", upload(name, data), follow=True)
+    assert problem in answer.content.decode()
+    assert not draft.attachments.exists()
+
+
+def test_no_more_than_five_files_and_none_that_is_missing(ada: Any) -> None:
+    draft = services.application_begin(user=ada)
+    client = posted(ada)
+    for number in range(7):
+        answer = client.post(f"/account/credits/{draft.pk}/files/", upload(f"{number}.txt", b"x"), follow=True)  # fmt: skip
+    assert draft.attachments.count() == 5
+    assert "At most 5 files" in answer.content.decode()
+    answer = client.post(f"/account/credits/{draft.pk}/files/", {}, follow=True)
+    assert "Choose a file first" in answer.content.decode()
+    file = draft.attachments.first()
+    client.post(f"/account/credits/{draft.pk}/files/{file.pk}/remove/")
+    assert draft.attachments.count() == 4
+
+
+def test_outcomes_are_listed_with_the_grant_and_in_the_report(ada: Any, boss: Any) -> None:
+    bare()
+    plan("research", images=2)
+    waiting = sent(person("bob"), title="Another")
+    application = sent(ada)
+    client, path = posted(ada), f"/account/credits/{application.pk}/outcomes/"
+    paper = {"kind": "paper", "title": "=Counting", "url": "https://example.org/paper"}
+    assert client.post(path, paper).status_code == 422, "nothing was granted yet"
+    services.application_approve(application=application, by=boss, images=3)
+    assert client.post(path, paper).status_code == 302
+    again = client.post(path, paper)
+    assert again.status_code == 422
+    assert "there already" in again.content.decode()
+    for bad in ({"url": "javascript:alert(1)"}, {"kind": "prize"}, {"title": ""}):
+        assert client.post(path, paper | bad).status_code == 422
+    assert posted(person("eve")).post(path, paper).status_code == 404
+    metering.end(take(account("ada"), what=What(image="f" * 64)), 1)
+    metering.end(take(account("ada"), what=What(image="f" * 64)), 1)
+    metering.end(take(account("ada"), what=What(image="f" * 64)), 1)
+    report = selectors.credits_report()
+    (year,) = report.years
+    assert (year.year, year.decided, year.approved, year.reported) == (TODAY.year, 1, 1, 1)
+    used = Allotment.objects.get(kind="credit", meter="images").used
+    assert (year.granted_images, year.used_images, year.granted_minutes) == (3, used, 3)
+    assert (year.outcomes, report.waiting) == ({"paper": 1}, 1)
+    admin = posted(boss)
+    page = admin.get("/admin/reports/research-credits/").content.decode()
+    assert "=Counting" in page
+    assert "1 of 1" in page
+    rows = admin.get("/admin/reports/research-credits/?export=csv").content.decode().splitlines()
+    assert len(rows) == 2
+    assert posted(ada).get("/admin/reports/research-credits/").status_code in (302, 403)
+    outcome = application.outcomes.get()
+    client.post(f"{path}{outcome.pk}/remove/")
+    assert not application.outcomes.exists()
+    assert waiting.state == "submitted"
+
+
+def test_the_report_of_many_takes_few_queries(boss: Any, django_assert_num_queries: Any) -> None:
+    bare()
+    plan("research", images=2)
+    for number in range(6):
+        one = sent(person(f"p{number}"))
+        services.application_approve(application=one, by=boss, images=3)
+        services.outcome_add(application=one, kind="code", title="C", url="https://example.org/c")
+    with django_assert_num_queries(4):
+        assert selectors.credits_report().years[0].outcomes == {"code": 6}
