@@ -224,6 +224,16 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
         "account/credits/<int:application_id>/step/<int:number>/": [
             Case("sent in", {"number": 1}, bodies={"POST": _form(is_affiliated="on")})
         ],
+        "account/credits/<int:application_id>/files/": [Case(bodies={"POST": upload()})],
+        "account/credits/<int:application_id>/files/<int:attachment_id>/remove/": [
+            Case(bodies={"POST": _form()})
+        ],
+        "account/credits/<int:application_id>/outcomes/": [
+            Case(bodies={"POST": _form(kind="paper", title="A paper", url="https://example.org/b")})
+        ],
+        "account/credits/<int:application_id>/outcomes/<int:outcome_id>/remove/": [
+            Case(bodies={"POST": _form()})
+        ],
         "account/credits/<int:application_id>/withdraw/": [Case(bodies={"POST": _form()})],
         "account/keys/<int:key_id>/rotate/": [Case(bodies={"POST": _form(overlap="7")})],
         "account/keys/": [Case(bodies={"POST": _form(name="A key", scopes=["submit"])})],

@@ -32,7 +32,7 @@ from playground.models import Comparison, GuidedProject, Run
 from playground.sessions import services as sessions
 from playground.sessions.visitor import Visitor
 from pricing import services as pricing
-from pricing.models import CreditApplication, LedgerAccount, MachinePrice, Plan
+from pricing.models import CreditApplication, CreditOutcome, LedgerAccount, MachinePrice, Plan
 from research.models import Announcement, Navigation, StandardPage
 
 PEOPLE = ("anonymous", "user", "owner", "other", "removed", "editor", "moderator", "admin")
@@ -295,7 +295,15 @@ def _application(scene: Scene) -> CreditApplication:
     made.is_affiliated = made.is_noncommercial = made.will_publish = True
     made.orcid, made.images, made.needed_until = "0000-0002-1825-0097", 5, timezone.now().date()
     made.save()
-    scene.values["application_id"] = made.pk
+    file = pricing.attachment_add(
+        application=made, file=io.BytesIO(SECRETS["application"].encode()), name="letter.txt"
+    )
+    outcome = CreditOutcome.objects.create(
+        application=made, kind="paper", title=SECRETS["application"], url="https://example.org/a"
+    )
+    scene.values |= {
+        "application_id": made.pk, "attachment_id": file.pk, "outcome_id": outcome.pk,
+    }  # fmt: skip
     return pricing.application_submit(application=made)
 
 
