@@ -171,6 +171,9 @@ class Share(models.Model):
         Comparison, on_delete=models.CASCADE, null=True, blank=True, related_name="shares",
         help_text="The whole of it is shown; the run is its first.",
     )  # fmt: skip
+    is_grid = models.BooleanField(
+        default=False, help_text="All images of the comparison's grid are shown."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -55,6 +55,7 @@ urlpatterns = [
     path("compare/votes/", comparison.votes, name="votes"),
     path("compare/<slug:comparison_id>/", comparison.comparison, name="comparison"),
     path("compare/<slug:comparison_id>/grid/", comparison.grid, name="grid"),
+    path("compare/<slug:comparison_id>/grid/share/", comparison.grid_share, name="grid_share"),
     re_path(
         r"^compare/(?P<comparison_id>[0-9A-Za-z]+)/grid\.(?P<kind>json|csv)$",
         comparison.grid_file,

@@ -11,7 +11,7 @@ from django.db.models import Count, Q
 
 from inference import selectors as inference
 from inference.adapters import Asker
-from inference.models import Job
+from inference.models import Job, StoredImage
 from inference.spreadsheets import csv_text
 from leaderboard import selectors as leaderboard
 from playground import errors, selectors
@@ -302,7 +302,34 @@ def grid_get(visitor: Visitor, comparison_id: str) -> GridView:
     Raises:
         NotFound: no such grid, or another's, or all of its runs were deleted.
     """
-    group = own_group(visitor, comparison_id)
+    return _grid(own_group(visitor, comparison_id))
+
+
+def shared_grid(share: Share) -> GridView:
+    """The grid that a link shows.
+
+    Raises:
+        NotFound: all of its runs were deleted.
+    """
+    assert share.comparison is not None
+    return _grid(share.comparison)
+
+
+def shared_image_of(share: Share, number: str) -> StoredImage | None:
+    """The image of a link; of a grid that of a row, from 1.
+
+    Raises:
+        NotFound: it has no such row.
+    """
+    if not share.is_grid:
+        return share.run.job.image
+    rows = {str(place): row for place, row in enumerate(shared_grid(share).rows, 1)}
+    if number not in rows:
+        raise errors.COMPARISON_NOT_FOUND()
+    return rows[number].first.job.image
+
+
+def _grid(group: Comparison) -> GridView:
     parts = {c.pk: c for c in (group, *group.members.order_by("pk"))}
     views = [view for view in sessions.runs_of(group.session) if view.run.comparison_id in parts]
     models = list(dict.fromkeys(view.job.model_name for view in views))

@@ -7,6 +7,7 @@ from itertools import combinations
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from inference import services as inference
@@ -157,3 +158,18 @@ def share_make(*, comparison: Comparison, days: str = "") -> Share:
     if first is None:
         raise errors.COMPARISON_NOT_FOUND()
     return sessions.share_make(run=first, days=days, comparison=comparison)
+
+
+def grid_share_make(*, group: Comparison, days: str = "") -> Share:
+    """A link that shows a grid, with all of its images, to whoever has it.
+
+    Raises:
+        InvalidInput: no such time.
+        NotFound: all of its runs were deleted.
+    """
+    run = (
+        Run.objects.filter(Q(comparison=group) | Q(comparison__group=group)).order_by("pk").first()
+    )
+    if run is None:
+        raise errors.COMPARISON_NOT_FOUND()
+    return sessions.share_make(run=run, days=days, comparison=group, is_grid=True)

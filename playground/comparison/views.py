@@ -104,7 +104,7 @@ def comparison(request: HttpRequest, comparison_id: str) -> HttpResponse:
     view = selectors.comparison_get(visitor_of(request), comparison_id)
     context = {
         "view": view, "exports": EXPORTS.values(), "site": request.build_absolute_uri("/")[:-1],
-        "shares": view.comparison.shares.open(),
+        "shares": view.comparison.shares.open().filter(is_grid=False),
     }  # fmt: skip
     return render(request, "playground/comparison/comparison.html", context)
 
@@ -114,7 +114,26 @@ def comparison(request: HttpRequest, comparison_id: str) -> HttpResponse:
 def grid(request: HttpRequest, comparison_id: str) -> HttpResponse:
     """The same question about several images."""
     view = selectors.grid_get(visitor_of(request), comparison_id)
-    return render(request, "playground/comparison/grid.html", {"view": view})
+    context = {
+        "view": view, "site": request.build_absolute_uri("/")[:-1],
+        "shares": view.group.shares.open().filter(is_grid=True),
+    }  # fmt: skip
+    return render(request, "playground/comparison/grid.html", context)
+
+
+@require_POST
+def grid_share(request: HttpRequest, comparison_id: str) -> HttpResponse:
+    """Make a link to all of it."""
+    group = selectors.own_group(visitor_of(request), comparison_id)
+    try:
+        services.grid_share_make(group=group, days=request.POST.get("days", ""))
+    except NotFound:
+        raise
+    except DomainError as error:
+        messages.error(request, f"{error.message} {error.hint}")
+    else:
+        messages.success(request, "The link is below.")
+    return redirect("playground:grid", comparison_id)
 
 
 @never_cache

@@ -142,12 +142,15 @@ def sessions_adopt(*, user: Any, visitor: Visitor) -> int:
     return Session.objects.filter(owner=None, visitor=visitor.key).update(owner=user, visitor="")
 
 
-def share_make(*, run: Run, days: str = "", comparison: Comparison | None = None) -> Share:
+def share_make(
+    *, run: Run, days: str = "", comparison: Comparison | None = None, is_grid: bool = False
+) -> Share:
     """A link that shows a run to whoever has it, from now on: also while it is answered.
 
     Args:
         days: one of `EXPIRIES`.
         comparison: show all of it; the run is its first.
+        is_grid: show the comparison's whole grid.
 
     Raises:
         InvalidInput: no such time.
@@ -156,8 +159,9 @@ def share_make(*, run: Run, days: str = "", comparison: Comparison | None = None
         raise errors.BAD_EXPIRY()
     lasts = EXPIRIES[days]
     return Share.objects.create(
-        run=run, comparison=comparison, expires_at=timezone.now() + lasts if lasts else None
-    )
+        run=run, comparison=comparison, is_grid=is_grid,
+        expires_at=timezone.now() + lasts if lasts else None,
+    )  # fmt: skip
 
 
 def share_revoke(*, share: Share) -> None:

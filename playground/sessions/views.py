@@ -159,7 +159,8 @@ def share_revoke(request: HttpRequest, share_token: str) -> HttpResponse:
         return HttpResponse(status=204)
     messages.success(request, "The link shows nothing any more.")
     if share.comparison_id:
-        return redirect("playground:comparison", share.comparison_id)
+        page = "grid" if share.is_grid else "comparison"
+        return redirect(f"playground:{page}", share.comparison_id)
     return redirect("playground:session", share.run.session_id)
 
 
@@ -200,23 +201,20 @@ def unlisted(response: HttpResponse) -> HttpResponse:
 def shared(request: HttpRequest, share_token: str) -> HttpResponse:
     """What a link shows; it needs no JavaScript, and with it an answer on its way comes by itself."""
     context = _shown(request, share_token)
-    return unlisted(render(request, f"playground/{context['room']}/shared.html", context))
+    return unlisted(render(request, f"playground/{context['room']}shared.html", context))
 
 
 def _shown(request: HttpRequest, share_token: str) -> dict[str, Any]:
     share = selectors.share_get(share_token)
-    view = RunView(share.run)
-    here = request.build_absolute_uri("/")[:-1]
+    context = {"share": share, "site": request.build_absolute_uri("/")[:-1]}
+    if share.is_grid:
+        grid = comparisons.shared_grid(share)
+        return context | {"view": grid, "job": grid.first.job, "room": "comparison/grid_"}
     if share.comparison is not None:
         found = comparisons.shared_comparison(share)
-        return {
-            "share": share,
-            "view": found,
-            "job": found.first.job,
-            "site": here,
-            "room": "comparison",
-        }
-    return {"share": share, "view": view, "job": view.job, "site": here, "room": "sessions"}
+        return context | {"view": found, "job": found.first.job, "room": "comparison/"}
+    view = RunView(share.run)
+    return context | {"view": view, "job": view.job, "room": "sessions/"}
 
 
 @never_cache
@@ -226,13 +224,15 @@ def _shown(request: HttpRequest, share_token: str) -> dict[str, Any]:
 def embedded(request: HttpRequest, share_token: str) -> HttpResponse:
     """The same as a frame in another site's page."""
     context = _shown(request, share_token)
-    return unlisted(render(request, f"playground/{context['room']}/embedded.html", context))
+    return unlisted(render(request, f"playground/{context['room']}embedded.html", context))
 
 
 @require_safe
 def shared_image(request: HttpRequest, share_token: str) -> HttpResponse:
-    """The image of a link."""
-    return unlisted(image_response(selectors.share_get(share_token).run.job.image))
+    """The image of a link; of a grid one of them, by its row."""
+    share = selectors.share_get(share_token)
+    stored = comparisons.shared_image_of(share, request.GET.get("row", "1"))
+    return unlisted(image_response(stored))
 
 
 @require_safe

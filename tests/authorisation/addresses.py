@@ -42,6 +42,8 @@ def is_library(address: str) -> bool:
         "failing-notebooks",
         "import-papers",
         "mails",
+        "credits",
+        "research-credits",
         "django_celery_beat",
         "taggit",
     }

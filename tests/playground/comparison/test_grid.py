@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from inference.models import Job
-from playground.models import Comparison, Session
+from playground.models import Comparison, Session, Share
 from tests.images import plain
 from tests.playground.comparison.test_comparison import models
 from tests.playground.sessions.conftest import finish
@@ -99,3 +99,41 @@ def test_a_run_that_was_deleted_leaves_its_place_empty(client: Client) -> None:
     text = client.get(address).content.decode()
     assert "Deleted" in text
     assert client.get(f"{address[:-1]}.csv").status_code == 200
+
+
+def test_a_link_shows_the_whole_grid_and_nothing_else(client: Client) -> None:
+    address = grid(client, 2)
+    for job in Job.objects.all():
+        finish(job)
+    other = Client()
+    share_address = f"{address}share/"
+    assert other.post(share_address, {}).status_code == 404
+    assert client.post(share_address, {"days": "3"}, follow=True).content.decode().count("class=\"ss-link\"") == 0  # fmt: skip
+    page = client.post(share_address, {"days": "7"}, follow=True).content.decode()
+    share = Share.objects.get()
+    assert f"/playground/shared/{share.token}/" in page
+    assert share.is_grid
+    shown = other.get(f"/playground/shared/{share.token}/")
+    assert shown["X-Robots-Tag"].startswith("noindex")
+    text = shown.content.decode()
+    assert all(f"image-{number}.png" in text for number in range(2))
+    assert "/playground/compare/" not in text.replace("/playground/compare/?link", ""), "its rows lead nowhere"  # fmt: skip
+    assert str(Job.objects.first().pk) not in text
+    sizes = set()
+    for row in (1, 2):
+        image = other.get(f"/playground/shared/{share.token}/image/?row={row}")
+        assert image.status_code == 200
+        sizes.add(image.content)
+    assert len(sizes) == 2
+    for row in ("0", "3", "x", ""):
+        assert other.get(f"/playground/shared/{share.token}/image/?row={row}").status_code == 404
+    framed = other.get(f"/playground/shared/{share.token}/embed/")
+    assert "frame-ancestors *" in framed["Content-Security-Policy"]
+    assert "cm-grid" in framed.content.decode()
+    assert other.get(f"/playground/shared/{share.token}/card.png").status_code == 200
+    first = Comparison.objects.get(group=None)
+    assert share.token not in client.get(f"/playground/compare/{first.pk}/").content.decode()
+    gone = client.post(f"/playground/shared/{share.token}/revoke/")
+    assert gone.url == address
+    assert other.get(f"/playground/shared/{share.token}/").status_code == 404
+    assert other.get(f"/playground/shared/{share.token}/image/?row=1").status_code == 404
