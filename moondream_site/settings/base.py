@@ -177,7 +177,7 @@ AUTHENTICATION_BACKENDS = [
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
 
-# Accounts: e-mail and password; ORCID and GitHub where their keys are set.
+# Accounts: e-mail and password; GitHub, Google and ORCID where their keys are set.
 EMAIL_URL = env.str("EMAIL_URL", default="")
 # Without a mail server no page may promise a letter (the tag `sends_mail`).
 SENDS_MAIL = bool(EMAIL_URL)
@@ -199,6 +199,10 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed_account": "100/h/key",
     "shared_password": "10/m/ip,100/h/key",
 }
+# Days for which an account whose deletion was asked for can still be kept, and for which an archive of one's
+# data can be downloaded.
+ACCOUNT_DELETION_DAYS = env.int("ACCOUNT_DELETION_DAYS", default=7)
+DATA_EXPORT_DAYS = env.int("DATA_EXPORT_DAYS", default=7)
 # With it, whoever has an admin's rights needs a second step to sign in, or reaches nothing.
 REQUIRE_STAFF_MFA = env.bool("REQUIRE_STAFF_MFA", default=False)
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
@@ -221,6 +225,7 @@ LOGIN_REDIRECT_URL = "/account/"
 LOGOUT_REDIRECT_URL = "/"
 _PROVIDERS = {
     "github": (env.str("GITHUB_CLIENT_ID", default=""), env.str("GITHUB_SECRET", default="")),
+    "google": (env.str("GOOGLE_CLIENT_ID", default=""), env.str("GOOGLE_SECRET", default="")),
     "orcid": (env.str("ORCID_CLIENT_ID", default=""), env.str("ORCID_SECRET", default="")),
 }
 # Without its keys a provider has no addresses either.
@@ -232,6 +237,14 @@ SOCIALACCOUNT_PROVIDERS = {
     for name, (client, secret) in _PROVIDERS.items()
     if client
 }
+
+# Browsers hold a form to where it leads, also by way of a redirect.
+_PROVIDER_HOSTS = {
+    "github": "https://github.com",
+    "google": "https://accounts.google.com",
+    "orcid": "https://orcid.org",
+}
+_FORM_ACTIONS = [_PROVIDER_HOSTS[name] for name in SOCIALACCOUNT_PROVIDERS]
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -352,7 +365,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-src": [SELF, "https://www.youtube-nocookie.com", "https://player.vimeo.com"],
         "object-src": [NONE],
         "base-uri": [SELF],
-        "form-action": [SELF],
+        "form-action": [SELF, *_FORM_ACTIONS],
         "frame-ancestors": [SELF],
     },
 }
@@ -498,6 +511,7 @@ CELERY_BEAT_SCHEDULE = {
     "research-publish": {"task": "research.tasks.publish_scheduled", "schedule": 10.0},
     "ledger-sweep": {"task": "pricing.tasks.ledger_sweep", "schedule": 60.0},
     "ledger-daily": {"task": "pricing.tasks.ledger_daily", "schedule": 6 * 3600.0},
+    "personal-care": {"task": "pricing.tasks.personal_care", "schedule": 60.0},
     "usage-alerts": {"task": "pricing.tasks.usage_alerts", "schedule": 600.0},
     "costs-measure": {"task": "pricing.tasks.times_measure", "schedule": 6 * 3600.0},
     "status-checks": {"task": "status.tasks.run_checks", "schedule": 60.0},
