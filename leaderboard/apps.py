@@ -6,6 +6,6 @@ class LeaderboardConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from leaderboard import receivers, tuning  # noqa: F401  # registers itself
+        from leaderboard import personal, receivers, tuning  # noqa: F401  # they register themselves
 
         receivers.connect()

@@ -80,10 +80,6 @@ SUBMISSION_NOT_FOUND = _kind(
 )  # fmt: skip
 
 # Teams.
-FOUNDER_STAYS = _kind(
-    "founder_stays", 403, "Who founded a team can only leave it themselves.",
-    "Leave the team, or ask an administrator.",
-)  # fmt: skip
 INVITE_NOT_FOUND = _kind(
     "invite_not_found", 404, "This invitation has ended.", "Ask the team for a new one."
 )
@@ -91,11 +87,27 @@ LAST_MEMBER = _kind(
     "last_member", 409, "You are the team's last member.",
     "Invite somebody first, or withdraw its entries.",
 )  # fmt: skip
+LAST_OWNER = _kind(
+    "last_owner",
+    409,
+    "A team has an owner, and this is the last.",
+    "Make somebody else an owner first.",
+)
 MEMBER_NOT_FOUND = _kind(
     "member_not_found", 404, "There is no such member of your team.", "Its page lists them."
 )
 NOT_YOUR_TEAM = _kind(
     "not_your_team", 400, "You are in no team of that name.", "Your account lists your teams."
+)
+ROLE_FORBIDS = _kind(
+    "role_forbids", 403, "Your role in the team does not allow this.", "Ask one of its owners."
+)
+ROLE_UNKNOWN = _kind(
+    "role_unknown",
+    400,
+    "There is no such role.",
+    "A role is owner, member or billing.",
+    is_of_api=False,
 )
 TEAM_FULL = _kind(
     "team_full", 409, "The team has as many members as it may.", "Somebody has to leave first."

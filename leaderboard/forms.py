@@ -7,6 +7,7 @@ from django import forms
 from inference.errors import DomainError
 from leaderboard import names, services
 from leaderboard.models import Split, Team
+from leaderboard.roles import Act
 from leaderboard.services.submitting import PRECISIONS
 from leaderboard.services.teams import teams_joined
 
@@ -82,7 +83,7 @@ class JoinForm(forms.Form):
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = list(teams_joined(user).values_list("name", flat=True))
+        names = list(teams_joined(user, Act.COMPETE).values_list("name", flat=True))
         if len(names) > 1:
             _choices(self.fields["team"], [(name, name) for name in names])
         else:

@@ -18,6 +18,7 @@ from leaderboard.models import (
     Challenge,
     Entry,
     LogLine,
+    Membership,
     Participation,
     Phase,
     ReportedFigure,
@@ -42,6 +43,7 @@ def connect() -> None:
     m2m_changed.connect(
         _members_changed, sender=Team.members.through, dispatch_uid="leaderboard-members"
     )
+    post_delete.connect(_member_left, sender=Membership, dispatch_uid="leaderboard-left")
     for saved in (post_save, post_delete):
         saved.connect(_reported_saved, sender=ReportedFigure, dispatch_uid="leaderboard-reported")
     post_save.connect(_benchmark_saved, sender=Benchmark, dispatch_uid="leaderboard-benchmarks")
@@ -67,23 +69,26 @@ def _watch() -> None:
     # Before it has scores, only its own team sees a submission.
     unshown = ("attempt", "started_at", "error_code", "error_message", "idempotency_key", "contact")
     page_cache.watch(Submission, unshown=unshown, inserts=False)
-    people = ("members", "founder", "invite_code", "invite_until", "invited_by", "look")
+    people = ("members", "invite_code", "invite_until", "invited_by", "invite_role", "look")
     page_cache.watch(Team, unshown=people, inserts=False)
     page_cache.watch(TableState, unshown=("generation", "failures", "tried_at"))
     page_cache.changes_at(Challenge, "opens_at", "closes_at", "freeze_at", "expire_at")
     page_cache.changes_at(Phase, "starts_at", "ends_at")
 
 
-def _members_changed(sender: Any, instance: Any, action: str, **sent: Any) -> None:
-    """Whoever goes out of a team (by a member, an admin's form, anything) knows its invitation."""
-    if action not in ("post_remove", "pre_clear"):
-        return
-    if not sent["reverse"]:
-        services.invites_end([instance.pk])
-    elif sent["pk_set"] is not None:
-        services.invites_end(sent["pk_set"])
-    else:
-        services.invites_end(instance.teams.values_list("pk", flat=True))
+def _members_changed(
+    sender: Any, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **_: Any  # noqa: FBT001  # Django's signature
+) -> None:  # fmt: skip
+    """Who comes in by an admin's form, or anything: somebody in the team owns it."""
+    if action == "post_add":
+        services.owners_ensure(pk_set or () if reverse else [instance.pk])
+
+
+def _member_left(sender: Any, instance: Membership, **_: Any) -> None:
+    """Whoever goes out of a team (by themselves, an owner, an admin's form, their account) knows its
+    invitation."""
+    services.invites_end([instance.team_id])
+    services.owners_ensure([instance.team_id])
 
 
 def _signed_up(sender: Any, user: Any, **_: Any) -> None:

@@ -16,51 +16,57 @@ from inference.errors import DomainError
 from inference.listings import RoomViewSet, RowAction
 from leaderboard import services
 from leaderboard.forms import TeamNameMixin
-from leaderboard.models import Challenge, Participation, Team
+from leaderboard.models import Challenge, Participation, Role, Team
 from leaderboard.services.teams import MOST_MEMBERS
 from leaderboard.snippets_boards import ORGANISERS
 
 
 class TeamForm(TeamNameMixin, WagtailAdminModelForm):
-    """A team and its members by their mail addresses; who is added has to fit the challenges it is in,
-    as by an invitation."""
+    """A team and its members by their mail addresses, with their roles. Who is added has to fit the challenges
+    it is in, as by an invitation."""
 
     accounts = forms.CharField(
         label="Members", required=False, max_length=MOST_MEMBERS * 260,
         widget=forms.Textarea(attrs={"rows": 5}),
-        help_text="Mail addresses or names of accounts, one a line.",
+        help_text="Mail addresses or names of accounts, one a line, each with owner, member or billing behind it if it is not to be "
+        "a member.",
     )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        members = list(self.instance.members.order_by("pk")) if self.instance.pk else []
-        self.initial["accounts"] = "\n".join(one.email or one.get_username() for one in members)
-        if "founder" in self.fields:
-            self.fields["founder"].queryset = get_user_model().objects.filter(
-                pk__in=[one.pk for one in members]
-            )
+        members = self.instance.memberships.select_related("user") if self.instance.pk else []
+        self.initial["accounts"] = "\n".join(
+            f"{one.user.email or one.user.get_username()} {one.role}" for one in members
+        )
 
-    def clean_accounts(self) -> list[Any]:
+    def clean_accounts(self) -> list[tuple[Any, str]]:
+        """Accounts, each with its role; empty for the one that they have, or a member's."""
         lines = {line.strip() for line in re.split(r"[\n,;]", self.cleaned_data["accounts"])} - {""}
         if len(lines) > MOST_MEMBERS:
             raise forms.ValidationError(f"A team has at most {MOST_MEMBERS} members.")
-        found = [_account(line) for line in sorted(lines)]
-        unknown = [line for line, user in zip(sorted(lines), found, strict=True) if user is None]
+        named = [_with_role(line) for line in sorted(lines)]
+        unknown = [name for name, _ in named if _account(name) is None]
         if unknown:
             raise forms.ValidationError(f"There is no one account of {', '.join(unknown)}.")
-        members = list(dict.fromkeys(found))
+        members = {_account(name): role for name, role in named}
         if self.instance.pk:
             try:
                 services.members_check(self.instance, members)
             except DomainError as error:
                 raise forms.ValidationError(error.message) from error
-        return members
+        return list(members.items())
 
     def save(self, commit: bool = True) -> Team:  # noqa: FBT001, FBT002  # Django's signature
         team: Team = super().save(commit=commit)
         if commit:
-            team.members.set(self.cleaned_data["accounts"])
+            services.members_set(team=team, members=self.cleaned_data["accounts"])
         return team
+
+
+def _with_role(line: str) -> tuple[str, str]:
+    """ "ada@example.org owner" as its two parts; without a role, the second is empty."""
+    name, _, role = line.rpartition(" ")
+    return (name.strip(), role) if name and role in Role.values else (line, "")
 
 
 def _account(line: str) -> Any:
@@ -85,14 +91,13 @@ class TeamViewSet(RoomViewSet):
     allowed = ("add", "change", "view")
     add_view_class = CreateTeam
     edit_view_class = EditTeam
-    joined = ("founder",)
-    list_display = ("name", "is_ours", "founder", "created_at")
+    list_display = ("name", "is_ours", "created_at")
     list_filter = ("is_ours",)
     search_fields = ("name", "members__email")
     list_export = ("name", "is_ours", "created_at")
-    inspect_view_fields = ("name", "is_ours", "members", "founder", "created_at")
+    inspect_view_fields = ("name", "is_ours", "members", "created_at")
     edit_handler = ObjectList(
-        [FieldPanel("name"), FieldPanel("accounts"), FieldPanel("founder")],
+        [FieldPanel("name"), FieldPanel("accounts")],
         base_form_class=TeamForm,
     )
 

@@ -33,6 +33,8 @@ team_patterns = [
         r"^(?P<team_id>\d+)/(?P<action>invite|uninvite)/$", views_teams.invite, name="team_invite"
     ),
     path("<int:team_id>/members/<int:user_id>/remove/", views_teams.remove, name="team_remove"),
+    path("<int:team_id>/members/<int:user_id>/role/", views_teams.role, name="team_role"),
+    path("<int:team_id>/dissolve/", views_teams.dissolve, name="team_dissolve"),
     path("join/<str:code>/", views_teams.join, name="team_join"),
 ]
 """Under a person's account."""

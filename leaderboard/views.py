@@ -19,6 +19,7 @@ from leaderboard import selectors, services
 from leaderboard.forms import SubmitForm
 from leaderboard.models import Benchmark, Team
 from leaderboard.received import received_at
+from leaderboard.roles import Act
 from leaderboard.scoring import Checked
 from leaderboard.services.entries import TESTED
 
@@ -165,7 +166,7 @@ def submit(request: HttpRequest, slug: str) -> HttpResponse:
     """The web form, and how to do it from a notebook."""
     benchmark = selectors.benchmark_get(slug)
     splits, sealed = selectors.splits_now(benchmark)
-    teams = selectors.teams_of(request.user)
+    teams = selectors.teams_of(request.user, Act.SUBMIT)
     form = SubmitForm(request.POST or None, request.FILES or None, splits=splits, teams=teams)
     context: dict[str, Any] = {"benchmark": benchmark, "form": form, "splits": splits, "sealed": sealed,
                                "example": json.dumps({"id": "…", **benchmark.rules.example}, ensure_ascii=False)}  # fmt: skip

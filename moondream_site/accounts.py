@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.socialaccount.adapter import get_adapter
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -9,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from leaderboard import selectors as leaderboard
+from pricing import services as pricing
 
 
 def display_name(user: Any) -> str:
@@ -24,5 +26,7 @@ def account(request: HttpRequest) -> HttpResponse:
     context = {
         "teams": leaderboard.teams_of(request.user),
         "submissions": leaderboard.submissions_of(request.user),
+        "pending": pricing.deletion_pending(request.user),
+        "providers": [provider.name for provider in get_adapter().list_providers(request)],
     }
     return render(request, "account/home.html", context)

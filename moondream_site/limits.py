@@ -85,7 +85,7 @@ CHEAP = frozenset(
 """Operations that make less work, not more."""
 
 WORKING = frozenset(
-    {"credits", "credits_step", "credits_attach", "leaderboard_submit", "challenge_submit", "team_invite", "api_keys"}
+    {"credits", "credits_step", "credits_attach", "leaderboard_submit", "challenge_submit", "team_invite", "api_keys", "data_export"}
 )
 """Forms that make work. Those of the playground count it in their views as well, so that a refusal
 shows what was entered."""

@@ -6,4 +6,4 @@ class PlaygroundConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from playground import mails, receivers  # noqa: F401  # they register themselves
+        from playground import mails, personal, receivers  # noqa: F401  # they register themselves

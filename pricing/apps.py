@@ -7,7 +7,7 @@ class PricingConfig(AppConfig):
 
     def ready(self) -> None:
         from inference import metering, page_cache
-        from pricing import receivers  # noqa: F401
+        from pricing import personal, receivers  # noqa: F401
         from pricing.meter import LedgerMeter
         from pricing.models import (
             MachinePrice,

@@ -27,7 +27,7 @@ class Caller:
     @property
     def name(self) -> str:
         """Whose allowance is used: all keys of an account share one."""
-        return f"account:{self.key.user_id}" if self.key else f"network:{self.network}"
+        return _account(self.key.user_id) if self.key else f"network:{self.network}"
 
     @property
     def digest(self) -> str:
@@ -61,6 +61,15 @@ def token_of(request: HttpRequest) -> str:
         scheme, _, value = request.headers.get("Authorization", "").partition(" ")
         token = value.strip() if scheme.lower() == "bearer" else ""
     return token
+
+
+def account_digest(user_id: int) -> str:
+    """`Caller.digest` of whoever sends a key of an account."""
+    return _digest(_account(user_id))
+
+
+def _account(user_id: int) -> str:
+    return f"account:{user_id}"
 
 
 def _digest(text: str) -> str:

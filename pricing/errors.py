@@ -102,3 +102,25 @@ SIGN_IN_PROTECTED = _kind(
     "sign_in_protected", 403, "This account has an admin's rights.",
     "Only an admin who may do everything changes how it signs in.", is_of_api=False,
 )  # fmt: skip
+
+# Of one's own data, and of deleting an account.
+BAD_CONFIRMATION = _kind(
+    "bad_confirmation", 400, "That is not this account.", "Type the address as it is shown.",
+    is_of_api=False,
+)  # fmt: skip
+DELETION_BEGUN = _kind(
+    "deletion_begun", 409, "The account is being erased.", "It cannot be kept any more.", is_of_api=False
+)  # fmt: skip
+DELETION_OBSTACLES = _kind(
+    "deletion_obstacles", 409, "Something has to be done before.", "See the page.", is_of_api=False
+)
+DELETION_PENDING = _kind(
+    "deletion_pending", 409, "This account is to be deleted.", "Keep it first, at /account/delete/.",
+    is_of_api=False,
+)  # fmt: skip
+EXPORT_NOT_FOUND = _kind(
+    "export_not_found", 404, "There is no such archive of yours.", "Have a new one made.", is_of_api=False
+)  # fmt: skip
+EXPORT_UNDER_WAY = _kind(
+    "export_under_way", 409, "An archive is being made.", "Wait for it.", is_of_api=False
+)

@@ -40,6 +40,10 @@ class MailKind:
     def __post_init__(self) -> None:
         KINDS[self.name] = self
 
+    def site_values(self, **values: str) -> dict[str, str]:
+        """Values of all variables: the site's address, and those that are given; the others are empty."""
+        return dict.fromkeys(self.variables, "") | {"site": site.host()} | values
+
     @property
     def sample(self) -> dict[str, str]:
         return {name: sample for name, (_, sample) in self.variables.items()}
@@ -238,4 +242,42 @@ CREDITS_DECLINED = MailKind(
     "[Moondream hub] Your application for research credits",
     "Your application “{title}” on {site} is declined.\n\n{text}\n\nYou can apply again: {link}",
     _OF_APPLICATION | {"text": _REASON},
+)  # fmt: skip
+_ACCOUNT = ("The account's name", "ada")
+EXPORT_READY = MailKind(
+    "export_ready", "An archive of somebody's data can be downloaded",
+    "[Moondream hub] Your data is ready",
+    "The archive with the data of your account {account} on {site} is ready. Sign in to download it, within "
+    "{days} days:\n\n{link}\n\nYou did not ask for it? Change your password.",
+    {
+        "site": _SITE, "account": _ACCOUNT, "days": ("Days for which it can be downloaded", "7"),
+        "link": ("Where it is downloaded", "https://hub.example.org/account/data/"),
+    },
+    needed=("link",),
+)  # fmt: skip
+EXPORT_FAILED = MailKind(
+    "export_failed", "An archive of somebody's data could not be made",
+    "[Moondream hub] Your data could not be collected",
+    "The archive with the data of your account {account} on {site} could not be made. Please try again:"
+    "\n\n{link}",
+    {
+        "site": _SITE, "account": _ACCOUNT,
+        "link": ("Where it is asked for", "https://hub.example.org/account/data/"),
+    },
+)  # fmt: skip
+DELETION_PLANNED = MailKind(
+    "deletion_planned", "Somebody asks to have their account deleted",
+    "[Moondream hub] Your account will be deleted",
+    "Your account {account} on {site} will be deleted for good on {day}. Its API keys have ended and what it had "
+    "running was cancelled.\n\nYou want to keep it, or it was not you? Sign in and keep it:\n\n{link}",
+    {
+        "site": _SITE, "account": _ACCOUNT, "day": ("When it is deleted", "8 December 2026, 10:00 UTC"),
+        "link": ("Where it can be kept", "https://hub.example.org/account/delete/"),
+    },
+    needed=("link", "day"),
+)  # fmt: skip
+ACCOUNT_DELETED = MailKind(
+    "account_deleted", "An account was deleted for good", "[Moondream hub] Your account is deleted",
+    "Your account on {site} is deleted, as you asked. This is the last mail to this address.",
+    {"site": _SITE},
 )  # fmt: skip

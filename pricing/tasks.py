@@ -28,3 +28,23 @@ def ledger_daily() -> None:
     """Write off what has lapsed, and note what accounts keep."""
     services.allotments_lapse()
     services.storage_record(services.storage_owners())
+
+
+@shared_task(soft_time_limit=3600, time_limit=3660)
+def data_export_make(export_id: int) -> None:
+    """Make an archive of a person's data; safe to deliver more than once."""
+    services.export_make(export_id=export_id)
+
+
+@shared_task(soft_time_limit=3600, time_limit=3660)
+def account_erase(deletion_id: int) -> None:
+    """Erase an account; safe to deliver more than once."""
+    services.account_erase(deletion_id=deletion_id)
+
+
+@shared_task
+def personal_care() -> None:
+    """Archives that were lost or are past their time, and accounts that are to be erased."""
+    services.exports_care()
+    for deletion_id in services.deletions_due():
+        account_erase.delay(deletion_id)

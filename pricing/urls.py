@@ -1,6 +1,6 @@
 from django.urls import path
 
-from pricing import views, views_credits
+from pricing import views, views_credits, views_personal
 
 urlpatterns = [
     path("credits/", views_credits.credits, name="credits"),
@@ -28,6 +28,10 @@ urlpatterns = [
     path("credits/<int:application_id>/withdraw/", views_credits.withdraw, name="credits_withdraw"),
     path("usage/", views.usage, name="usage"),
     path("usage.csv", views.usage_csv, name="usage_csv"),
+    path("data/", views_personal.data, name="data_export"),
+    path("data/<int:export_id>/", views_personal.download, name="data_export_download"),
+    path("delete/", views_personal.delete, name="account_delete"),
+    path("delete/keep/", views_personal.keep, name="account_keep"),
     path("keys/", views.keys, name="api_keys"),
     path("keys/<int:key_id>/rotate/", views.rotate, name="api_key_rotate"),
     path("keys/<int:key_id>/revoke/", views.revoke, name="api_key_revoke"),

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from inference.errors import InvalidInput
+from inference.errors import Conflict, InvalidInput
 from pricing import errors, selectors, services
 from pricing.models import ApiKey, Scope
 from pricing.periods import month_read
@@ -29,8 +29,9 @@ def keys(request: HttpRequest) -> HttpResponse:
             scopes=request.POST.getlist("scopes"), days=_whole(request, "days") or 0,
             per_minute=_whole(request, "per_minute"), monthly_images=_whole(request, "monthly_images"),
         )  # fmt: skip
-    except InvalidInput as error:
-        return _page(request, error=error.message, field=error.extra.get("field", ""), status=422)
+    except (InvalidInput, Conflict) as error:
+        return _page(request, error=error.whole if isinstance(error, Conflict) else error.message,
+                     field=error.extra.get("field", ""), status=422)  # fmt: skip
     return _page(request, secret=secret)
 
 

@@ -7,7 +7,7 @@ class ResearchConfig(AppConfig):
 
     def ready(self) -> None:
         """Publishing, and whatever else pages show, empties the page cache."""
-        from research import addresses, mails, receivers  # noqa: F401  # declares its mails
+        from research import addresses, mails, personal, receivers  # noqa: F401  # declare themselves
 
         receivers.connect()
         addresses.connect()

@@ -9,7 +9,7 @@ from inference.services.housekeeping import (
     worker_gone,
     worker_process_started,
 )
-from inference.services.keeping import job_keep, jobs_delete, kept_bytes
+from inference.services.keeping import images_forget, job_keep, jobs_delete, kept_bytes
 from inference.services.remotes import (
     link_read,
     remote_check,
@@ -27,6 +27,7 @@ __all__ = [
     "Used",
     "image_get",
     "image_store",
+    "images_forget",
     "job_cancel",
     "job_keep",
     "job_run",

@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Sum
 
-from inference import errors, stream
+from inference import errors, images, stream
 from inference.models import Job, StoredImage
 from inference.services.submitting import job_cancel
 
@@ -41,3 +42,21 @@ def kept_bytes(*, owner_key: str) -> int:
     held = Job.objects.filter(image=OuterRef("pk"), owner_key=owner_key, is_kept=True)
     images = StoredImage.objects.filter(Exists(held))
     return images.aggregate(size=Sum("size_bytes"))["size"] or 0
+
+
+def images_forget(*, ids: Collection[str]) -> int:
+    """Delete images now that no job is about, rather than when their time is over; how many went.
+
+    Raises:
+        Busy: the storage cannot be used.
+    """
+    used, count = Exists(Job.objects.filter(image=OuterRef("pk"))), 0
+    for sha256 in ids:
+        with transaction.atomic():
+            image = StoredImage.objects.select_for_update().filter(~used, pk=sha256).first()
+            if image is not None:
+                name = image.file_name
+                image.delete()
+                images.delete(name)
+                count += 1
+    return count

@@ -8,7 +8,7 @@ class TuningConfig(AppConfig):
 
     def ready(self) -> None:
         from inference import adapters
-        from inference.tuning import receivers  # noqa: F401
+        from inference.tuning import personal, receivers  # noqa: F401  # they register themselves
         from inference.tuning.named import Checkpoints
 
         adapters.register(Checkpoints())

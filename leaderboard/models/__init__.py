@@ -20,7 +20,9 @@ from leaderboard.models.runs import Run, RunAnswer
 from leaderboard.models.submissions import (
     Entry,
     LogLine,
+    Membership,
     QuotaLine,
+    Role,
     Score,
     Submission,
     Team,
@@ -28,7 +30,7 @@ from leaderboard.models.submissions import (
 from leaderboard.models.tables import PairTest, TableState
 
 __all__ = [
-    "Benchmark", "BenchmarkItem", "BenchmarkPrompt", "Challenge", "Entry", "LogLine",
-    "PairTest", "Participation", "Phase", "PredictionBlock", "QuotaLine", "ReferenceBlock", "ReportedFigure", "Run", "RunAnswer", "Score", "Split",
+    "Benchmark", "BenchmarkItem", "BenchmarkPrompt", "Challenge", "Entry", "LogLine", "Membership",
+    "PairTest", "Participation", "Phase", "PredictionBlock", "QuotaLine", "ReferenceBlock", "ReportedFigure", "Role", "Run", "RunAnswer", "Score", "Split",
     "Standing", "Submission", "TableState", "Team", "dates_state", "entries_shown", "sealed_by", "sealing", "told", "unranked_phases",
 ]  # fmt: skip

@@ -15,6 +15,14 @@ from leaderboard.models.benchmarks import Benchmark, Split
 from leaderboard.names import look_of
 
 
+class Role(models.TextChoices):
+    """What somebody is in a team; what each may do is in `leaderboard.roles`."""
+
+    OWNER = "owner", "Owner"
+    MEMBER = "member", "Member"
+    BILLING = "billing", "Billing"
+
+
 class Team(models.Model):
     """Who an entry belongs to. Everybody who submits has one; colleagues can be added."""
 
@@ -23,17 +31,19 @@ class Team(models.Model):
         max_length=220, unique=True, editable=False,
         help_text="Names that look alike have the same (leaderboard.names.look_of).",
     )  # fmt: skip
-    members = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="teams", blank=True)
+    members = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, related_name="teams", blank=True, through="Membership"
+    )
     is_ours = models.BooleanField(default=False, help_text="Entries this site runs itself.")
-    founder = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL,
-        related_name="+", help_text="Whom no other member can take out.",
-    )  # fmt: skip
     invite_code = models.CharField(max_length=43, blank=True, editable=False, db_index=True)
     invite_until = models.DateTimeField(null=True, blank=True, editable=False)
     invited_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL,
-        related_name="+", help_text="The invitation holds while they are a member.",
+        related_name="+", help_text="The invitation holds while they may invite.",
+    )  # fmt: skip
+    invite_role = models.CharField(
+        max_length=8, choices=Role, default=Role.MEMBER, editable=False,
+        help_text="What whoever joins by it becomes.",
     )  # fmt: skip
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -51,6 +61,25 @@ class Team(models.Model):
             if fields is not None and "name" in fields:
                 kwargs["update_fields"] = {*fields, "look"}
         super().save(*args, **kwargs)
+
+
+class Membership(models.Model):
+    """Somebody in a team. A team with members has an owner, whoever saves it (`receivers`)."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(max_length=8, choices=Role, default=Role.MEMBER)
+    joined_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "leaderboard_team_members"
+        ordering: ClassVar[list[str]] = ["pk"]
+        unique_together: ClassVar[list[Any]] = [("team", "user")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.team}"
 
 
 class Submission(models.Model):

@@ -21,6 +21,7 @@ from leaderboard.selectors.details import (
     queue_of,
     submissions_of,
     teams_of,
+    use_of_team,
 )
 from leaderboard.selectors.examples import Example, examples, public_benchmarks
 from leaderboard.selectors.exports import export_all, export_csv, export_rows
@@ -132,5 +133,6 @@ __all__ = [
     "table",
     "teams_of",
     "text_scores",
+    "use_of_team",
     "with_references",
 ]  # fmt: skip

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import redis
 from django.core.paginator import Page, Paginator
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
+from django.utils import timezone
 
 from inference import adapters
 from inference import selectors as inference
@@ -16,6 +17,7 @@ from leaderboard import disclosure, errors
 from leaderboard.models import (
     Benchmark,
     LogLine,
+    QuotaLine,
     Score,
     Submission,
     Team,
@@ -23,7 +25,9 @@ from leaderboard.models import (
     sealed_by,
     told,
 )
+from leaderboard.roles import Act
 from leaderboard.selectors.tables import Cell, entry_cost
+from leaderboard.services.quota import day_of
 from leaderboard.services.teams import teams_joined
 from pricing import selectors as pricing
 from pricing.costs import image_cents
@@ -188,15 +192,46 @@ def own_detail(submission: Submission, reader: Any = None) -> Detail:
 def submissions_of(user: Any, most: int = 50) -> list[Submission]:
     """What a user's teams submitted, newest first."""
     return list(
-        Submission.objects.filter(team__members=user)
-        .select_related("split__benchmark", "team")
-        .distinct()[:most]
+        Submission.objects.filter(
+            team__in=teams_joined(user, Act.SEE_WORK).order_by()
+        ).select_related("split__benchmark", "team")[:most]
     )
 
 
-def teams_of(user: Any) -> list[Team]:
-    """A user's teams, the one they submit for by default first; none for a visitor."""
-    return list(teams_joined(user)) if user.is_authenticated else []
+@dataclass(frozen=True, slots=True)
+class TeamUse:
+    """What one member used of one split for a team."""
+
+    who: str
+    split: str
+    benchmark: str
+    submissions: int
+    today: int
+
+
+def use_of_team(team: Team) -> list[TeamUse]:
+    """Submissions that count, by member and split; who has left is named so. One query."""
+    today = day_of(timezone.now())
+    rows = (
+        QuotaLine.objects.filter(team=team)
+        .order_by("split__benchmark__title", "split__name", "user")
+        .values("user__email", "user__username", "split__name", "split__benchmark__title")
+        .annotate(used=Sum("amount"), today=Sum("amount", filter=Q(day=today)))
+    )
+    return [
+        TeamUse(
+            row["user__email"] or row["user__username"] or "somebody who is gone", row["split__name"],
+            row["split__benchmark__title"], row["used"], row["today"] or 0,
+        )
+        for row in rows
+        if row["used"]
+    ]  # fmt: skip
+
+
+def teams_of(user: Any, act: Act = Act.SEE) -> list[Team]:
+    """A user's teams in which they may do something, the one they submit for by default first; none for a
+    visitor."""
+    return list(teams_joined(user, act)) if user.is_authenticated else []
 
 
 @dataclass(frozen=True, slots=True)

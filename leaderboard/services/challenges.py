@@ -26,10 +26,18 @@ from leaderboard.models import (
     sealed_by,
     sealing,
 )
+from leaderboard.roles import Act
 from leaderboard.services.stale import challenge_stale, tables_stale
 from leaderboard.services.standings import counted_note
 from leaderboard.services.submitting import Card, submission_take
-from leaderboard.services.teams import ACTIVE, in_one_team, team_fits, team_of, team_seen
+from leaderboard.services.teams import (
+    ACTIVE,
+    in_one_team,
+    team_fits,
+    team_of,
+    team_seen,
+    teams_joined,
+)
 from pricing import mails
 
 State = Participation.State
@@ -73,12 +81,13 @@ def challenge_join(
 def team_in(challenge: Challenge, user: Any, name: str = "") -> Team:
     """The team a user acts for in a challenge: the named one, or the one that takes part, or the
     first."""
-    return (None if name else _taking(challenge, user)) or team_of(user, name)
+    return (None if name else _taking(challenge, user)) or team_of(user, name, Act.COMPETE)
 
 
 def _taking(challenge: Challenge, user: Any) -> Team | None:
-    """The user's team that takes part."""
-    taking = Participation.objects.filter(challenge=challenge, team__members=user)
+    """The user's team that takes part, of those in which they may."""
+    mine = teams_joined(user, Act.COMPETE).order_by()
+    taking = Participation.objects.filter(challenge=challenge, team__in=mine)
     found = taking.exclude(state=State.LEFT).select_related("team").first()
     return found.team if found is not None else None
 
@@ -106,6 +115,20 @@ def challenge_leave(*, challenge: Challenge, user: Any, received_at: datetime) -
         _log(challenge, "left", team.name, actor=team.name, is_public=True)
         challenge_stale(challenge.pk, gone=Q(team=team, phase__challenge=challenge))
     return participation
+
+
+@transaction.atomic
+def challenges_left(*, team: Team) -> None:
+    """Take a team out of every challenge that has no final ranking: nobody is left in it."""
+    Team.objects.select_for_update().get(pk=team.pk)
+    taking = Participation.objects.filter(team=team, state__in=ACTIVE, challenge__published_at=None)
+    for participation in taking.select_related("challenge"):
+        participation.state = State.LEFT
+        participation.save(update_fields=["state"])
+        challenge_stale(
+            participation.challenge_id,
+            gone=Q(team=team, phase__challenge=participation.challenge_id),
+        )
 
 
 _NOT_IN = {
@@ -169,7 +192,7 @@ def challenge_submit(
     """
     repeated = Submission.objects.filter(
         created_by=user,
-        team__members=user,
+        team__in=teams_joined(user, Act.SUBMIT).order_by(),
         phase__challenge=challenge,
         idempotency_key=idempotency_key or None,
     ).first()

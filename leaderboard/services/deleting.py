@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from leaderboard import errors
+from leaderboard import errors, names, roles
 from leaderboard.models import Benchmark, Entry, LogLine, Participation, Standing, Submission, Team
 from leaderboard.services.submitting import file_drop
 
@@ -45,9 +45,12 @@ def team_kept_by(team: Team) -> str:
 
 
 @transaction.atomic
-def team_delete(*, team: Team, actor: str) -> None:
+def team_delete(*, team: Team, actor: str, called: str = "") -> None:
     """Delete a team for good, with its submissions, their scores and files. What it used of quotas, and
     the log, stay.
+
+    Args:
+        called: what the log names it by; its name by default.
 
     Raises:
         Conflict: it is ranked, takes part in a challenge, or is this site's own.
@@ -56,7 +59,7 @@ def team_delete(*, team: Team, actor: str) -> None:
     if reason := team_kept_by(own):
         raise errors.TEAM_STATE(reason)
     submissions = list(own.submissions.select_related("split"))
-    _log(own, submissions, actor)
+    _log(submissions, actor, called or own.name)
     for submission in submissions:  # one by one: each has to tell the tables
         submission.delete()
     own.participations.all().delete()
@@ -64,13 +67,30 @@ def team_delete(*, team: Team, actor: str) -> None:
     transaction.on_commit(partial(_files_drop, [s.file for s in submissions if s.file]))
 
 
-def _log(team: Team, submissions: Iterable[Submission], actor: str) -> None:
+def team_dissolve(*, team: Team, typed: str, by: Any) -> None:
+    """An owner deletes the team for good.
+
+    Args:
+        typed: its name, to confirm.
+
+    Raises:
+        Forbidden: the role of `by` does not allow it.
+        InvalidInput: another name was typed.
+        Conflict: as `team_delete`.
+    """
+    roles.check(team, by, roles.Act.DISSOLVE)
+    if names.look_of(typed) != team.look.partition("#")[0]:
+        raise errors.BAD_TEAM("That is not the team's name.", field="typed")
+    team_delete(team=team, actor=team.name)
+
+
+def _log(submissions: Iterable[Submission], actor: str, called: str) -> None:
     """A line for the organisers in each benchmark's log."""
     of = {submission.split.benchmark_id for submission in submissions}
     for benchmark in Benchmark.objects.filter(pk__in=of):
         LogLine.objects.create(
             benchmark=benchmark, actor=actor, action="team deleted", is_public=False,
-            text=f"{team.name} with its submissions",
+            text=f"{called} with its submissions",
         )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from inference import selectors as inference
 from inference.adapters import Asker
 from inference.errors import Busy, DomainError
 from inference.messages import send_on_commit
-from leaderboard import errors, names
+from leaderboard import errors, names, roles
 from leaderboard.models import (
     BenchmarkItem,
     LogLine,
@@ -39,10 +39,11 @@ from leaderboard.models import (
     Team,
     sealed_by,
 )
+from leaderboard.roles import Act
 from leaderboard.scoring import MAX_BYTES, Checked, Context, read_predictions
 from leaderboard.services.quota import quota_take
 from leaderboard.services.stale import submission_stale
-from leaderboard.services.teams import team_of
+from leaderboard.services.teams import team_of, teams_joined
 
 logger = logging.getLogger(__name__)
 PRECISIONS = ("", "FP32", "FP16", "BF16", "8-bit", "4-bit", "other")
@@ -233,7 +234,7 @@ def team_for(user: Any, name: str, key: str) -> Team:
     earlier = sent.first() if key else None
     if earlier is None:
         return team_of(user, name)
-    is_in = earlier.team.members.filter(pk=user.pk).exists()
+    is_in = Act.SUBMIT in roles.acts_of(earlier.team, user)
     if not is_in or (name and team_of(user, name) != earlier.team):
         raise inference_errors.IDEMPOTENCY_CONFLICT(
             "This Idempotency-Key was used for another team.",
@@ -360,14 +361,14 @@ def log(submission: Submission, action: str, *, actor: str, text: str = "") -> N
 
 
 def submission_own(*, submission_id: UUID, user: Any) -> Submission:
-    """A submission of one of the user's teams.
+    """A submission of one of the user's teams, whose work they may see and act on.
 
     Raises:
-        NotFound: there is none, or it is somebody else's.
+        NotFound: there is none, or it is somebody else's, or their role does not show it.
     """
     found = (
         Submission.objects.select_related("split__benchmark", "team", "phase__challenge")
-        .filter(pk=submission_id, team__members=user)
+        .filter(pk=submission_id, team__in=teams_joined(user, Act.SUBMIT).order_by())
         .first()
     )
     if found is None:

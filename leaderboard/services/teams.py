@@ -1,5 +1,4 @@
-"""Teams: who an entry belongs to. Every member may do what any other may, but for taking out whoever
-founded it."""
+"""Teams: who an entry belongs to. Who may do what in one is a table, `leaderboard.roles`."""
 
 import re
 import secrets
@@ -13,8 +12,10 @@ from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from inference.errors import DomainError, NotFound
-from leaderboard import errors, names
-from leaderboard.models import Challenge, Participation, Team
+from leaderboard import errors, names, roles
+from leaderboard.models import Challenge, Membership, Participation, Role, Team
+from leaderboard.roles import Act
+from pricing.services import check_staying
 
 MOST_MEMBERS = 20
 INVITE_FOR = timedelta(days=14)
@@ -30,29 +31,35 @@ def our_team() -> Team:
     return Team.objects.get_or_create(name=OUR_TEAM, defaults={"is_ours": True})[0]
 
 
-def teams_joined(user: Any) -> QuerySet[Team]:
+def teams_joined(user: Any, act: Act = Act.SEE) -> QuerySet[Team]:
     """A user's teams in the order in which they came in. The first is what they submit for unless they
-    name another: who accepts an invitation goes on to submit for the same."""
-    through = Team.members.through
-    joined = through.objects.filter(team=OuterRef("pk"), user=user.pk).values("pk")[:1]
-    return Team.objects.filter(members=user).order_by(Subquery(joined))
+    name another: who accepts an invitation goes on to submit for the same.
+
+    Args:
+        act: those alone in which they may do this.
+    """
+    mine = Membership.objects.filter(user=user.pk, role__in=roles.roles_for(act))
+    joined = mine.filter(team=OuterRef("pk")).values("pk")[:1]
+    return Team.objects.filter(pk__in=mine.values("team")).order_by(Subquery(joined))
 
 
-def team_of(user: Any, name: str = "") -> Team:
-    """One of a user's teams by its name, by default the one they have been in longest; made when there is none, under a name
-    that gives nothing away.
+def team_of(user: Any, name: str = "", act: Act = Act.SUBMIT) -> Team:
+    """One of a user's teams by its name, by default the one they have been in longest and may act for; made
+    when there is none, under a name that gives nothing away.
 
     Raises:
         InvalidInput: the user is in no team of that name.
+        Forbidden: their role in it does not allow `act`.
     """
     if name:
-        named = user.teams.filter(name__iexact=name.strip())
+        named = Team.objects.filter(memberships__user=user.pk, name__iexact=name.strip())
         found = named.first() if "\x00" not in name else None
         if found is None:
             raise errors.NOT_YOUR_TEAM(field="team")
-        return found  # type: ignore[no-any-return]
-    team = teams_joined(user).first()
-    return team if team is not None else _first_team(user)
+        roles.check(found, user, act)
+        return found
+    team = teams_joined(user, act).first()
+    return team if team is not None else _first_team(user, act)
 
 
 def team_seen(user: Any, name: str = "") -> Team | None:
@@ -61,35 +68,43 @@ def team_seen(user: Any, name: str = "") -> Team | None:
     Raises:
         InvalidInput: the user is in no team of that name.
     """
-    return team_of(user, name) if name else teams_joined(user).first()
+    return team_of(user, name, Act.SEE_WORK) if name else teams_joined(user, Act.SUBMIT).first()
 
 
 @transaction.atomic
-def _first_team(user: Any) -> Team:
+def _first_team(user: Any, act: Act) -> Team:
     get_user_model().objects.select_for_update().get(pk=user.pk)  # two first requests, one team
-    team = teams_joined(user).first()
+    team = teams_joined(user, act).first()
     if team is None:
-        team = Team.objects.create(name=f"team-{secrets.token_hex(4)}", founder=user)
-        team.members.add(user)
-    return team  # type: ignore[no-any-return]
+        team = Team.objects.create(name=f"team-{secrets.token_hex(4)}")
+        Membership.objects.create(team=team, user=user, role=Role.OWNER)
+    return team
 
 
-def team_own(*, user: Any, team_id: int) -> Team:
+def team_own(*, user: Any, team_id: int, act: Act = Act.SEE) -> Team:
     """
     Raises:
         NotFound: the user is in no such team.
+        Forbidden: their role in it does not allow `act`.
     """
-    team = user.teams.filter(pk=team_id).first()
+    team = Team.objects.filter(pk=team_id, memberships__user=user.pk).first()
     if team is None:
         raise errors.TEAM_NOT_FOUND()
-    return team  # type: ignore[no-any-return]
+    roles.check(team, user, act)
+    return team
 
 
-def team_rename(*, team: Team, name: str) -> Team:
+def team_rename(*, team: Team, name: str, by: Any = None) -> Team:
     """
+    Args:
+        by: who wants it; None: this site itself.
+
     Raises:
         InvalidInput: as `team_name_check`.
+        Forbidden: the role of `by` does not allow it.
     """
+    if by is not None:
+        roles.check(team, by, Act.RENAME)
     name = names.cleaned(name)
     if name == team.name:
         return team
@@ -126,19 +141,32 @@ def _taken() -> DomainError:
     return errors.TEAM_TAKEN(field="team")
 
 
-_INVITE_FIELDS = ["invite_code", "invite_until", "invited_by"]
+_INVITE_FIELDS = ["invite_code", "invite_until", "invited_by", "invite_role"]
 
 
-def team_invite(team: Team, by: Any) -> Team:
-    """A new link by which others may join, while the member who made it is one; an earlier one ends."""
+def team_invite(team: Team, by: Any, role: str = Role.MEMBER) -> Team:
+    """A new link by which others may join, while who made it may invite; an earlier one ends.
+
+    Raises:
+        InvalidInput: no such role.
+        Forbidden: the role of `by` does not allow it.
+    """
+    if role not in Role.values:
+        raise errors.ROLE_UNKNOWN(field="role")
+    roles.check(team, by, Act.INVITE)
     team.invite_code, team.invite_until = secrets.token_urlsafe(32), timezone.now() + INVITE_FOR
-    team.invited_by = by
+    team.invited_by, team.invite_role = by, role
     team.save(update_fields=_INVITE_FIELDS)
     return team
 
 
-def invite_end(team: Team) -> None:
-    """Nobody can join by the link any more."""
+def invite_end(team: Team, by: Any) -> None:
+    """Nobody can join by the link any more.
+
+    Raises:
+        Forbidden: the role of `by` does not allow it.
+    """
+    roles.check(team, by, Act.INVITE)
     team.invite_code, team.invite_until, team.invited_by = "", None, None
     team.save(update_fields=_INVITE_FIELDS)
 
@@ -163,11 +191,11 @@ def team_invited(code: str) -> Team:
     """The team whose link this is.
 
     Raises:
-        NotFound: of none, or it has ended, or who made it is no member any more.
+        NotFound: of none, or it has ended, or who made it may not invite any more.
     """
     found = Team.objects.filter(
-        invite_code=code, invite_until__gt=timezone.now(), members=F("invited_by"),
-        invited_by__is_active=True,
+        invite_code=code, invite_until__gt=timezone.now(), memberships__user=F("invited_by"),
+        memberships__role__in=roles.roles_for(Act.INVITE), invited_by__is_active=True,
     )  # fmt: skip
     team = found.first() if _CODE.fullmatch(code) else None
     if team is None:
@@ -181,7 +209,8 @@ def team_join(*, code: str, user: Any) -> Team:
 
     Raises:
         NotFound: the link has ended.
-        Conflict: the team is full, or it and another of the user's are in one challenge.
+        Conflict: the team is full, or it and another of the user's are in one challenge; or the user's account is
+            to be deleted.
         Forbidden: it would be too large for a challenge it is in.
     """
     team = Team.objects.select_for_update().get(pk=team_invited(code).pk)
@@ -191,33 +220,100 @@ def team_join(*, code: str, user: Any) -> Team:
     if team.members.count() >= MOST_MEMBERS:
         raise errors.TEAM_FULL(f"A team has at most {MOST_MEMBERS} members.")
     team_size_check(team, 1, [user])
-    team.members.add(user)
+    check_staying(user)
+    Membership.objects.create(team=team, user=user, role=team.invite_role)
     return team
 
 
 @transaction.atomic
 def member_remove(*, team: Team, user_id: int, by: Any) -> None:
-    """A member leaves, or another takes them out; what the team submitted stays the team's, and its
-    invitation ends. A founder who leaves is followed by who has been in it longest.
+    """A member leaves, or an owner takes them out; what the team submitted stays the team's, and its
+    invitation ends. They have no access from then on.
 
     Raises:
         NotFound: `by` is no member any more, or there is no such member.
-        Forbidden: another member would take the founder out.
-        Conflict: it is the last one: nobody could act for the team any more.
+        Forbidden: the role of `by` does not allow to take others out.
+        Conflict: it is the last owner, or the last one at all: nobody could act for the team any more.
     """
     team = Team.objects.select_for_update().get(pk=team.pk)
-    in_it = set(team.members.values_list("pk", flat=True))
-    if by.pk not in in_it or user_id not in in_it:
-        raise errors.MEMBER_NOT_FOUND()
-    if user_id == team.founder_id != by.pk:
-        raise errors.FOUNDER_STAYS()
-    if in_it == {user_id}:
+    member = _member(team, user_id, by)
+    if member.user_id != by.pk:
+        roles.check(team, by, Act.MANAGE)
+    if team.memberships.count() == 1:
         raise errors.LAST_MEMBER()
-    team.members.remove(user_id)  # which ends the invitation (receivers)
-    if user_id == team.founder_id:
-        longest = team.members.through.objects.filter(team=team).order_by("pk").first()
-        team.founder_id = longest.user_id if longest else None
-        team.save(update_fields=["founder"])
+    _keep_an_owner(team, member)
+    member.delete()  # which ends the invitation (receivers)
+
+
+@transaction.atomic
+def member_role_set(*, team: Team, user_id: int, role: str, by: Any) -> Membership:
+    """Give a member another role. An invitation by who may not invite any more ends by it.
+
+    Raises:
+        InvalidInput: no such role.
+        NotFound: `by` is no member any more, or there is no such member.
+        Forbidden: the role of `by` does not allow it.
+        Conflict: it is the last owner.
+    """
+    if role not in Role.values:
+        raise errors.ROLE_UNKNOWN(field="role")
+    team = Team.objects.select_for_update().get(pk=team.pk)
+    member = _member(team, user_id, by)
+    roles.check(team, by, Act.MANAGE)
+    if role != Role.OWNER:
+        _keep_an_owner(team, member)
+    member.role = role
+    member.save(update_fields=["role"])
+    if team.invited_by_id == user_id and role not in roles.roles_for(Act.INVITE):
+        invites_end([team.pk])
+    return member
+
+
+def _member(team: Team, user_id: int, by: Any) -> Membership:
+    """
+    Raises:
+        NotFound: one of the two is not in the team.
+    """
+    found = {m.user_id: m for m in team.memberships.filter(user__in=[user_id, by.pk])}
+    if by.pk not in found or user_id not in found:
+        raise errors.MEMBER_NOT_FOUND()
+    return found[user_id]
+
+
+def _keep_an_owner(team: Team, leaving: Membership) -> None:
+    others = team.memberships.filter(role=Role.OWNER).exclude(pk=leaving.pk)
+    if leaving.role == Role.OWNER and not others.exists():
+        raise errors.LAST_OWNER()
+
+
+def owners_ensure(team_ids: Iterable[int]) -> None:
+    """Teams that have members and no owner, in whatever way they came to it, get one: who has been in it
+    longest, of members before others."""
+    without = Team.objects.filter(pk__in=list(team_ids)).exclude(memberships__role=Role.OWNER)
+    for team in without:
+        in_it = team.memberships.order_by("pk")
+        longest = in_it.filter(role=Role.MEMBER).first() or in_it.first()
+        if longest is not None:
+            Membership.objects.filter(pk=longest.pk).update(role=Role.OWNER)
+
+
+def teams_in_need(user: Any) -> list[Team]:
+    """Teams that would have nobody to run them if this owner went, and have others."""
+    owned = Membership.objects.filter(user=user.pk, role=Role.OWNER).values("team")
+    others = Membership.objects.exclude(user=user.pk)
+    return list(
+        Team.objects.filter(pk__in=owned, is_ours=False)
+        .filter(pk__in=others.values("team"))
+        .exclude(pk__in=others.filter(role=Role.OWNER).values("team"))
+    )
+
+
+@transaction.atomic
+def member_gone(*, team: Team, user: Any) -> None:
+    """A member's account is erased; somebody else runs the team (receivers)."""
+    Team.objects.select_for_update().get(pk=team.pk)
+    for member in Membership.objects.filter(team=team, user=user.pk):
+        member.delete()
 
 
 def team_fits(challenge: Challenge, count: int) -> None:
@@ -264,6 +360,26 @@ def team_size_check(team: Team, adding: int = 1, users: Iterable[Any] = ()) -> N
     for challenge in running:
         team_fits(challenge, count)
         in_one_team(challenge, team, users)
+
+
+def members_set(*, team: Team, members: Iterable[tuple[Any, str]]) -> None:
+    """Let a team have just these members (an admin's form; see `members_check`).
+
+    Args:
+        members: each with a role; an empty one is the role that they have, or a member's.
+    """
+    wanted = {user.pk: role for user, role in members}
+    # Owners first: nobody else is made one meanwhile.
+    for user_id, role in sorted(wanted.items(), key=lambda item: item[1] != Role.OWNER):
+        made, is_new = Membership.objects.get_or_create(
+            team=team, user_id=user_id, defaults={"role": role or Role.MEMBER}
+        )
+        if not is_new and role and made.role != role:
+            made.role = role
+            made.save(update_fields=["role"])
+    for gone in team.memberships.exclude(user__in=list(wanted)):
+        gone.delete()
+    owners_ensure([team.pk])
 
 
 def members_check(team: Team, members: Iterable[Any]) -> None:

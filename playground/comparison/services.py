@@ -106,7 +106,7 @@ def comparison_prefer(*, comparison: Comparison, run_id: int | None, visitor: Vi
         (a, b) for a, b in combinations(runs, 2)
         if not (a.job.adapter or b.job.adapter) and preferred in (None, a, b)
     ]  # fmt: skip
-    voter, question = _voter(visitor), _question(runs[0].job)
+    voter, question = voter_of(visitor), _question(runs[0].job)
     Preference.objects.bulk_create(
         [_preference(locked, a, b, preferred, voter, question) for a, b in pairs],
         ignore_conflicts=True,
@@ -132,7 +132,8 @@ def comparison_name(*, comparison: Comparison) -> None:
     Comparison.objects.filter(pk=comparison.pk, named_at=None).update(named_at=timezone.now())
 
 
-def _voter(visitor: Visitor) -> str:
+def voter_of(visitor: Visitor) -> str:
+    """What is kept of whoever preferred one of two models."""
     return _digest(f"account {visitor.user.pk}") if visitor.user else visitor.key
 
 

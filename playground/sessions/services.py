@@ -112,6 +112,17 @@ def run_delete(*, run: Run) -> None:
         _delete_jobs({job_id})
 
 
+def sessions_erase(*, user: Any) -> None:
+    """Delete all sessions of an account for good.
+
+    Raises:
+        RedisError: something of them is answered right now, and its worker cannot be told.
+    """
+    own = list(Session.objects.filter(owner=user).values_list("pk", flat=True))
+    for start in range(0, len(own), 100):
+        _delete(own[start : start + 100])
+
+
 @transaction.atomic
 def _delete(session_ids: list[str]) -> None:
     jobs = set(Run.objects.filter(session__in=session_ids).values_list("job_id", flat=True))

@@ -20,16 +20,19 @@ from pricing.models.ledger import (
     UsageDay,
 )
 from pricing.models.mails import MailText
+from pricing.models.personal import AccountDeletion, DataExport
 from pricing.models.plans import Plan, PlanVersion
 from pricing.models.site import PricingSettings
 
 __all__ = [
+    "AccountDeletion",
     "Allotment",
     "ApiKey",
     "CreditApplication",
     "CreditAttachment",
     "CreditEvent",
     "CreditOutcome",
+    "DataExport",
     "Hold",
     "KeyMonth",
     "LedgerAccount",

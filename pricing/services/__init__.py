@@ -28,7 +28,14 @@ from pricing.services.credits import (
     application_withdraw,
     grant_withdraw,
 )
-from pricing.services.keys import key_give_up, key_make, key_revoke, key_rotate, key_used
+from pricing.services.keys import (
+    check_staying,
+    key_give_up,
+    key_make,
+    key_revoke,
+    key_rotate,
+    key_used,
+)
 from pricing.services.mail_texts import mail_text_write
 from pricing.services.metering import (
     allotments_lapse,
@@ -36,10 +43,24 @@ from pricing.services.metering import (
     storage_owners,
     storage_record,
 )
+from pricing.services.personal import (
+    account_erase,
+    deletion_obstacles,
+    deletion_pending,
+    deletion_phrase,
+    deletion_request,
+    deletion_undo,
+    deletions_due,
+    export_make,
+    export_open,
+    export_request,
+    exports_care,
+)
 from pricing.services.plans import plan_set, plans_load
 from pricing.services.registering import files_registered, images_register
 
 __all__ = [
+    "account_erase",
     "address_make_primary",
     "address_remove",
     "address_verify",
@@ -57,6 +78,17 @@ __all__ = [
     "attachment_add",
     "attachment_read",
     "attachment_remove",
+    "check_staying",
+    "deletion_obstacles",
+    "deletion_pending",
+    "deletion_phrase",
+    "deletion_request",
+    "deletion_undo",
+    "deletions_due",
+    "export_make",
+    "export_open",
+    "export_request",
+    "exports_care",
     "files_registered",
     "grant_withdraw",
     "holds_sweep",

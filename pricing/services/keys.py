@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from pricing import errors, key_form, mails, selectors
-from pricing.models import ApiKey, Scope
+from pricing.models import AccountDeletion, ApiKey, Scope
 
 MOST = 20
 """Working keys of one account."""
@@ -35,6 +35,7 @@ def key_make(
 
     Raises:
         InvalidInput: no name, an unknown scope, a limit that cannot be, or too many keys.
+        Conflict: the account is to be deleted.
     """
     name = " ".join(name.split())[:60]
     if not name:
@@ -53,8 +54,18 @@ def key_make(
     }  # fmt: skip
     with transaction.atomic():
         get_user_model().objects.select_for_update(no_key=True).get(pk=user.pk)  # two forms at once
+        check_staying(user)
         _check_room(user)
         return _made(user, fields)
+
+
+def check_staying(user: Any) -> None:
+    """
+    Raises:
+        Conflict: the account is to be deleted.
+    """
+    if AccountDeletion.objects.filter(user=user, undone_at=None, erased_at=None).exists():
+        raise errors.DELETION_PENDING()
 
 
 def _check_room(user: Any) -> None:

@@ -302,7 +302,7 @@ def test_a_team_is_edited_by_addresses_and_fits_its_challenge(
     assert "ada@example.org" in admin.get(edit).content.decode()
 
     def change(accounts: str, name: str = team.name) -> str:
-        sent = {"name": name, "accounts": accounts, "founder": ""}
+        sent = {"name": name, "accounts": accounts}
         return admin.post(edit, sent, follow=True).content.decode()
 
     assert "There is no one account of dee@example.org" in change("ada@example.org\ndee@example.org")  # fmt: skip

@@ -248,6 +248,14 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             Case("self", bodies=acting),
             Case("member", {"team_id": scene.team.pk, "user_id": scene.member}, bodies=acting),
         ],
+        "account/teams/<int:team_id>/members/<int:user_id>/role/": [
+            Case("self", bodies={"POST": _form(role="member")}),
+            Case("member", {"team_id": scene.team.pk, "user_id": scene.member}, bodies={"POST": _form(role="billing")}),
+        ],
+        "account/teams/<int:team_id>/dissolve/": [Case(bodies={"POST": _form(typed="another name")})],
+        "account/data/": [Case(bodies=acting)],
+        "account/delete/": [Case(bodies={"POST": _form(typed="owner@example.org")})],
+        "account/delete/keep/": [Case(bodies=acting)],
         "account/teams/join/<str:code>/": [
             Case("right", bodies=acting), Case("old", {"code": scene.old_code}, bodies=acting),
             Case("wrong", {"code": "no-such-code"}, bodies=acting),

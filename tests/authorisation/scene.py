@@ -108,6 +108,9 @@ def build() -> Scene:
     _tuning(scene)
     _session(scene)
     _ledger(scene)
+    export = pricing.export_request(user=people["owner"])
+    pricing.export_make(export_id=export.pk)
+    scene.values["export_id"] = export.pk
     return scene
 
 
@@ -151,9 +154,10 @@ def _boards(scene: Scene) -> None:
         total_limit=500,
     )  # fmt: skip
     owner, other, removed = (scene.people[name] for name in ("owner", "other", "removed"))
-    team = Team.objects.create(name="Team of owner", founder=owner)
-    team.members.add(owner, removed)
-    others = Team.objects.create(name="Team of other", founder=other)
+    team = Team.objects.create(name="Team of owner")
+    team.members.add(owner)  # who owns it
+    team.members.add(removed)
+    others = Team.objects.create(name="Team of other")
     others.members.add(other)
     private = _submission(test, owner, SECRETS["submission"], is_public=False)
     shown = _submission(test, owner, "model-that-is-shown", is_public=True)

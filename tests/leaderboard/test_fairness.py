@@ -50,13 +50,20 @@ def _used_up(send: Any, **more: Any) -> None:
 # Counting people and teams
 
 
+def handed_over(team: Team, by: Any) -> None:
+    """Its only owner makes the other member one, and leaves."""
+    other = team.members.exclude(pk=by.pk).get()
+    services.member_role_set(team=team, user_id=other.pk, role="owner", by=by)
+    services.member_remove(team=team, user_id=by.pk, by=by)
+
+
 def test_leaving_a_team_gives_no_fresh_quota(send, user, split) -> None:
     """[11] Nor does a new team, a rename, or coming back."""
     team = services.team_of(user)
     colleague = person("bea")
     team.members.add(colleague)
     _used_up(send)
-    services.member_remove(team=team, user_id=user.pk, by=user)
+    handed_over(team=team, by=user)
     fresh = services.team_of(user)
     assert fresh != team
     assert services.quota_left(team=fresh, split=split, user=user) == {"today": 0, "total": 2}
@@ -112,7 +119,7 @@ def test_challenges_count_people_too(challenge, user) -> None:
     team = services.team_of(user)
     team.members.add(person("bea"))
     services.challenge_leave(challenge=challenge, user=user, received_at=NOW())
-    services.member_remove(team=team, user_id=user.pk, by=user)
+    handed_over(team=team, by=user)
     join(challenge, user)
     assert services.team_of(user) != team
     assert _code(lambda: submit(challenge, user, 3)) == "quota_day"
@@ -236,7 +243,7 @@ def test_a_repeated_request_is_not_another_teams_submission(send, user, split) -
     Team.objects.create(name="Second").members.add(user)
     assert send(5, score=False, idempotency_key="k") == made
     assert _code(lambda: send(5, idempotency_key="k", team="Second")) == "idempotency_conflict"
-    services.member_remove(team=own, user_id=user.pk, by=user)
+    handed_over(team=own, by=user)
     with pytest.raises(Conflict):
         send(5, idempotency_key="k")
     assert Submission.objects.count() == 1

@@ -104,7 +104,7 @@ def test_admins_see_why_a_name_is_taken_and_may_give_reserved_ones(admin_client,
     Team.objects.create(name="Moon Lab")
     address = reverse("wagtailsnippets_leaderboard_team:edit", args=[team.pk])
     members = "\n".join(user.username for user in team.members.all())
-    sent = {"accounts": members, "founder": ""}
+    sent = {"accounts": members}
     answer = admin_client.post(address, sent | {"name": "M00n-lab"})
     assert "looks like one" in answer.content.decode()
     assert admin_client.post(address, sent | {"name": "Baseline"}).status_code == 302
