@@ -10,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from leaderboard import selectors as leaderboard
+from pricing import selectors as billing
 from pricing import services as pricing
 
 
@@ -28,5 +29,6 @@ def account(request: HttpRequest) -> HttpResponse:
         "submissions": leaderboard.submissions_of(request.user),
         "pending": pricing.deletion_pending(request.user),
         "providers": [provider.name for provider in get_adapter().list_providers(request)],
+        "has_billing": billing.has_billing(request.user),
     }
     return render(request, "account/home.html", context)

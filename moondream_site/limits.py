@@ -58,6 +58,7 @@ READING: dict[str, Use] = {
     "compare": Use(READ, 2),
     "entry_items": Use(READ, 2),
     "document": Use(READ),
+    "invoice_pdf": Use(READ, 4),
     # Pictures: a page shows many.
     "media": Use(FILE),
     "playground:prompt_image": Use(FILE),
@@ -85,7 +86,19 @@ CHEAP = frozenset(
 """Operations that make less work, not more."""
 
 WORKING = frozenset(
-    {"credits", "credits_step", "credits_attach", "leaderboard_submit", "challenge_submit", "team_invite", "api_keys", "data_export"}
+    {
+        "billing_checkout",
+        "billing_portal",
+        "billing_check",
+        "credits",
+        "credits_step",
+        "credits_attach",
+        "leaderboard_submit",
+        "challenge_submit",
+        "team_invite",
+        "api_keys",
+        "data_export",
+    }
 )
 """Forms that make work. Those of the playground count it in their views as well, so that a refusal
 shows what was entered."""

@@ -85,6 +85,38 @@ TOO_MANY_KEYS = _kind(
     "too_many_keys", 400, "You have as many keys as there may be.", "Revoke one.", is_of_api=False
 )
 
+# Of payments and invoices.
+ALREADY_SUBSCRIBED = _kind(
+    "already_subscribed", 409, "The account has a subscription.", "Change it at /account/billing/.",
+    is_of_api=False,
+)  # fmt: skip
+BAD_SIGNATURE = _kind(
+    "bad_signature", 400, "The event was not signed by the payment service, or too long ago.",
+    "Check STRIPE_WEBHOOK_SECRETS and the server's clock.", is_of_api=False,
+)  # fmt: skip
+INVOICE_NOT_FOUND = _kind(
+    "invoice_not_found", 404, "There is no such invoice of yours.", "Your account lists them.",
+    is_of_api=False,
+)  # fmt: skip
+INVOICE_UNREADY = _kind(
+    "invoice_unready", 409, "Nobody has said who issues invoices.",
+    "Fill in Settings, Invoices: name and address.", is_of_api=False,
+)  # fmt: skip
+PAYMENTS_AWAY = _kind(
+    "payments_away", 503, "The payment service does not answer. Nothing was charged.",
+    "Try again in a minute.", 60, is_of_api=False,
+)  # fmt: skip
+PAYMENTS_OFF = _kind(
+    "payments_off", 404, "Nothing is charged on this server.", "Plans are at /pricing/.", is_of_api=False
+)  # fmt: skip
+PLAN_NOT_SOLD = _kind(
+    "plan_not_sold", 404, "This plan is not sold here.", "Plans are at /pricing/.", is_of_api=False
+)  # fmt: skip
+PRICE_DIFFERS = _kind(
+    "price_differs", 409, "The payment service has another price for this plan than this page.",
+    "Nothing was charged. Tell the people of this site.", is_of_api=False,
+)  # fmt: skip
+
 # Of what admins do about how others sign in.
 ADDRESS_TAKEN = _kind(
     "address_taken", 409, "Another account has verified this address.", "Remove it there first.",

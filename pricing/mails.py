@@ -281,3 +281,25 @@ ACCOUNT_DELETED = MailKind(
     "Your account on {site} is deleted, as you asked. This is the last mail to this address.",
     {"site": _SITE},
 )  # fmt: skip
+INVOICE_ISSUED = MailKind(
+    "invoice_issued", "Something was paid, and an invoice issued",
+    "[Moondream hub] Invoice {number}",
+    "{total} was paid for your account {account} on {site}. The invoice {number}, as a page and as a PDF: {link}",
+    {
+        "site": _SITE, "account": ("The account's name", "ada"), "number": ("The invoice's number", "INV-00042"),
+        "total": ("The sum", "$49.00"),
+        "link": ("The invoice", "https://hub.example.org/account/invoices/INV-00042/"),
+    },
+    needed=("link",),
+)  # fmt: skip
+PAYMENT_FAILED = MailKind(
+    "payment_failed", "A payment for a plan did not succeed",
+    "[Moondream hub] A payment did not succeed",
+    "A payment for the plan of your account {account} on {site} did not succeed. You keep the plan while it is tried "
+    "again. Look at your card here: {link}",
+    {
+        "site": _SITE, "account": ("The account's name", "ada"),
+        "link": ("Where the card is changed", "https://hub.example.org/account/billing/"),
+    },
+    needed=("link",),
+)  # fmt: skip

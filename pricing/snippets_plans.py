@@ -33,6 +33,7 @@ _VERSION = [
     FieldRowPanel([FieldPanel("images"), FieldPanel("benchmarks_only")]),
     FieldRowPanel([FieldPanel("per_second"), FieldPanel("concurrent")]),
     FieldRowPanel([FieldPanel("training_minutes"), FieldPanel("storage_mb")]),
+    FieldRowPanel([FieldPanel("stripe_price"), FieldPanel("stripe_metered_price")]),
 ]
 
 
@@ -88,12 +89,12 @@ class AccountViewSet(RoomViewSet):
 
     model = LedgerAccount
     icon = "user"
-    joined = ("user", "plan")
-    list_display = ("__str__", Column("plan", label="Plan", accessor=lambda row: row.plan or "default"), "note", "created_at")  # fmt: skip
+    joined = ("user", "plan", "coming_plan")
+    list_display = ("__str__", Column("plan", label="Plan", accessor=lambda row: row.plan or "default"), "coming_from", "note", "created_at")  # fmt: skip
     list_filter = ("plan", "is_house")
     search_fields = ("user__username", "user__email", "note")
     list_export = ("user.username", "user.email", "plan.slug", "note", "created_at")
-    inspect_view_fields = ("user", "plan", "note", "created_at")
+    inspect_view_fields = ("user", "plan", "coming_plan", "coming_from", "note", "created_at")
 
 
 class PlanChoice(forms.Form):

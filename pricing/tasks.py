@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from pricing import services
+from pricing.models import BillingCustomer
 
 
 @shared_task
@@ -24,8 +25,35 @@ def times_measure() -> None:
 
 
 @shared_task
+def payment_event_run(event_id: int) -> None:
+    """Carry out what Stripe told."""
+    services.event_run(event_id=event_id)
+
+
+@shared_task
+def billing_work() -> None:
+    """Carry out events that are due, and bring Stripe's meter what was used."""
+    services.events_due()
+    services.meter_events_collect()
+    services.meter_events_send()
+
+
+@shared_task
+def billing_reconcile() -> None:
+    """Read from Stripe what no event may have told of."""
+    services.billing_reconcile()
+
+
+@shared_task
+def customer_end(customer_id: int) -> None:
+    """End what an account that is gone paid for."""
+    services.customer_end(customer=BillingCustomer.objects.get(pk=customer_id))
+
+
+@shared_task
 def ledger_daily() -> None:
     """Write off what has lapsed, and note what accounts keep."""
+    services.plans_arrive()
     services.allotments_lapse()
     services.storage_record(services.storage_owners())
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from pricing import views, views_credits, views_personal
+from pricing import views, views_billing, views_credits, views_personal
 
 urlpatterns = [
     path("credits/", views_credits.credits, name="credits"),
@@ -32,6 +32,12 @@ urlpatterns = [
     path("data/<int:export_id>/", views_personal.download, name="data_export_download"),
     path("delete/", views_personal.delete, name="account_delete"),
     path("delete/keep/", views_personal.keep, name="account_keep"),
+    path("billing/", views_billing.billing, name="billing"),
+    path("billing/checkout/", views_billing.checkout, name="billing_checkout"),
+    path("billing/portal/", views_billing.portal, name="billing_portal"),
+    path("billing/check/", views_billing.check, name="billing_check"),
+    path("invoices/<slug:number>/", views_billing.invoice, name="invoice"),
+    path("invoices/<slug:number>.pdf", views_billing.invoice_file, name="invoice_pdf"),
     path("keys/", views.keys, name="api_keys"),
     path("keys/<int:key_id>/rotate/", views.rotate, name="api_key_rotate"),
     path("keys/<int:key_id>/revoke/", views.revoke, name="api_key_revoke"),

@@ -18,12 +18,13 @@ from inference.waiting import Waiting, listed
 from pricing import (
     services,
     snippets_accounts,
+    snippets_billing,
     snippets_credits,
     snippets_plans,
     views_mails,
     views_reports,
 )
-from pricing.models import ApiKey, CreditApplication
+from pricing.models import ApiKey, CreditApplication, Invoice, MeterEvent, PaymentEvent
 
 
 def _scopes(key: ApiKey) -> str:
@@ -95,12 +96,25 @@ class PricesGroup(SnippetViewSetGroup):
     )  # fmt: skip
 
 
+class PaymentsGroup(SnippetViewSetGroup):
+    menu_label = "Payments"
+    menu_name = "payments"
+    menu_icon = "doc-full"
+    menu_order = 375
+    items = (
+        snippets_billing.InvoiceViewSet, snippets_billing.SubscriptionViewSet, snippets_billing.CustomerViewSet,
+        snippets_billing.EventViewSet, snippets_billing.MeterViewSet,
+    )  # fmt: skip
+
+
 register_snippet(AccountsGroup)
 register_snippet(PricesGroup)
+register_snippet(PaymentsGroup)
 register_actions(
     snippets_credits.Approve, snippets_credits.Decline, snippets_credits.Ask, snippets_credits.Note,
     snippets_credits.TakeBack, snippets_plans.ChangePlan, RevokeKey, snippets_accounts.RemoveSecondStep, snippets_accounts.VerifyAddress,
-    snippets_accounts.MakePrimary, snippets_accounts.RemoveAddress,
+    snippets_accounts.MakePrimary, snippets_accounts.RemoveAddress, snippets_billing.ReadAgain, snippets_billing.EventAgain,
+    snippets_billing.MeterAgain,
 )  # fmt: skip
 
 
@@ -126,10 +140,26 @@ def mails_urls() -> list[URLPattern]:
 
 @hooks.register(waiting.HOOK)
 def waits(user: Any) -> list[Waiting]:
-    """Applications for credits to decide on."""
+    """Applications for credits to decide on; what went wrong with payments."""
     open_ = CreditApplication.objects.filter(state__in=("submitted", "half"))
     may = user.has_perm("pricing.change_creditapplication")
-    return [Waiting("applications for credits to decide on", open_.count, listed(CreditApplication, state="submitted"), may)]  # fmt: skip
+    events = PaymentEvent.objects.filter(state=PaymentEvent.State.FAILED, next_at=None)
+    meters = MeterEvent.objects.filter(state__in=(MeterEvent.State.REFUSED, MeterEvent.State.UNCLEAR))  # fmt: skip
+    return [
+        Waiting("applications for credits to decide on", open_.count, listed(CreditApplication, state="submitted"), may),
+        Waiting(
+            "payment events that could not be carried out", events.count,
+            listed(PaymentEvent, state="failed"), user.has_perm("pricing.change_paymentevent"),
+        ),
+        Waiting(
+            "lines of the ledger that Stripe may not have counted", meters.count, listed(MeterEvent),
+            user.has_perm("pricing.change_meterevent"),
+        ),
+        Waiting(
+            "invoices whose images are not the ledger's", Invoice.objects.filter(differs=True).count,
+            listed(Invoice, differs="true"), user.has_perm("pricing.view_invoice"),
+        ),
+    ]  # fmt: skip
 
 
 class CreditsReportItem(MenuItem):

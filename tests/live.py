@@ -30,11 +30,17 @@ class LiveStack:
     Time limits are short, so that a lost worker's job comes back within seconds.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "", **env: str) -> None:
+        """
+        Args:
+            name: where several run in one process of tests, another for each.
+            env: settings of its own.
+        """
+        self.name = name
         self.folder = folder
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
-        self.database = f"live_{os.getpid()}"
+        self.database = f"live_{os.getpid()}{name}"
         parts = conninfo_to_dict(os.environ["DATABASE_URL"])
         self.admin_url = make_conninfo(**parts)  # type: ignore[arg-type]
         parts["dbname"] = self.database
@@ -42,7 +48,7 @@ class LiveStack:
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "moondream_site.settings.development",
             "DATABASE_URL": make_conninfo(**parts),  # type: ignore[arg-type]
-            "REDIS_PREFIX": f"live:{os.getpid()}:",
+            "REDIS_PREFIX": f"live:{os.getpid()}{name}:",
             "VAR_DIR": str(folder),
             "SITE_URL": self.base_url,
             "DEBUG": "false",
@@ -54,6 +60,7 @@ class LiveStack:
             "OMP_NUM_THREADS": "1",
             "C_FORCE_ROOT": "1",
             "PYTHONPATH": str(ROOT),
+            **env,
         }
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._worker_settings: dict[str, str] = {}
@@ -127,7 +134,7 @@ class LiveStack:
         """Start the worker, with settings of its own; it answers once its model is warm."""
         self._worker_settings = env
         self._spawn(
-            "worker", "-m", "celery", "-A", "moondream_site", "worker", "-n", f"worker{os.getpid()}@%h",
+            "worker", "-m", "celery", "-A", "moondream_site", "worker", "-n", f"worker{os.getpid()}{self.name}@%h",
             "-Q", "cpu,default",
             "-c", "1", "--prefetch-multiplier", "1", "-l", "INFO",
             REMAP_SIGTERM="SIGQUIT", **env,

@@ -7,6 +7,7 @@ from typing import Any
 
 import environ
 from csp.constants import NONE, SELF, WASM_UNSAFE_EVAL
+from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -460,6 +461,25 @@ ANON_RATE = env.str("ANON_RATE", default="60/m")
 # The same for an account, by its API keys together; empty is twice as often.
 KEY_RATE = env.str("KEY_RATE", default="")
 
+# Payments, by Stripe. Without a secret key nothing is sold and no page speaks of it. A key of the live mode
+# takes real money and is refused unless STRIPE_LIVE says so. Webhook secrets: one, or old and new.
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
+STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRETS", default=[])
+STRIPE_LIVE = env.bool("STRIPE_LIVE", default=False)
+# The event that a Stripe meter of images counts.
+STRIPE_METER_EVENT = env.str("STRIPE_METER_EVENT", default="moondream_images")
+# Where its API is, and the origins of its own pages, to which our forms lead.
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="https://api.stripe.com")
+STRIPE_PAGES = env.list(
+    "STRIPE_PAGES", default=["https://checkout.stripe.com", "https://billing.stripe.com"]
+)
+if STRIPE_SECRET_KEY and not STRIPE_WEBHOOK_SECRETS:
+    raise ImproperlyConfigured("Set STRIPE_WEBHOOK_SECRETS: without it nobody hears what was paid.")
+if "_live_" in STRIPE_SECRET_KEY and not STRIPE_LIVE:
+    raise ImproperlyConfigured(
+        "STRIPE_SECRET_KEY is of the live mode, which takes real money. Set STRIPE_LIVE if that is meant."
+    )
+
 # Celery: the broker's two extra options are what brings a killed worker's job back in seconds
 # (by default kombu sweeps about every 100 s).
 CELERY_BROKER_URL = REDIS_URL
@@ -513,6 +533,8 @@ CELERY_BEAT_SCHEDULE = {
     "ledger-daily": {"task": "pricing.tasks.ledger_daily", "schedule": 6 * 3600.0},
     "personal-care": {"task": "pricing.tasks.personal_care", "schedule": 60.0},
     "usage-alerts": {"task": "pricing.tasks.usage_alerts", "schedule": 600.0},
+    "billing-work": {"task": "pricing.tasks.billing_work", "schedule": 60.0},
+    "billing-reconcile": {"task": "pricing.tasks.billing_reconcile", "schedule": 6 * 3600.0},
     "costs-measure": {"task": "pricing.tasks.times_measure", "schedule": 6 * 3600.0},
     "status-checks": {"task": "status.tasks.run_checks", "schedule": 60.0},
 }
@@ -526,4 +548,6 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    # Each font of an invoice is told of in thirty lines, each question to Stripe in two.
+    "loggers": {"fontTools": {"level": "WARNING"}, "stripe": {"level": "WARNING"}},
 }

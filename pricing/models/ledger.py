@@ -5,6 +5,7 @@ database refuses it. The counters of an `Allotment` are the sums of its entries,
 request need not add them up. Only the functions of `pricing/sql/ledger.sql` and `pricing.services` write.
 """
 
+from datetime import date
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -40,6 +41,13 @@ class LedgerAccount(models.Model):
         Plan, on_delete=models.PROTECT, null=True, blank=True, related_name="accounts",
         help_text="Empty: the plan of those who chose none.",
     )  # fmt: skip
+    coming_plan = models.ForeignKey(
+        Plan, on_delete=models.PROTECT, null=True, blank=True, related_name="+",
+        help_text="The plan from that month on; empty: the plan of those who chose none.",
+    )  # fmt: skip
+    coming_from = models.DateField(
+        null=True, blank=True, help_text="The first of the month from which another plan holds."
+    )
     note = models.CharField(max_length=200, blank=True, help_text="Why it has this plan.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -59,6 +67,12 @@ class LedgerAccount(models.Model):
         if self.is_house:
             return "This site"
         return str(self.user) if self.user_id else f"Former account {self.pk}"
+
+    def plan_in(self, month: date) -> int | None:
+        """The id of the plan that it has in a month; None is the plan of those who chose none."""
+        if self.coming_from is not None and self.coming_from <= month:
+            return self.coming_plan_id
+        return self.plan_id
 
 
 class Allotment(models.Model):

@@ -4,12 +4,18 @@ from datetime import date
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from modelcluster.fields import ParentalKey
 from modelcluster.models import ClusterableModel
 
 from pricing.periods import month_after, month_of
+
+PRICE = RegexValidator(r"^price_\w+\Z", "A price of Stripe begins with price_.")
+SOLD = ("stripe_price", "stripe_metered_price")
+"""How a version is sold may be added to one that holds: nobody's month changes by it."""
 
 
 class Plan(ClusterableModel):  # type: ignore[django-manager-missing]
@@ -80,6 +86,14 @@ class PlanVersion(models.Model):
         "margin in percent", max_digits=6, decimal_places=2, default=0,
         help_text="What is added to the cost of an image where this plan's price is shown.",
     )  # fmt: skip
+    stripe_price = models.CharField(
+        "Stripe's price", max_length=80, blank=True, validators=[PRICE],
+        help_text="As in price_…: monthly, of exactly the dollars above. Empty: it is not sold by Stripe.",
+    )  # fmt: skip
+    stripe_metered_price = models.CharField(
+        "Stripe's price of images", max_length=80, blank=True, validators=[PRICE],
+        help_text="A metered price, where images are charged one by one too.",
+    )  # fmt: skip
 
     class Meta:
         verbose_name = "version"
@@ -98,6 +112,7 @@ class PlanVersion(models.Model):
 
     def clean(self) -> None:
         super().clean()
+        self._price_check()
         day: date | None = self.holds_from
         if day is None:  # the form says so
             return
@@ -117,7 +132,30 @@ class PlanVersion(models.Model):
 
     def _differs(self, kept: "PlanVersion") -> bool:
         fields = (f.attname for f in self._meta.concrete_fields)
-        return any(getattr(self, name) != getattr(kept, name) for name in fields)
+        return any(
+            getattr(self, name) != getattr(kept, name)
+            for name in fields
+            if name not in SOLD or getattr(kept, name)
+        )
+
+    def _price_check(self) -> None:
+        """A price of Stripe is one plan's: which plan is paid for follows from it."""
+        for name in SOLD:
+            price = getattr(self, name)
+            others = PlanVersion.objects.exclude(plan=self.plan_id)
+            if (
+                price
+                and others.filter(Q(stripe_price=price) | Q(stripe_metered_price=price)).exists()
+            ):
+                raise ValidationError({name: "Another plan has this price."})
+        if self.stripe_price and not self.monthly_dollars:
+            raise ValidationError({"stripe_price": "Say what a month costs, as at Stripe."})
+        if self.stripe_metered_price and not self.stripe_price:
+            raise ValidationError({"stripe_metered_price": "It comes beside a monthly price."})
+        if self.stripe_price and self.stripe_price == self.stripe_metered_price:
+            raise ValidationError(
+                {"stripe_metered_price": "It is another price than the monthly one."}
+            )
 
     @property
     def first_month(self) -> date:

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django.core.validators import RegexValidator
 from django.db import models
 from wagtail.admin.panels import FieldPanel, MultiFieldPanel
 from wagtail.contrib.settings.models import BaseSiteSetting, register_setting
@@ -41,3 +42,38 @@ class PricingSettings(BaseSiteSetting):
 
     class Meta:
         verbose_name = "prices and credits"
+
+
+@register_setting(icon="doc-full")
+class InvoiceSettings(BaseSiteSetting):
+    """Who issues invoices, and what stands on them. What is issued keeps what it was issued with."""
+
+    seller_name = models.CharField("name", max_length=120, blank=True)
+    seller_address = models.TextField("address", max_length=500, blank=True)
+    seller_tax_id = models.CharField("tax id", max_length=60, blank=True)
+    seller_mail = models.EmailField("mail address", blank=True)
+    note = models.TextField(
+        max_length=1000,
+        blank=True,
+        help_text="Under the sums, as in a reason why no tax is charged.",
+    )
+    prefix = models.CharField(
+        max_length=12, default="INV-", validators=[RegexValidator(r"^[A-Z0-9-]+\Z", "Capital letters, digits and hyphens.")],
+        help_text="What numbers begin with; of the test mode it is TEST-.",
+    )  # fmt: skip
+
+    panels: ClassVar[list[Any]] = [
+        MultiFieldPanel(
+            [FieldPanel(n) for n in ("seller_name", "seller_address", "seller_tax_id", "seller_mail")],
+            heading="Who issues them",
+        ),
+        FieldPanel("note"), FieldPanel("prefix"),
+    ]  # fmt: skip
+
+    class Meta:
+        verbose_name = "invoices"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether an invoice can be issued: it says who asks for the money, and where they are."""
+        return bool(self.seller_name.strip() and self.seller_address.strip())

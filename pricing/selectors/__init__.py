@@ -1,5 +1,6 @@
 """Reads."""
 
+from pricing.selectors.billing import Billing, billing_of, has_billing, offers_now
 from pricing.selectors.costs import (
     Cost,
     costs_now,
@@ -18,6 +19,7 @@ from pricing.selectors.credits import (
     credits_report,
     standing,
 )
+from pricing.selectors.invoices import InvoicePage, invoice_of, invoice_page, invoices_of
 from pricing.selectors.keys import key_of, key_with, keys_of
 from pricing.selectors.plans import (
     UNLIMITED,
@@ -40,9 +42,11 @@ from pricing.selectors.usage import Usage, usage_csv, usage_of, usage_rows
 
 __all__ = [
     "UNLIMITED",
+    "Billing",
     "Calculator",
     "Cost",
     "CreditsReport",
+    "InvoicePage",
     "Plans",
     "PlansTable",
     "Standing",
@@ -52,15 +56,21 @@ __all__ = [
     "applications_of",
     "attachment_get",
     "attachment_of",
+    "billing_of",
     "calculator",
     "costs_now",
     "credits_report",
+    "has_billing",
+    "invoice_of",
+    "invoice_page",
+    "invoices_of",
     "key_of",
     "key_with",
     "keys_of",
     "machine_of",
     "machine_prices",
     "measured_cost",
+    "offers_now",
     "order_by_cost",
     "plan_total",
     "plans_forget",

@@ -33,6 +33,13 @@ class Terms:
     training_minutes: int | None = None
     storage_mb: int | None = None
     margin_percent: Decimal = Decimal(0)
+    stripe_price: str = ""
+    stripe_metered_price: str = ""
+
+    @property
+    def is_sold(self) -> bool:
+        """Whether it has a price to pay, here and at Stripe."""
+        return bool(self.monthly_dollars and self.stripe_price)
 
     def limit(self, meter: str) -> int | None:
         """What a month has of a meter, in what it counts; None without a limit."""
@@ -104,7 +111,7 @@ def _terms(version: PlanVersion) -> Terms:
         plan.pk, version.pk, plan.slug, plan.name, plan.audience, plan.call_label, plan.call_url,
         plan.is_shown, version.monthly_dollars, version.images, version.benchmarks_only,
         version.per_second, version.concurrent, version.training_minutes, version.storage_mb,
-        version.margin_percent,
+        version.margin_percent, version.stripe_price, version.stripe_metered_price,
     )  # fmt: skip
 
 
@@ -115,7 +122,7 @@ def terms_of(account: LedgerAccount | None) -> Terms:
         return UNLIMITED
     if account is not None and account.user_id is None and account.network:
         return plans.trial
-    chosen = account.plan_id if account is not None else None
+    chosen = account.plan_in(plans.month) if account is not None else None
     return plans.by_id.get(chosen, plans.default) if chosen else plans.default
 
 

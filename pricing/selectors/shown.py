@@ -6,8 +6,9 @@ from typing import Any
 
 from django.conf import settings
 
-from pricing import costs
+from pricing import costs, stripe_api
 from pricing.models import PricingSettings
+from pricing.selectors.billing import offers_now
 from pricing.selectors.costs import Cost, costs_now
 from pricing.selectors.plans import Terms, plans_now
 
@@ -34,6 +35,10 @@ class PlansTable:
     rows: list[PlanRow]
     caption: Cost | None
     """What an image costs at present, by the default variant with a caption."""
+    sold: frozenset[str]
+    """Slugs of the plans that can be bought here."""
+    is_test: bool
+    """Whether paying takes no money."""
 
 
 def _count(number: int | None, otherwise: str) -> str:
@@ -97,8 +102,9 @@ def plans_table() -> PlansTable:
         ("Leaderboards", "", lambda t: "read" if t.plan_id == trial else "submit"),
     ]  # fmt: skip
     return PlansTable(
-        shown, [PlanRow(label, text, [cell(t) for t in shown]) for label, text, cell in rows], cost
-    )
+        shown, [PlanRow(label, text, [cell(t) for t in shown]) for label, text, cell in rows], cost,
+        frozenset(t.slug for t in offers_now()), not stripe_api.is_live(),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pricing.services.accounts import (
     second_step_remove,
 )
 from pricing.services.alerts import usage_alerts
+from pricing.services.checkout import checkout_begin, customer_of, portal_begin
 from pricing.services.costs import prices_load, times_measure
 from pricing.services.credit_files import (
     attachment_add,
@@ -36,7 +37,14 @@ from pricing.services.keys import (
     key_rotate,
     key_used,
 )
+from pricing.services.invoices import credit_note_issue, invoice_issue
+from pricing.services.keys import key_give_up, key_make, key_revoke, key_rotate, key_used
 from pricing.services.mail_texts import mail_text_write
+from pricing.services.meter_events import (
+    meter_event_again,
+    meter_events_collect,
+    meter_events_send,
+)
 from pricing.services.metering import (
     allotments_lapse,
     holds_sweep,
@@ -55,9 +63,21 @@ from pricing.services.personal import (
     export_open,
     export_request,
     exports_care,
+from pricing.services.payment_events import (
+    event_again,
+    event_receive,
+    event_run,
+    events_due,
 )
 from pricing.services.plans import plan_set, plans_load
 from pricing.services.registering import files_registered, images_register
+from pricing.services.subscriptions import (
+    billing_reconcile,
+    customer_end,
+    customer_sync,
+    plans_arrive,
+    subscription_sync,
+)
 
 __all__ = [
     "account_erase",
@@ -78,13 +98,23 @@ __all__ = [
     "attachment_add",
     "attachment_read",
     "attachment_remove",
+    "billing_reconcile",
     "check_staying",
+    "checkout_begin",
+    "credit_note_issue",
+    "customer_end",
+    "customer_of",
+    "customer_sync",
     "deletion_obstacles",
     "deletion_pending",
     "deletion_phrase",
     "deletion_request",
     "deletion_undo",
     "deletions_due",
+    "event_again",
+    "event_receive",
+    "event_run",
+    "events_due",
     "export_make",
     "export_open",
     "export_request",
@@ -93,20 +123,27 @@ __all__ = [
     "grant_withdraw",
     "holds_sweep",
     "images_register",
+    "invoice_issue",
     "key_give_up",
     "key_make",
     "key_revoke",
     "key_rotate",
     "key_used",
     "mail_text_write",
+    "meter_event_again",
+    "meter_events_collect",
+    "meter_events_send",
     "outcome_add",
     "outcome_remove",
     "plan_set",
+    "plans_arrive",
     "plans_load",
+    "portal_begin",
     "prices_load",
     "second_step_remove",
     "storage_owners",
     "storage_record",
+    "subscription_sync",
     "times_measure",
     "usage_alerts",
 ]  # fmt: skip

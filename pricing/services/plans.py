@@ -15,11 +15,12 @@ def plan_set(*, user: Any, plan: Plan | None, note: str = "") -> LedgerAccount:
     """Give an account a plan from now on; None is the plan of those who chose none.
 
     The new plan's whole month is there at once. What was left of the old one's waits: who comes back to it
-    within the month goes on with that.
+    within the month goes on with that. Another plan that was to come does not.
     """
     account = LedgerAccount.objects.select_for_update().get(pk=account_of(user.pk).pk)
     account.plan, account.note = plan, note[:200]
-    account.save(update_fields=["plan", "note"])
+    account.coming_plan = account.coming_from = None
+    account.save(update_fields=["plan", "coming_plan", "coming_from", "note"])
     return account
 
 

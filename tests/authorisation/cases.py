@@ -313,6 +313,9 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             action("pricing", "creditapplication", "decline", scene.application.pk, text="Why."),
             action("pricing", "allotment", "take_back", scene.allotment.pk, text="Why."),
             action("pricing", "ledgeraccount", "change_plan", scene.account.pk, note="Why."),
+            action("pricing", "paymentevent", "again", scene.payment_event.pk),
+            action("pricing", "meterevent", "again", scene.meter_event.pk),
+            action("pricing", "billingcustomer", "read_again", scene.customer.pk),
             action("pricing", "secondstep", "remove", scene.second_step.pk),
             action("pricing", "mailaddress", "verify", scene.mail_address.pk),
             action("pricing", "mailaddress", "remove", scene.mail_address.pk),
@@ -342,6 +345,8 @@ def defaults(scene: Scene) -> dict[str, Any]:
         "announcement": scene.announcement.pk, "navigation": scene.navigation.pk,
         "plan": scene.plan.pk, "creditapplication": scene.application.pk, "ledgeraccount": scene.account.pk, "allotment": scene.allotment.pk,
         "ledgerentry": scene.ledger_entry.pk, "machineprice": scene.machine.pk,
+        "billingcustomer": scene.customer.pk, "subscription": scene.subscription.pk,
+        "paymentevent": scene.payment_event.pk, "meterevent": scene.meter_event.pk, "invoice": scene.invoice.pk,
         "secondstep": scene.second_step.pk, "mailaddress": scene.mail_address.pk,
         "periodictask": scene.schedule.pk, "tag": PaperPage.tags.through.objects.first().tag_id,
     }  # fmt: skip

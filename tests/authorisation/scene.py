@@ -32,7 +32,18 @@ from playground.models import Comparison, GuidedProject, Run
 from playground.sessions import services as sessions
 from playground.sessions.visitor import Visitor
 from pricing import services as pricing
-from pricing.models import CreditApplication, CreditOutcome, LedgerAccount, MachinePrice, Plan
+from pricing.models import (
+    BillingCustomer,
+    CreditApplication,
+    CreditOutcome,
+    Invoice,
+    LedgerAccount,
+    MachinePrice,
+    MeterEvent,
+    PaymentEvent,
+    Plan,
+    Subscription,
+)
 from research.models import Announcement, Navigation, StandardPage
 
 PEOPLE = ("anonymous", "user", "owner", "other", "removed", "editor", "moderator", "admin")
@@ -54,6 +65,7 @@ SECRETS = {
     "key": "name-of-a-key-of-owner",
     "application": "aim-of-an-application-of-owner",
     "asked": "question-of-a-session-of-owner",
+    "invoice": "name-on-an-invoice-of-owner",
 }
 """What only some may read. The team's invitation is one more: it is made at random."""
 
@@ -111,6 +123,7 @@ def build() -> Scene:
     export = pricing.export_request(user=people["owner"])
     pricing.export_make(export_id=export.pk)
     scene.values["export_id"] = export.pk
+    _payments(scene)
     return scene
 
 
@@ -317,6 +330,31 @@ def _ledger(scene: Scene) -> None:
     scene.values |= {
         "plan": Plan.objects.first(), "account": account, "allotment": account.allotments.first(),
         "application": _application(scene), "ledger_entry": account.entries.first(), "machine": MachinePrice.objects.first(),
+    }  # fmt: skip
+
+
+def _payments(scene: Scene) -> None:
+    """What owner paid, from when something was sold here."""
+    now = timezone.now()
+    customer = BillingCustomer.objects.create(account=scene.account, stripe_id="cus_owner")
+    scene.values |= {
+        "customer": customer,
+        "subscription": Subscription.objects.create(
+            customer=customer, stripe_id="sub_owner", status="canceled", price="price_x", started_at=now, read_at=now,
+        ),
+        "payment_event": PaymentEvent.objects.create(
+            stripe_id="evt_owner", type="invoice.paid", customer_id="cus_owner", happened_at=now, state="failed",
+        ),
+        "meter_event": MeterEvent.objects.create(
+            entry=scene.ledger_entry, customer=customer, amount=1, happened_at=now, state="refused",
+        ),
+        "invoice": Invoice.objects.create(
+            sequence=1, number="TEST-00001", account=scene.account, stripe_id="in_owner", issued_at=now,
+            currency="usd", subtotal=4900, total=4900, lines=[],
+            seller={"name": "A lab", "address": "A street", "tax_id": "", "mail": "", "note": ""},
+            buyer={"name": SECRETS["invoice"], "address": "", "mail": "", "tax_ids": []},
+        ),
+        "number": "TEST-00001",
     }  # fmt: skip
 
 
