@@ -34,10 +34,12 @@ from pricing.models import (
     CreditOutcome,
     DataExport,
     Hold,
+    Invoice,
     LedgerAccount,
     LedgerEntry,
     UsageDay,
 )
+from pricing.receivers import subscriptions_end
 from pricing.selectors.usage import COLUMNS
 from pricing.services.credit_files import attachment_read
 
@@ -108,6 +110,10 @@ class AccountData(PersonalData):
              row.amount, row.requests, round(row.seconds, 3)]
             for row in days.order_by("day", "pk").iterator()
         ))  # fmt: skip
+        invoices = Invoice.objects.filter(**mine) if account else Invoice.objects.none()
+        archive.json("usage/invoices", list(invoices.values(
+            "number", "kind", "issued_at", "paid_at", "currency", "subtotal", "tax", "total", "seller", "buyer", "lines", "usage",
+        )))  # fmt: skip
         entries = LedgerEntry.objects.filter(**mine) if account else LedgerEntry.objects.none()
         archive.csv(
             "usage/ledger", _LEDGER, entries.order_by("pk").values_list(*_LEDGER).iterator()
@@ -199,6 +205,7 @@ class AccountData(PersonalData):
         CreditApplication.objects.filter(user=user).delete()
         for session in UserSession.objects.filter(user=user):
             session.end()
+        subscriptions_end(user)
         LedgerAccount.objects.filter(user=user).update(user=None, note="")
 
 

@@ -24,14 +24,16 @@ def _late(error: Exception) -> None:
     logger.warning("No worker could be told of an account that is gone: %s", error)
 
 
-def _subscriptions_end(instance: Any, **_: Any) -> None:
+def _gone(instance: Any, **_: Any) -> None:
+    subscriptions_end(instance)
+
+
+def subscriptions_end(user: Any) -> None:
     """Whoever deletes an account is charged no more. Should the message be lost, `billing_reconcile` does it."""
     from pricing.tasks import customer_end
 
-    for pk in BillingCustomer.objects.filter(account__user=instance).values_list("pk", flat=True):
+    for pk in BillingCustomer.objects.filter(account__user=user).values_list("pk", flat=True):
         send_on_commit(customer_end, pk, lost=_late)
 
 
-pre_delete.connect(
-    _subscriptions_end, sender=settings.AUTH_USER_MODEL, dispatch_uid="subscriptions_end"
-)
+pre_delete.connect(_gone, sender=settings.AUTH_USER_MODEL, dispatch_uid="subscriptions_end")

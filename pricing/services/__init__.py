@@ -29,6 +29,7 @@ from pricing.services.credits import (
     application_withdraw,
     grant_withdraw,
 )
+from pricing.services.invoices import credit_note_issue, invoice_issue
 from pricing.services.keys import (
     check_staying,
     key_give_up,
@@ -37,8 +38,6 @@ from pricing.services.keys import (
     key_rotate,
     key_used,
 )
-from pricing.services.invoices import credit_note_issue, invoice_issue
-from pricing.services.keys import key_give_up, key_make, key_revoke, key_rotate, key_used
 from pricing.services.mail_texts import mail_text_write
 from pricing.services.meter_events import (
     meter_event_again,
@@ -50,6 +49,12 @@ from pricing.services.metering import (
     holds_sweep,
     storage_owners,
     storage_record,
+)
+from pricing.services.payment_events import (
+    event_again,
+    event_receive,
+    event_run,
+    events_due,
 )
 from pricing.services.personal import (
     account_erase,
@@ -63,11 +68,6 @@ from pricing.services.personal import (
     export_open,
     export_request,
     exports_care,
-from pricing.services.payment_events import (
-    event_again,
-    event_receive,
-    event_run,
-    events_due,
 )
 from pricing.services.plans import plan_set, plans_load
 from pricing.services.registering import files_registered, images_register
