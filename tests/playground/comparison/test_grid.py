@@ -125,8 +125,8 @@ def test_a_link_shows_the_whole_grid_and_nothing_else(client: Client) -> None:
         assert image.status_code == 200
         sizes.add(image.content)
     assert len(sizes) == 2
-    for row in ("0", "3", "x", ""):
-        assert other.get(f"/playground/shared/{share.token}/image/?row={row}").status_code == 404
+    for wrong in ("0", "3", "x", ""):
+        assert other.get(f"/playground/shared/{share.token}/image/?row={wrong}").status_code == 404
     framed = other.get(f"/playground/shared/{share.token}/embed/")
     assert "frame-ancestors *" in framed["Content-Security-Policy"]
     assert "cm-grid" in framed.content.decode()
