@@ -351,7 +351,7 @@ class StripeDouble:
                 elif path.count("/") == 2:
                     self._send(200, "text/html; charset=utf-8", double._page(path).encode())
                 else:
-                    self._send(404, "text/plain", b"")
+                    self._send(204, "text/plain", b"")  # a browser's own question for an icon
 
             def _send(self, status: int, kind: str, body: bytes) -> None:
                 self.send_response(status)
