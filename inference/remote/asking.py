@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.request import getproxies
 
 import httpx
 import orjson
@@ -16,6 +17,7 @@ from django.conf import settings
 from inference import errors
 from inference.errors import KINDS, DomainError
 from inference.remote.link import Link, is_near
+from inference.safe_fetch import AddressRefusedError, GuardedTransport, Rule
 
 CONNECT_S = 5.0
 MOST_BYTES = 4 * 2**20
@@ -101,9 +103,13 @@ def reply(
     if content is not None:
         headers["Content-Type"] = "application/json"
     try:
-        near = is_near(link.address)
+        # A proxy makes the connection, where there is one; else it goes where was judged.
+        proxied = bool(getproxies()) and not is_near(link.address)
+        transport = None if proxied else GuardedTransport(Rule.ADMIN)
         with (
-            httpx.Client(timeout=limits, follow_redirects=False, trust_env=not near) as client,
+            httpx.Client(
+                timeout=limits, follow_redirects=False, trust_env=proxied, transport=transport
+            ) as client,
             client.stream(method, f"{link.address}{path}", headers=headers, content=content) as response,
         ):  # fmt: skip
             yield response
@@ -111,7 +117,7 @@ def reply(
         raise errors.REMOTE_UNREACHABLE("The other server does not answer in time.") from error
     except (httpx.RemoteProtocolError, httpx.ReadError) as error:
         raise errors.REMOTE_FAULT("The other server's answer broke off.") from error
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, AddressRefusedError) as error:
         raise errors.REMOTE_UNREACHABLE() from error
 
 

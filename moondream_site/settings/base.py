@@ -456,6 +456,9 @@ REFERENCES_KEYS = env.list("REFERENCES_KEYS", default=[])
 SESSIONS_STORAGE_MB = env.int("SESSIONS_STORAGE_MB", default=1024)
 SESSIONS_ANON_STORAGE_MB = env.int("SESSIONS_ANON_STORAGE_MB", default=200)
 SESSIONS_RETENTION_DAYS = env.int("SESSIONS_RETENTION_DAYS", default=30)
+# Hosts and networks, as in "hooks.lab.internal,10.20.0.0/16", to which requests may go that strangers name
+# (webhooks); without it only public hosts, by https.
+OUTBOUND_ALLOWED = [entry for entry in env.list("OUTBOUND_ALLOWED", default=[]) if entry]
 # How often an address may ask; other allowances are multiples of it (`pricing.throttling`).
 ANON_RATE = env.str("ANON_RATE", default="60/m")
 # The same for an account, by its API keys together; empty is twice as often.
@@ -548,6 +551,7 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    # Each font of an invoice is told of in thirty lines, each question to Stripe in two.
-    "loggers": {"fontTools": {"level": "WARNING"}, "stripe": {"level": "WARNING"}},
+    # Each font of an invoice is told of in thirty lines, each question to Stripe in two. At INFO httpx
+    # writes whole addresses, and those of webhooks are secrets.
+    "loggers": {name: {"level": "WARNING"} for name in ("fontTools", "stripe", "httpx")},
 }
