@@ -8,6 +8,10 @@ submission_scored = Signal()
 entries_changed = Signal()
 """A table was made anew. Arguments: benchmark."""
 
+entries_added = Signal()
+"""Rows of submissions that were not on a table are on it; sent in the transaction that writes them.
+Arguments: benchmark, entries."""
+
 top_entry_changed = Signal()
 """Another entry leads a table. Arguments: entry."""
 

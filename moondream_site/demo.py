@@ -224,6 +224,13 @@ class Demo:
             "--prefetch-multiplier", "1", "-l", "INFO", REMAP_SIGTERM="SIGQUIT",
         )  # fmt: skip
 
+    def _start_notifier(self) -> None:
+        # Threads: they wait for receivers, and a process for each would hold the site in memory again.
+        self._start(
+            "notifier", *_CELERY, "worker", "-n", "notify@%h", "-Q", "notify", "-P", "threads",
+            "-c", "4", "--prefetch-multiplier", "1", "-l", "INFO", REMAP_SIGTERM="SIGQUIT",
+        )  # fmt: skip
+
     def _start(self, name: str, *args: str, **env: str) -> None:
         log: IO[bytes] = (self.logs / f"{name}.log").open("ab")
         with log:
@@ -245,6 +252,7 @@ class Demo:
         self._wait("the worker", lambda: self._worker_beats(client))
         # Last: nobody waits for what it sends, and until here the others need the processor.
         self._start_trainer()
+        self._start_notifier()
         self._start("beat", *_CELERY, "beat", "-l", "INFO", "--pidfile=")
 
     def _worker_beats(self, client: redis.Redis) -> bool:
@@ -282,7 +290,7 @@ class Demo:
             time.sleep(0.5)  # watching children
 
     def _stop_all(self) -> None:
-        for name in ("measure", "beat", "trainer", "worker", "web"):
+        for name in ("measure", "beat", "notifier", "trainer", "worker", "web"):
             child = self.children.pop(name, None)
             if child is not None:
                 _end_group(child)

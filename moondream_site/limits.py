@@ -98,6 +98,10 @@ WORKING = frozenset(
         "team_invite",
         "api_keys",
         "data_export",
+        "webhook_new",
+        "webhook_act",
+        "webhook_redeliver",
+        "notifications:subscribe",
     }
 )
 """Forms that make work. Those of the playground count it in their views as well, so that a refusal

@@ -14,6 +14,7 @@ from leaderboard.urls import team_patterns
 from moondream_site import api, signin
 from moondream_site.accounts import account
 from moondream_site.design.views import styleguide
+from notifications.urls import account_patterns
 from pricing.views_billing import stripe_webhook
 from research import media
 from status.views import readyz
@@ -35,6 +36,8 @@ urlpatterns = [
     path("account/", include("pricing.urls")),
     path("stripe/webhook", stripe_webhook, name="stripe_webhook"),
     path("account/teams/", include(team_patterns)),
+    path("account/webhooks/", include(account_patterns)),
+    path("subscriptions/", include("notifications.urls")),
     path("account/password/reset/", signin.password_reset, name="account_reset_password"),
     path("account/", include("allauth.urls")),
     path("status/", include("status.urls")),

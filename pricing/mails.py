@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.mail import get_connection, send_mass_mail
+from django.core.mail import EmailMessage, get_connection, send_mass_mail
 from django.db import transaction
 
 from inference import site
@@ -104,6 +104,20 @@ def send(kind: MailKind, addresses: Iterable[str], values: Mapping[str, str]) ->
         send_mass_mail(letters, connection=get_connection(timeout=SECONDS))
     except (OSError, smtplib.SMTPException) as error:
         logger.warning("Mail %s could not be sent: %s", kind.name, error)
+
+
+def send_one(
+    kind: MailKind, address: str, values: Mapping[str, str], headers: Mapping[str, str]
+) -> None:
+    """Send a mail with headers of its own, for callers who try again.
+
+    Raises:
+        OSError, SMTPException: it could not be sent.
+    """
+    subject, body = kind.written(values)
+    connection = get_connection(timeout=SECONDS)
+    letter = EmailMessage(subject, body, None, [address], headers=dict(headers), connection=connection)
+    letter.send()
 
 
 def send_to(user: Any, kind: MailKind, path: str, **values: str) -> None:

@@ -5,30 +5,55 @@ HTML, by escaping it once more.
 """
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from hashlib import sha256
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 from django.contrib.syndication.views import Feed
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import get_conditional_response
 from django.utils.feedgenerator import Atom1Feed, Rss201rev2Feed
 from django.utils.html import escape
-from django.utils.http import quote_etag
+from django.utils.http import http_date, quote_etag
 from django.utils.xmlutils import SimplerXMLGenerator
 from django.views.decorators.http import require_safe
 
 from inference import site
+from leaderboard import selectors as leaderboard
 from research import selectors
 
-KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "all": ("Everything new", ("PaperPage", "NotebookPage", "DatasetPage", "ReleasePage", "ChallengePage")),
-    "papers": ("Papers", ("PaperPage",)),
-    "notebooks": ("Notebooks and datasets", ("NotebookPage", "DatasetPage")),
-    "releases": ("Release notes", ("ReleasePage",)),
-    "challenges": ("Challenges", ("ChallengePage",)),
-}  # fmt: skip
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One entry, whatever it tells of."""
+
+    id: str
+    """An IRI of its own for ever."""
+    title: str
+    text: str
+    path: str
+    """On this site."""
+    at: datetime
+    changed_at: datetime
+    """Never before `at`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a feed is made of."""
+
+    title: str
+    home: str
+    """The page that shows the same to people."""
+    items: Callable[[int], list[Item]]
+    """The newest so many, newest first, of what everybody may read."""
+
+
+KINDS: dict[str, Source] = {}
+"""All feeds by name. Rooms above add theirs (`register`)."""
 COUNT = 40
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no XML 1.0 document can hold, in any form (production 2, Char)."""
@@ -55,18 +80,79 @@ def changed_at(page: Any) -> datetime:
     return max(page.last_published_at or appeared_at(page), appeared_at(page))
 
 
+def _pages(models: tuple[str, ...]) -> Callable[[int], list[Item]]:
+    def items(count: int) -> list[Item]:
+        return [
+            Item(
+                # The page's own name for ever: its address may change, its translation key does not.
+                f"urn:uuid:{page.translation_key}", page.title, page.summary, str(page.url),
+                appeared_at(page), changed_at(page),
+            )
+            for page in selectors.appeared(models, count)
+        ]  # fmt: skip
+
+    return items
+
+
+def _boards(count: int) -> list[Item]:
+    """New entries of leaderboards, and who leads one now."""
+    return [
+        Item(
+            f"urn:uuid:{uuid5(NAMESPACE_OID, news.key)}", news.title, news.text, news.path, news.at, news.at
+        )
+        for news in leaderboard.news(count)
+    ]  # fmt: skip
+
+
+def register(name: str, source: Source) -> None:
+    """Add a feed; what is in it is in the feed of everything too."""
+    KINDS[name] = source
+
+
+def _everything(count: int) -> list[Item]:
+    found = _pages(_ALL)(count)
+    for name, source in KINDS.items():
+        if name not in _OF_PAGES:
+            found += source.items(count)
+    return newest(found, count)
+
+
+def newest(items: Iterable[Item], count: int) -> list[Item]:
+    """The newest of some, newest first."""
+    return sorted(items, key=lambda item: item.at, reverse=True)[:count]
+
+
+_ALL = ("PaperPage", "NotebookPage", "DatasetPage", "ReleasePage", "ChallengePage")
+_OF_PAGES = ("all", "papers", "notebooks", "releases", "challenges")
+register("all", Source("Everything new", "/research/", _everything))
+register("papers", Source("Papers", "/research/papers/", _pages(("PaperPage",))))
+register(
+    "notebooks",
+    Source(
+        "Notebooks and datasets", "/research/notebooks/", _pages(("NotebookPage", "DatasetPage"))
+    ),
+)
+register("releases", Source("Release notes", "/research/releases/", _pages(("ReleasePage",))))
+register("challenges", Source("Challenges", "/research/challenges/", _pages(("ChallengePage",))))
+register("leaderboards", Source("Leaderboards", "/leaderboards/", _boards))
+
+
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A feed's kind and pages, read once."""
+    """A feed's kind and items, read once."""
 
     kind: str
-    pages: list[Any]
+    items: list[Item]
     site: str
     """What the site is called."""
 
     @property
+    def source(self) -> Source:
+        return KINDS[self.kind]
+
+    @property
     def title(self) -> str:
-        return f"{self.site}: {KINDS[self.kind][0].lower()}"
+        return f"{self.site}: {self.source.title.lower()}"
 
 
 class AtomFeed(Atom1Feed):
@@ -90,12 +176,12 @@ class PagesFeed(Feed[Any, Contents]):
         return obj.title
 
     def description(self, obj: Contents) -> str:
-        return f"{KINDS[obj.kind][0]} of {obj.site}."
+        return f"{obj.source.title} of {obj.site}."
 
     subtitle = description
 
     def link(self, obj: Contents) -> str:
-        return "/research/"
+        return obj.source.home
 
     def feed_guid(self, obj: Contents) -> str:
         # One for ever, of this feed alone: not where it was asked for, nor the page it links to.
@@ -104,30 +190,29 @@ class PagesFeed(Feed[Any, Contents]):
     def author_name(self, obj: Contents) -> str:
         return obj.site
 
-    def items(self, obj: Contents) -> list[Any]:
-        return obj.pages
+    def items(self, obj: Contents) -> list[Item]:
+        return obj.items
 
-    def item_title(self, item: Any) -> str:
+    def item_title(self, item: Item) -> str:  # type: ignore[override]
         return xml_text(item.title)
 
-    def item_description(self, item: Any) -> str:
-        text = xml_text(item.summary)
+    def item_description(self, item: Item) -> str:  # type: ignore[override]
+        text = xml_text(item.text)
         return str(escape(text)) if issubclass(self.feed_type, Rss201rev2Feed) else text
 
-    def item_link(self, item: Any) -> str:
-        return str(item.url)
+    def item_link(self, item: Item) -> str:
+        return item.path
 
-    def item_guid(self, item: Any) -> str:
-        # The page's own name for ever: its address may change, its translation key does not.
-        return f"urn:uuid:{item.translation_key}"
+    def item_guid(self, item: Item) -> str:
+        return item.id
 
     item_guid_is_permalink = False
 
-    def item_pubdate(self, item: Any) -> datetime:
-        return appeared_at(item)
+    def item_pubdate(self, item: Item) -> datetime:
+        return item.at
 
-    def item_updateddate(self, item: Any) -> datetime:
-        return changed_at(item)
+    def item_updateddate(self, item: Item) -> datetime:
+        return item.changed_at
 
 
 _FEEDS = {"rss": PagesFeed(Rss201rev2Feed), "atom": PagesFeed(AtomFeed)}
@@ -138,20 +223,24 @@ def feed(request: HttpRequest, kind: str, form: str) -> HttpResponse:
     """One feed in one form; answers 304 to who has it already."""
     if kind not in KINDS:
         raise Http404
-    pages = selectors.appeared(KINDS[kind][1], COUNT)
+    items = KINDS[kind].items(COUNT)
     # By what is in it, not by its newest day: a page that is taken out is gone at once.
     name = xml_text(selectors.site_name(request))
     stamp = [form, name, f"{request.scheme}://{request.get_host()}"]
-    stamp += [f"{p.pk} {p.url} {changed_at(p)} {p.title} {p.summary}" for p in pages]
+    stamp += [f"{i.id} {i.path} {i.changed_at} {i.title} {i.text}" for i in items]
     etag = quote_etag(sha256("\n".join(stamp).encode()).hexdigest()[:32])
-    known = get_conditional_response(request, etag=etag)
+    latest = max((i.changed_at for i in items), default=None)
+    modified = int(latest.timestamp()) if latest else None
+    known = get_conditional_response(request, etag=etag, last_modified=modified)
     if known is not None:
         return known
-    contents = Contents(kind, pages, name)
+    contents = Contents(kind, items, name)
     answer = (
         _json(request, contents) if form == "json" else _FEEDS[form](request, contents=contents)
     )
     answer["ETag"] = etag
+    if modified is not None:
+        answer["Last-Modified"] = http_date(modified)
     answer["Cache-Control"] = "public, max-age=0, must-revalidate"
     return answer
 
@@ -161,20 +250,20 @@ def _json(request: HttpRequest, contents: Contents) -> JsonResponse:
     body = {
         "version": "https://jsonfeed.org/version/1.1",
         "title": contents.title,
-        "home_page_url": full("/research/"),
+        "home_page_url": full(contents.source.home),
         "feed_url": full(f"/feeds/{contents.kind}.json"),
         "language": "en",
         "authors": [{"name": contents.site, "url": full("/")}],
         "items": [
             {
-                "id": f"urn:uuid:{p.translation_key}",
-                "url": full(p.url),
-                "title": xml_text(p.title),
-                "content_text": xml_text(p.summary),
-                "date_published": appeared_at(p).isoformat(),
-                "date_modified": changed_at(p).isoformat(),
+                "id": i.id,
+                "url": full(i.path),
+                "title": xml_text(i.title),
+                "content_text": xml_text(i.text),
+                "date_published": i.at.isoformat(),
+                "date_modified": i.changed_at.isoformat(),
             }
-            for p in contents.pages
+            for i in contents.items
         ],
     }
     answer = JsonResponse(body)

@@ -57,6 +57,8 @@ class LiveStack:
             "INFERENCE_VISIBILITY_TIMEOUT_S": "18",
             # No beat runs here that would end what tests with killed workers leave behind.
             "INFERENCE_MAX_QUEUE_AGE_S": "3600",
+            # Receivers of webhooks stand there.
+            "OUTBOUND_ALLOWED": "127.0.0.1",
             "OMP_NUM_THREADS": "1",
             "C_FORCE_ROOT": "1",
             "PYTHONPATH": str(ROOT),
@@ -145,6 +147,13 @@ class LiveStack:
         self._spawn(
             "trainer", "-m", "celery", "-A", "moondream_site", "worker", "-n", "train@%h", "-Q", "train",
             "-c", "1", "--prefetch-multiplier", "1", "-l", "WARNING", REMAP_SIGTERM="SIGQUIT", **env,
+        )  # fmt: skip
+
+    def start_notifier(self, **env: str) -> None:
+        """Start a worker that delivers webhooks and mails; it takes messages once it is up."""
+        self._spawn(
+            "notifier", "-m", "celery", "-A", "moondream_site", "worker", "-n", "notify@%h", "-Q", "notify",
+            "-P", "threads", "-c", "4", "--prefetch-multiplier", "1", "-l", "WARNING", **env,
         )  # fmt: skip
 
     def bring_back_worker(self, **env: str) -> None:

@@ -36,6 +36,7 @@ from leaderboard.selectors.figures import (
     side_by_side,
 )
 from leaderboard.selectors.items import Comparison, compare, image_url, items_page
+from leaderboard.selectors.news import News, news
 from leaderboard.selectors.prompts import (
     ANSWERS,
     PLACE,
@@ -79,6 +80,7 @@ __all__ = [
     "Comparison",
     "Detail",
     "Example",
+    "News",
     "Own",
     "Prompt",
     "PromptGroup",
@@ -107,6 +109,7 @@ __all__ = [
     "leaders",
     "log_lines",
     "mini_benchmark",
+    "news",
     "own",
     "own_detail",
     "points",

@@ -30,7 +30,7 @@ from leaderboard.scoring import INTERVALS, interval_method
 from leaderboard.services import stale
 from leaderboard.services.pairs import pair_ranges
 from leaderboard.services.stale import Row
-from leaderboard.signals import top_entry_changed
+from leaderboard.signals import entries_added, top_entry_changed
 
 TESTED = 40
 """Entries from the top between which every pair is tested: 780 tests."""
@@ -84,8 +84,13 @@ def _computed(benchmark_pk: int) -> list[Entry]:
 def _written(state: TableState, rows: list[Entry]) -> None:
     assert state.benchmark is not None
     before = state.leader if state.made_at else _first(state.benchmark)
-    Entry.objects.filter(benchmark=state.benchmark).delete()
+    own = Entry.objects.filter(benchmark=state.benchmark)
+    known = set(own.values_list("submission_id", flat=True))
+    own.delete()
     Entry.objects.bulk_create(rows, batch_size=1000)
+    new = [row for row in rows if row.submission_id and row.submission_id not in known]
+    if new:
+        entries_added.send(Benchmark, benchmark=state.benchmark, entries=new)
     first = rows[0] if rows and rows[0].submission_id else None
     state.leader = first.submission_id if first else None
     if first and first.submission_id != before:

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from pricing import mails
 from pricing.models import Allotment, Meter
+from pricing.signals import usage_alerted
 
 AT = (100, 80)
 """Percentages that a mail is sent about, the higher first."""
@@ -33,9 +34,12 @@ def usage_alerts() -> int:
 
 def _tell(pot: Allotment, percent: int) -> int:
     user = pot.account.user
-    if user is None or not user.email:
-        return 0
     scale, unit = (1, "images") if pot.meter == Meter.IMAGES else (60, "training minutes")
+    if user is None:
+        return 0
+    usage_alerted.send(Allotment, user=user, allotment=pot, percent=percent, unit=unit)
+    if not user.email:
+        return 0
     mails.send_to(
         user, mails.USAGE_HIGH, reverse("usage"), percent=str(percent), unit=unit,
         used=f"{pot.used // scale:,}", limit=f"{(pot.granted or 0) // scale:,}",

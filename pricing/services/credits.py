@@ -23,6 +23,7 @@ from pricing.models import (
 from pricing.selectors import settings_now
 from pricing.services.metering import account_of, entry_make
 from pricing.services.plans import plan_set
+from pricing.signals import credits_decided
 
 State = CreditApplication.State
 Kind = CreditEvent.Kind
@@ -133,6 +134,7 @@ def application_decline(*, application: CreditApplication, by: Any, reason: str)
     found.state, found.decided_at = State.DECLINED, timezone.now()
     found.save()
     _note(found, Kind.DECLINED, reason, by)
+    credits_decided.send(CreditApplication, application=found)
     _mail(found, mails.CREDITS_DECLINED, text=reason)
 
 
@@ -184,6 +186,7 @@ def application_approve(
         if plan is not None:
             plan_set(user=found.user, plan=plan, note=f"Application {found.pk}")
     _note(found, Kind.APPROVED, text, by)
+    credits_decided.send(CreditApplication, application=found)
     _mail(
         found, mails.CREDITS_APPROVED, text=text, images=f"{granted or 0:,}", minutes=f"{trained or 0:,}",
         day=f"{last:%-d %B %Y}",

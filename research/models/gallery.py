@@ -27,6 +27,7 @@ class NotebooksPage(ShelfPage):
     """The gallery of notebooks."""
 
     subpage_types: ClassVar[list[str]] = ["research.NotebookPage"]
+    feed = "notebooks"
     item_model = "NotebookPage"
     card = "research/cards/notebook.html"
     empty = "No notebook fits."
@@ -96,6 +97,7 @@ class DatasetsPage(ShelfPage):
     """The list of datasets."""
 
     subpage_types: ClassVar[list[str]] = ["research.DatasetPage"]
+    feed = "notebooks"
     item_model = "DatasetPage"
     card = "research/cards/dataset.html"
     empty = "No dataset fits."

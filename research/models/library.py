@@ -65,6 +65,8 @@ class ShelfPage(ClaimPage):
     empty: ClassVar[str]
     card: ClassVar[str]
     """Template of one item."""
+    feed: ClassVar[str]
+    """Its items' feed (`research.feeds`)."""
 
     empty_text = models.CharField(
         max_length=200, blank=True,
@@ -100,6 +102,7 @@ class PapersPage(ShelfPage):
     """The library of papers."""
 
     subpage_types: ClassVar[list[str]] = ["research.PaperPage"]
+    feed = "papers"
     item_model = "PaperPage"
     card = "research/cards/paper.html"
     empty = "No paper fits. Take a filter away, or search for another word."

@@ -22,6 +22,7 @@ class ReleasesPage(ShelfPage):
     """The changelog."""
 
     subpage_types: ClassVar[list[str]] = ["research.ReleasePage"]
+    feed = "releases"
     item_model = "ReleasePage"
     card = "research/cards/release.html"
     empty = "No release fits."
@@ -163,6 +164,7 @@ class ChallengesPage(ShelfPage):
     """The list of challenges."""
 
     subpage_types: ClassVar[list[str]] = ["research.ChallengePage"]
+    feed = "challenges"
     item_model = "ChallengePage"
     card = "research/cards/challenge.html"
     empty = "No challenge is announced. The first one appears here, with its dates and its rules."

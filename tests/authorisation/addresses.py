@@ -6,7 +6,16 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
-OURS = ("moondream_site", "status", "research", "playground", "leaderboard", "pricing", "inference")
+OURS = (
+    "moondream_site",
+    "notifications",
+    "status",
+    "research",
+    "playground",
+    "leaderboard",
+    "pricing",
+    "inference",
+)
 """The rooms; what lies below `admin/` and names none of them is a library's."""
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from leaderboard.models import LogLine
+from notifications.signing import confirm_token, leave_token
 from playground.recipes import token_of as image_token
 from research.models import PaperPage
 from tests.authorisation.addresses import is_library
@@ -237,6 +238,31 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
         "account/credits/<int:application_id>/withdraw/": [Case(bodies={"POST": _form()})],
         "account/keys/<int:key_id>/rotate/": [Case(bodies={"POST": _form(overlap="7")})],
         "account/keys/": [Case(bodies={"POST": _form(name="A key", scopes=["submit"])})],
+        "account/webhooks/new/": [
+            Case(bodies={"POST": _form(target="webhook", kinds=["usage.alert"], url="https://hooks.example.org/y")})
+        ],
+        "account/webhooks/<uuid:subscription_id>/": [
+            Case(bodies={"POST": _form(kinds=["usage.alert"], name="Another name")})
+        ],
+        r"account/webhooks/^(?P<subscription_id>[0-9a-f-]{36})/(?P<action>test|pause|enable|rotate|redeliver|delete)/$": [
+            Case(name, {"action": name}, bodies=acting) for name in ("test", "rotate", "delete")
+        ],
+        "account/webhooks/<uuid:subscription_id>/deliveries/<slug:uid>/redeliver/": [Case(bodies=acting)],
+        "subscriptions/": [
+            Case(bodies={"POST": _form(target="email", email="new@example.org", kinds=["paper.published"])})
+        ],
+        "subscriptions/confirm/<str:token>/": [
+            Case("right", {"token": confirm_token(scene.waiting_subscription.pk)}, bodies=acting),
+            Case("made up", {"token": "x"}, bodies=acting),
+        ],
+        "subscriptions/<str:token>/": [
+            Case("right", {"token": leave_token(scene.public_subscription.pk)}, bodies={"POST": _form(kinds=["paper.published"])}),
+            Case("made up", {"token": "x"}, bodies=acting),
+        ],
+        "subscriptions/<str:token>/unsubscribe/": [
+            Case("right", {"token": leave_token(scene.public_subscription.pk)}, bodies=acting),
+            Case("made up", {"token": "x"}, bodies=acting),
+        ],
         "account/teams/<int:team_id>/": [
             Case("owner's", bodies={"POST": _form(team="Another name")}),
             Case("other's", {"team_id": scene.others.pk}, bodies={"POST": _form(team="Another name")}),
@@ -319,6 +345,9 @@ def cases(scene: Scene) -> dict[str, list[Case]]:
             action("pricing", "secondstep", "remove", scene.second_step.pk),
             action("pricing", "mailaddress", "verify", scene.mail_address.pk),
             action("pricing", "mailaddress", "remove", scene.mail_address.pk),
+            action("notifications", "subscription", "disable", scene.hook.pk),
+            action("notifications", "subscription", "erase", scene.hook.pk),
+            action("notifications", "delivery", "repeat", scene.delivery.pk),
             action("django_celery_beat", "periodictask", "run", scene.schedule.pk),
             action("django_celery_beat", "periodictask", "switch_off", scene.schedule.pk),
         ],
@@ -348,6 +377,7 @@ def defaults(scene: Scene) -> dict[str, Any]:
         "billingcustomer": scene.customer.pk, "subscription": scene.subscription.pk,
         "paymentevent": scene.payment_event.pk, "meterevent": scene.meter_event.pk, "invoice": scene.invoice.pk,
         "secondstep": scene.second_step.pk, "mailaddress": scene.mail_address.pk,
+        "subscription": scene.hook.pk, "delivery": scene.delivery.pk, "event": scene.event.pk,
         "periodictask": scene.schedule.pk, "tag": PaperPage.tags.through.objects.first().tag_id,
     }  # fmt: skip
     return {

@@ -28,6 +28,9 @@ from inference.world.samples import sample_bytes
 from leaderboard import services
 from leaderboard.models import Challenge, ReportedFigure, Split, Submission, Team
 from leaderboard.services import Card, NewItem
+from notifications import services as notifications
+from notifications.kinds import USAGE_ALERT
+from notifications.models import Delivery, Subscription
 from playground.models import Comparison, GuidedProject, Run
 from playground.sessions import services as sessions
 from playground.sessions.visitor import Visitor
@@ -66,6 +69,8 @@ SECRETS = {
     "application": "aim-of-an-application-of-owner",
     "asked": "question-of-a-session-of-owner",
     "invoice": "name-on-an-invoice-of-owner",
+    "hook": "hook-of-owner",
+    "told": "event-of-owner",
 }
 """What only some may read. The team's invitation is one more: it is made at random."""
 
@@ -124,6 +129,7 @@ def build() -> Scene:
     pricing.export_make(export_id=export.pk)
     scene.values["export_id"] = export.pk
     _payments(scene)
+    _notifications(scene)
     return scene
 
 
@@ -395,6 +401,35 @@ def _tuning(scene: Scene) -> None:
     tuning.run_pause(run=resting)
     scene.values |= {"run_id": run.pk, "resting": resting, "upload_id": sent.pk}
     scene.values |= {"finetune_id": made.pk, "step": 1, "token": token_of(kept)}
+
+
+def _notifications(scene: Scene) -> None:
+    """A webhook of owner's with a delivery that failed, and somebody's who has no account."""
+    wanted = notifications.Wanted(
+        "webhook", ["usage.alert"], SECRETS["hook"], "https://hooks.example.org/x"
+    )
+    hook, _ = notifications.subscription_make(user=scene.people["owner"], wanted=wanted)
+    event = notifications.event_make(
+        USAGE_ALERT, title=SECRETS["told"], path="/account/usage/", owner=scene.people["owner"]
+    )
+    delivery = Delivery.objects.create(
+        subscription=hook,
+        event=event,
+        state="failed",
+        due_at=timezone.now(),
+        ended_at=timezone.now(),
+    )
+    public = Subscription.objects.create(
+        target="email", email="reader@example.org", kinds=["paper.published"], state="active",
+        confirmed_at=timezone.now(),
+    )  # fmt: skip
+    waiting = Subscription.objects.create(
+        target="email", email="reader@example.org", kinds=["paper.published"]
+    )
+    scene.values |= {
+        "hook": hook, "subscription_id": hook.pk, "delivery": delivery, "uid": delivery.uid, "event": event,
+        "public_subscription": public, "waiting_subscription": waiting,
+    }  # fmt: skip
 
 
 def _session(scene: Scene) -> None:

@@ -5,14 +5,13 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from inference import safe_fetch
 from inference.safe_fetch import AddressRefusedError, FetchError, Rule, check, fetch, judge
+from tests.receivers import Answer, endless, said, served
 
 REFUSED = [
     # This machine, by each of its names.
@@ -157,53 +156,6 @@ def test_what_the_settings_vouch_for(settings: Any, monkeypatch: pytest.MonkeyPa
         safe_fetch.resolve("other.example.org", 80)
 
 
-# A real server of raw bytes.
-
-Answer = Callable[[socket.socket, bytes], None]
-
-
-@contextmanager
-def served(answer: Answer) -> Iterator[tuple[str, list[bytes]]]:
-    """A server on loopback; its address, and the requests it got."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    listening.settimeout(0.1)
-    got: list[bytes] = []
-    over = threading.Event()
-
-    def one(connection: socket.socket) -> None:
-        with connection:
-            connection.settimeout(5)
-            try:
-                request = b""
-                while b"\r\n\r\n" not in request:
-                    request += connection.recv(65536)
-                got.append(request)
-                answer(connection, request)
-            except OSError:
-                pass
-
-    def serve() -> None:
-        while not over.is_set():
-            try:
-                connection, _ = listening.accept()
-            except OSError:
-                continue
-            threading.Thread(target=one, args=(connection,), daemon=True).start()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/", got
-    finally:
-        over.set()
-        thread.join()
-        listening.close()
-
-
-def said(text: bytes) -> Answer:
-    return lambda connection, _: connection.sendall(text)
-
-
 @pytest.fixture
 def near(settings: Any) -> None:
     settings.OUTBOUND_ALLOWED = ["127.0.0.1"]
@@ -252,17 +204,6 @@ def test_redirects_without_end(near: None) -> None:
             fetch("GET", url, seconds=5, most_bytes=10, redirects=3)
         assert error.value.code == "redirects"
         assert len(got) == 4
-
-
-def endless(head: bytes, piece: bytes, pause: float = 0.0) -> Answer:
-    def answer(connection: socket.socket, _: bytes) -> None:
-        connection.sendall(head)
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            connection.sendall(piece)
-            time.sleep(pause)
-
-    return answer
 
 
 @pytest.mark.parametrize(

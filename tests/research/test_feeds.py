@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 from wagtail.models import Page
 
+from leaderboard.models import Benchmark
 from research import feeds
 from research.models import LegalPage, PaperPage, PapersPage, ReleasePage
 from research.selectors import plain
@@ -173,6 +174,55 @@ def test_rss_and_json_keep_their_rules(client: Client, starter, kind: str) -> No
         assert isinstance(entry["content_text"], str)
         assert all(RFC3339.fullmatch(entry[name]) for name in ("date_published", "date_modified"))
         assert entry["url"].startswith("http://testserver/")
+
+
+@pytest.mark.parametrize("kind", feeds.KINDS)
+@pytest.mark.parametrize("form", ["rss", "atom", "json"])
+def test_who_has_it_already_is_told_so(client: Client, starter, kind: str, form: str) -> None:
+    address = f"/feeds/{kind}.{form}"
+    first = client.get(address)
+    if form != "json":
+        assert not feedparser.parse(first.content).bozo
+    for sent in ({"If-None-Match": first["ETag"]}, {"If-Modified-Since": first["Last-Modified"]}):
+        again = client.get(address, headers=sent)
+        assert (again.status_code, again.content) == (304, b"")
+        assert again["ETag"] == first["ETag"]
+    old = {"If-Modified-Since": "Fri, 31 Dec 1999 23:59:59 GMT"}
+    assert client.get(address, headers=old).status_code == 200
+
+
+def test_new_entries_and_leaders_of_leaderboards(client: Client, starter) -> None:
+    items = client.get("/feeds/leaderboards.json").json()["items"]
+    assert any("is on the leaderboard" in item["title"] for item in items)
+    assert any(item["title"].endswith(" leads") for item in items)
+    days = [item["date_published"] for item in items]
+    assert days == sorted(days, reverse=True)
+    everything = {item["id"] for item in client.get("/feeds/all.json").json()["items"]}
+    assert everything & {item["id"] for item in items}
+    hidden = Benchmark.objects.exclude(entries=None).exclude(log=None).first()
+    assert hidden is not None
+    Benchmark.objects.filter(pk=hidden.pk).update(is_shown=False)
+    left = client.get("/feeds/leaderboards.json").json()["items"]
+    assert len(left) < len(items)
+    assert not any(item["title"].startswith(f"{hidden.title}: ") for item in left)
+
+
+@pytest.mark.parametrize(
+    ("page", "kinds"),
+    [("/", ["all"]), ("/research/papers/", ["all", "papers"]), ("/research/releases/", ["all", "releases"]),
+     ("/research/challenges/", ["all", "challenges"]), ("/research/notebooks/", ["all", "notebooks"]),
+     ("/leaderboards/", ["all", "leaderboards"])],
+)  # fmt: skip
+def test_pages_name_their_feeds(client: Client, starter, page: str, kinds: list[str]) -> None:
+    head = client.get(page).content.decode().partition("</head>")[0]
+    links = re.findall(
+        r'<link rel="alternate" type="([^"]+)" title="[^"]+" href="(/feeds/[^"]+)">', head
+    )
+    assert [address for _, address in links] == [
+        f"/feeds/{kind}.{form}" for kind in kinds for form in ("rss", "atom", "json")
+    ]
+    for kind, address in links:
+        assert client.get(address)["Content-Type"].startswith(kind)
 
 
 def test_the_words_of_html_are_read(starter) -> None:
