@@ -12,7 +12,7 @@ from tests.authorisation.scene import ACTORS
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
 
 
-_BY_SECRET = {"api/keys/revoke"}
+_BY_SECRET = {"api/keys/revoke", "subscriptions/<str:token>/unsubscribe/"}
 """What whoever holds a secret may do, signed in or not: it names what is changed."""
 
 
