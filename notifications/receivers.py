@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db.models.signals import post_save
 from django.urls import reverse
@@ -48,7 +49,7 @@ def _page(sender: Any, instance: Any, **_: Any) -> None:
         return
     kind, what = _PAGES[sender]
     services.event_make(
-        kind, title=f"{what}: {instance.title}", text=str(instance.summary), path=instance.url or "",
+        kind, title=f"{what}: {instance.title}", text=str(instance.summary), path=urlsplit(instance.url or "").path,
         subject=str(instance.pk), once=f"{kind.name}:{instance.translation_key}",
         data={"page": str(instance.translation_key)},
     )  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
 from django.contrib.syndication.views import Feed
@@ -155,6 +155,14 @@ class Contents:
         return f"{self.site}: {self.source.title.lower()}"
 
 
+if TYPE_CHECKING:
+    _Feed = Feed[Any, Contents]
+else:
+    _Feed = (
+        Feed  # has no parameters but for type checkers; rooms above import this while they start
+    )
+
+
 class AtomFeed(Atom1Feed):
     """Django's, whose summaries are said to be text, as they are."""
 
@@ -163,7 +171,7 @@ class AtomFeed(Atom1Feed):
         handler.addQuickElement("summary", item["description"], {"type": "text"})
 
 
-class PagesFeed(Feed[Any, Contents]):
+class PagesFeed(_Feed):
     """One kind of pages as RSS or Atom."""
 
     def __init__(self, generator: type[Any]) -> None:
@@ -233,11 +241,11 @@ def feed(request: HttpRequest, kind: str, form: str) -> HttpResponse:
     modified = int(latest.timestamp()) if latest else None
     known = get_conditional_response(request, etag=etag, last_modified=modified)
     if known is not None:
-        return known
-    contents = Contents(kind, items, name)
-    answer = (
-        _json(request, contents) if form == "json" else _FEEDS[form](request, contents=contents)
-    )
+        answer = known
+    elif form == "json":
+        answer = _json(request, Contents(kind, items, name))
+    else:
+        answer = _FEEDS[form](request, contents=Contents(kind, items, name))
     answer["ETag"] = etag
     if modified is not None:
         answer["Last-Modified"] = http_date(modified)

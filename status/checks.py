@@ -117,7 +117,7 @@ def _alive() -> list[inference.Worker]:
 
 
 def _workers() -> tuple[str, str]:
-    alive = [w for w in _alive() if w.queues != {QUEUE}]
+    alive = [w for w in _alive() if not w.queues or w.queues - {QUEUE, "notify"}]
     waiting = inference.queue_depth("cpu")
     if not alive:
         return State.DOWN, "No worker has been heard of; questions wait."

@@ -10,7 +10,7 @@ NAVIGATION = [
     ("Leaderboards", "/leaderboards/", "header"), ("Pricing", "/pricing/", "header"),
     ("Docs", "/docs/", "header"), ("Status", "/status/", "header"),
     ("Infrastructure", "/infrastructure/", "footer"),
-    ("Release notes", "/research/releases/", "footer"), ("Feed", "/feeds/all.atom", "footer"),
+    ("Release notes", "/research/releases/", "footer"), ("Subscribe", "/subscriptions/", "footer"), ("Feed", "/feeds/all.atom", "footer"),
     ("OpenAPI", "/api/openapi.json", "footer"), ("Licences", "/licences/", "footer"),
     ("Privacy", "/privacy/", "footer"),
 ]  # fmt: skip
@@ -246,6 +246,9 @@ PRIVACY = (
     "<h2>Sessions of the playground</h2><p>What you ask there is saved with its image and answer, so that you find it again: "
     "until you delete it, or without an account for {session_kept} days after a session's last run. Others see a run only by "
     "a link that you make, until you revoke it. What you delete is gone at once, its image within a day.</p>"
+    "<h2>Subscriptions</h2><p>Whoever subscribes to news leaves a mail address, or the address of a webhook, which is "
+    "kept sealed. It is kept until you unsubscribe, which deletes it; one that is not confirmed in time is "
+    "deleted. What was sent, and what a webhook answered, is kept for a month.</p>"
     "<h2>Accounts and submissions</h2><p>An account holds your e-mail address and a password's hash; a submission holds what "
     "you say of the model, its predictions and their scores. The table shows your team's name, never your address. "
     "Withdrawing a submission deletes its file; what happened stays in the log. Your account's page gives you all that is kept of "

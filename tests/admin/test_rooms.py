@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db
 ADMINS_ONLY = (
     "leaderboard_split", "leaderboard_submission", "leaderboard_team", "leaderboard_participation",
     "leaderboard_logline", "inference_variant", "inference_variantmeasurement", "inference_job",
-    "pricing_apikey",
+    "pricing_apikey", "notifications_subscription", "notifications_delivery", "notifications_event",
 )  # fmt: skip
 EDITORS_TOO = (
     "leaderboard_benchmark", "leaderboard_challenge", "leaderboard_benchmarkprompt",

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from wagtail.models import PageViewRestriction
 
@@ -148,6 +149,32 @@ def test_entries_and_a_new_first_of_a_leaderboard(board: Benchmark, person: Pers
     scored = of("submission.scored")
     assert len(scored) == 3
     assert all(event.team_id for event in scored)
+
+
+def test_the_feed_of_leaderboards(board: Benchmark, person: Person, client: Client) -> None:
+    ada, bea = person("ada"), person("bea")
+    made = submit(board, ada, "model-a", 2, is_public=True)
+    submit(board, bea, "model-b", 3, is_public=True)
+    submit(board, ada, "model-secret", 4, is_public=False)
+    first = client.get("/feeds/leaderboards.json")
+    items = first.json()["items"]
+    assert {item["title"] for item in items} == {
+        "Colours: model-a is on the leaderboard", "Colours: model-b is on the leaderboard",
+        "Colours: model-a leads", "Colours: model-b leads",
+    }  # fmt: skip
+    assert len({item["id"] for item in items}) == 4
+    days = [item["date_published"] for item in items]
+    assert days == sorted(days, reverse=True)
+    later = {"If-Modified-Since": first["Last-Modified"]}
+    assert client.get("/feeds/leaderboards.json", headers=later).status_code == 304
+    everything = {item["id"] for item in client.get("/feeds/all.json").json()["items"]}
+    assert everything >= {item["id"] for item in items}
+    leaderboard.submission_publish(submission=made, is_public=False, actor="ada")
+    leaderboard.entries_make(benchmark=board)
+    for form in ("rss", "atom", "json"):
+        assert b"model-a" not in client.get(f"/feeds/leaderboards.{form}").content
+    Benchmark.objects.update(is_shown=False)
+    assert client.get("/feeds/leaderboards.json").json()["items"] == []
 
 
 def test_a_board_that_is_not_shown_says_nothing(board: Benchmark, person: Person) -> None:
