@@ -249,6 +249,8 @@ def feed(request: HttpRequest, kind: str, form: str) -> HttpResponse:
     answer["ETag"] = etag
     if modified is not None:
         answer["Last-Modified"] = http_date(modified)
+    else:  # Django's is the present time where there is nothing
+        answer.headers.pop("Last-Modified", None)
     answer["Cache-Control"] = "public, max-age=0, must-revalidate"
     return answer
 

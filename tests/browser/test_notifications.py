@@ -35,10 +35,11 @@ def look(page: Page, name: str) -> None:
 def reload_until(page: Page, text: str) -> None:
     """The log is read anew until it says something."""
     until = time.monotonic() + 30
-    while not page.get_by_text(text).count() and time.monotonic() < until:
+    cell = page.get_by_role("cell", name=text)
+    while not cell.count() and time.monotonic() < until:
         page.wait_for_timeout(300)
         page.reload()
-    expect(page.get_by_text(text).first).to_be_visible()
+    expect(cell.first).to_be_visible()
 
 
 def test_a_webhook_from_the_form_to_the_log(context: BrowserContext, notifier: None) -> None:
