@@ -6,6 +6,6 @@ class NotificationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from notifications import mails, receivers  # noqa: F401  # declares its mails
+        from notifications import mails, personal, receivers  # noqa: F401  # declare themselves
 
         receivers.connect()

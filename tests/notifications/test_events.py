@@ -226,7 +226,7 @@ def test_who_left_the_team_or_the_site_gets_nothing_more(
     with served(said(answers(200))) as (url, got):
         rows = [subscription(url, kinds=["submission.scored"]) for _ in range(4)]
         staying, leaving, banned, gone = rows
-        team = Team.objects.create(name="A team", founder=staying.user)
+        team = Team.objects.create(name="A team")
         team.members.set([row.user for row in rows])
         submit(board, staying.user, "model-a", 2, team=team.name)
         services.events_spread()
