@@ -116,7 +116,9 @@ def send_one(
     """
     subject, body = kind.written(values)
     connection = get_connection(timeout=SECONDS)
-    letter = EmailMessage(subject, body, None, [address], headers=dict(headers), connection=connection)
+    letter = EmailMessage(
+        subject, body, None, [address], headers=dict(headers), connection=connection
+    )
     letter.send()
 
 

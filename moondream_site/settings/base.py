@@ -541,8 +541,16 @@ CELERY_BEAT_SCHEDULE = {
     "billing-reconcile": {"task": "pricing.tasks.billing_reconcile", "schedule": 6 * 3600.0},
     "costs-measure": {"task": "pricing.tasks.times_measure", "schedule": 6 * 3600.0},
     "status-checks": {"task": "status.tasks.run_checks", "schedule": 60.0},
-    "notifications-sweep": {"task": "notifications.tasks.sweep", "schedule": 10.0, "options": {"queue": "notify"}},
-    "notifications-purge": {"task": "notifications.tasks.purge", "schedule": 6 * 3600.0, "options": {"queue": "notify"}},
+    "notifications-sweep": {
+        "task": "notifications.tasks.sweep",
+        "schedule": 10.0,
+        "options": {"queue": "notify"},
+    },
+    "notifications-purge": {
+        "task": "notifications.tasks.purge",
+        "schedule": 6 * 3600.0,
+        "options": {"queue": "notify"},
+    },
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = TIME_ZONE

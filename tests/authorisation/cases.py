@@ -374,10 +374,10 @@ def defaults(scene: Scene) -> dict[str, Any]:
         "announcement": scene.announcement.pk, "navigation": scene.navigation.pk,
         "plan": scene.plan.pk, "creditapplication": scene.application.pk, "ledgeraccount": scene.account.pk, "allotment": scene.allotment.pk,
         "ledgerentry": scene.ledger_entry.pk, "machineprice": scene.machine.pk,
-        "billingcustomer": scene.customer.pk, "subscription": scene.subscription.pk,
+        "billingcustomer": scene.customer.pk, "pricing/subscription": scene.subscription.pk,
         "paymentevent": scene.payment_event.pk, "meterevent": scene.meter_event.pk, "invoice": scene.invoice.pk,
         "secondstep": scene.second_step.pk, "mailaddress": scene.mail_address.pk,
-        "subscription": scene.hook.pk, "delivery": scene.delivery.pk, "event": scene.event.pk,
+        "notifications/subscription": scene.hook.pk, "delivery": scene.delivery.pk, "event": scene.event.pk,
         "periodictask": scene.schedule.pk, "tag": PaperPage.tags.through.objects.first().tag_id,
     }  # fmt: skip
     return {
@@ -390,11 +390,10 @@ def defaults(scene: Scene) -> dict[str, Any]:
 
 
 def fill_for(address: str, case: Case, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for one address: `pk` and `object_id` are of the model that it names."""
+    """Values for one address: `pk` and `object_id` are of the model that it names, alone or with its room."""
     known = dict(values)
-    parts = address.split("/")
     for model, pk in values["of_model"].items():
-        if model in parts:
+        if f"/{model}/" in address:
             known |= {"pk": pk, "object_id": pk}
     whole = {**known, **case.fill}
     return defaultdict(lambda: 1, whole) if is_library(address) else whole

@@ -30,7 +30,8 @@ from leaderboard.models import Challenge, ReportedFigure, Split, Submission, Tea
 from leaderboard.services import Card, NewItem
 from notifications import services as notifications
 from notifications.kinds import USAGE_ALERT
-from notifications.models import Delivery, Subscription
+from notifications.models import Delivery
+from notifications.models import Subscription as NewsSubscription
 from playground.models import Comparison, GuidedProject, Run
 from playground.sessions import services as sessions
 from playground.sessions.visitor import Visitor
@@ -412,6 +413,7 @@ def _notifications(scene: Scene) -> None:
     event = notifications.event_make(
         USAGE_ALERT, title=SECRETS["told"], path="/account/usage/", owner=scene.people["owner"]
     )
+    assert event is not None
     delivery = Delivery.objects.create(
         subscription=hook,
         event=event,
@@ -419,11 +421,11 @@ def _notifications(scene: Scene) -> None:
         due_at=timezone.now(),
         ended_at=timezone.now(),
     )
-    public = Subscription.objects.create(
+    public = NewsSubscription.objects.create(
         target="email", email="reader@example.org", kinds=["paper.published"], state="active",
         confirmed_at=timezone.now(),
     )  # fmt: skip
-    waiting = Subscription.objects.create(
+    waiting = NewsSubscription.objects.create(
         target="email", email="reader@example.org", kinds=["paper.published"]
     )
     scene.values |= {
