@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from django.db.models import Q
+
 from inference.personal import Archive, PersonalData, Rule, counted, register, rows_of
+from leaderboard.models import Submission
 from notifications.models import Delivery, Event, Subscription
 
 
@@ -40,7 +43,10 @@ class NotificationData(PersonalData):
 
     def erase(self, user: Any) -> None:
         Subscription.objects.filter(user=user).delete()
-        Event.objects.filter(owner=user).delete()
+        # News of their submissions name their team and their models.
+        sent = Submission.objects.filter(Q(created_by=user) | Q(team__members=user))
+        about = [str(pk) for pk in sent.values_list("pk", flat=True)]
+        Event.objects.filter(Q(owner=user) | Q(subject__in=about)).delete()
 
 
 register(NotificationData())

@@ -186,6 +186,9 @@ class AccountData(PersonalData):
         return counted(
             (entries, "line of the ledger of use, under a number: books are not rewritten",
              "lines of the ledger of use, under a number: books are not rewritten"),
+            (Invoice.objects.filter(account=account).count() if account else 0,
+             "invoice as it was issued, with the name and address on it: the law on taxes asks for it",
+             "invoices as they were issued, with the names and addresses on them: the law on taxes asks for them"),
         )  # fmt: skip
 
     def stop(self, user: Any) -> None:

@@ -24,12 +24,12 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
 
 INSTALLED_APPS = [
+    "notifications",
     "research",
     "playground",
     "leaderboard",
     "pricing",
     "status",
-    "notifications",
     "inference",
     "inference.tuning",
     "moondream_site.design",

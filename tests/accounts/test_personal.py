@@ -168,7 +168,8 @@ def test_nothing_of_an_erased_account_is_left_in_any_table(scene: Any) -> None:
         (table, token)
         for table, rows in everything().items()
         for token in set(tokens) - others
-        if token in rows
+        # An invoice names whom it was issued to, and is kept as the law on taxes asks.
+        if token in rows and (table, token) != ("pricing_invoice", scene.secrets["invoice"])
     }
     assert sorted(left) == []
     for label in links():
