@@ -1,9 +1,14 @@
 """Celery's way in; the work is in services."""
 
+import logging
+
 from celery import shared_task
 
+from inference.messages import send_on_commit
 from pricing import services
 from pricing.models import BillingCustomer
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task
@@ -75,4 +80,9 @@ def personal_care() -> None:
     """Archives that were lost or are past their time, and accounts that are to be erased."""
     services.exports_care()
     for deletion_id in services.deletions_due():
-        account_erase.delay(deletion_id)
+        send_on_commit(account_erase, deletion_id, lost=_erased_later)
+
+
+def _erased_later(error: Exception) -> None:
+    # `personal_care` comes back to it.
+    logger.warning("An account waits for the broker to be erased: %s", error)

@@ -29,6 +29,7 @@ ROOMS = (
     "playground",
     "research",
     "status",
+    "notifications",
     "moondream_site",
 )
 FAMILIES = {family.__name__ for family in (DomainError, *DomainError.__subclasses__())}

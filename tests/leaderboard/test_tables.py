@@ -575,7 +575,7 @@ def test_a_run_tells_the_scorer_after_it_is_saved(split, messages, monkeypatch) 
 def test_messages_are_sent_in_one_place() -> None:
     """`inference.messages.send_on_commit`, so that none is sent before what it is about is saved."""
     sends = re.compile(r"\.(delay|apply_async|send_task|delay_on_commit|apply_async_on_commit)\b")
-    rooms = ("inference", "pricing", "leaderboard", "playground", "research", "status", "moondream_site")  # fmt: skip
+    rooms = ("inference", "pricing", "leaderboard", "playground", "research", "status", "notifications", "moondream_site")  # fmt: skip
     found = [
         str(file.relative_to(ROOT))
         for room in rooms
