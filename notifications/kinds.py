@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wagtail.models import Page
 
-from leaderboard.models import Entry
+from leaderboard.models import entries_shown
 from research.selectors import readable
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _is_readable(event: "Event") -> bool:
 
 
 def _is_on_board(event: "Event") -> bool:
-    on_board = Entry.objects.filter(submission_id=event.subject, benchmark__is_shown=True)
+    on_board = entries_shown().filter(submission_id=event.subject, benchmark__is_shown=True)
     return on_board.filter(benchmark=event.benchmark).exists()
 
 

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from inference.tuning.models import TuningRun
+from leaderboard import selectors as leaderboard
 from leaderboard.models import Benchmark, Entry, LogLine, Submission
 from leaderboard.signals import entries_added
 from notifications import kinds, services
@@ -59,17 +60,11 @@ def _entries(sender: Any, benchmark: Benchmark, entries: list[Entry], **_: Any) 
     if not benchmark.is_shown:
         return
     for entry in entries:
-        place = f", rank {entry.rank}" if entry.rank else ""
+        news = leaderboard.entry_news(entry, timezone.now())
         services.event_make(
-            kinds.ENTRY_ADDED, title=f"{benchmark.title}: {entry.model_name} is on the leaderboard",
-            text=f"By {entry.team_name}{place}.", path=_entry_path(entry.submission_id),
-            subject=str(entry.submission_id), benchmark=benchmark,
+            kinds.ENTRY_ADDED, title=news.title, text=news.text, path=news.path, subject=str(entry.submission_id), benchmark=benchmark,
             once=f"{kinds.ENTRY_ADDED.name}:{entry.submission_id}", data=_of_board(benchmark, entry.submission_id),
         )  # fmt: skip
-
-
-def _entry_path(submission_id: Any) -> str:
-    return reverse("entry", args=[submission_id])
 
 
 def _of_board(benchmark: Benchmark, submission_id: Any) -> dict[str, str]:

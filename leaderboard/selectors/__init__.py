@@ -36,7 +36,7 @@ from leaderboard.selectors.figures import (
     side_by_side,
 )
 from leaderboard.selectors.items import Comparison, compare, image_url, items_page
-from leaderboard.selectors.news import News, news
+from leaderboard.selectors.news import News, entry_news, news
 from leaderboard.selectors.prompts import (
     ANSWERS,
     PLACE,
@@ -99,6 +99,7 @@ __all__ = [
     "comparable",
     "compare",
     "entry_detail",
+    "entry_news",
     "examples",
     "export_all",
     "export_csv",

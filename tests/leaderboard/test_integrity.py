@@ -42,6 +42,8 @@ from leaderboard.scoring import TASKS, Item, data_hash
 from leaderboard.services import NewItem
 from leaderboard.services.bare_images import bare
 from leaderboard.services.world import BENCHMARKS, world_load
+from notifications import kinds
+from notifications.models import Event
 from tests.leaderboard.conftest import NOW, in_last_phase, join, over, person, submit
 
 pytestmark = pytest.mark.django_db
@@ -397,9 +399,14 @@ def test_rows_are_not_read_before_they_are_taken_away(sealed, user, send, client
     """[4] The moment a challenge opens, whatever the sweeper does."""
     Challenge.objects.update(opens_at=NOW().replace(year=NOW().year + 1))
     send(30, name="Earlier")
+    event = Event.objects.get(kind="leaderboard.entry_added")
     assert len(client.get("/api/leaderboards/colours/entries").json()) == 1
+    assert client.get("/feeds/leaderboards.json").content.decode().count("Earlier") == 2, "it leads"
+    assert kinds.ENTRY_ADDED.still_holds(event)
     Challenge.objects.update(opens_at=NOW())
     assert client.get("/api/leaderboards/colours/entries").json() == []
+    assert "Earlier" not in client.get("/feeds/leaderboards.json").content.decode()
+    assert not kinds.ENTRY_ADDED.still_holds(event), "nobody is told while it is sealed"
 
 
 def test_another_challenge_is_no_door_either(sealed, user, split) -> None:
