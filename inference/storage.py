@@ -46,6 +46,17 @@ def whole_file(target: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def private_drop(name: str) -> bool:
+    """Delete a file of the private storage, if it is there and the storage can be used; whether that is so.
+    For files that nothing names any more: one that stays does no harm."""
+    try:
+        storages["private"].delete(name)
+    except (OSError, DomainError):
+        logger.warning("%s could not be deleted from the private storage", name)
+        return False
+    return True
+
+
 def unavailable(error: Exception) -> DomainError:
     """The error that is declared for a storage's fault; what it was is logged."""
     logger.error("A storage cannot be used: %s: %s", type(error).__name__, error)

@@ -21,6 +21,7 @@ from inference.personal import (
     register,
     rows_of,
 )
+from inference.storage import private_drop
 from leaderboard import services
 from leaderboard.models import (
     BenchmarkPrompt,
@@ -35,7 +36,6 @@ from leaderboard.models import (
     told,
 )
 from leaderboard.selectors import own_detail
-from leaderboard.services.submitting import file_drop
 
 _NOT_TEAMS = ("scorer", "table", "organisers", "import", "its owner")
 """Actors of log lines about a submission that are no team's name."""
@@ -202,7 +202,7 @@ def _team_erase(team: Team) -> None:
         team.members.clear()
     for submission in hidden:
         if submission.file:
-            file_drop(submission.file)
+            private_drop(submission.file)
 
 
 def _hidden(team: Team) -> QuerySet[Submission]:

@@ -9,7 +9,6 @@ import base64
 import gzip
 import hashlib
 import hmac
-import logging
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,12 +24,12 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import transaction
 
-from inference.errors import Busy, DomainError
+from inference.errors import DomainError
+from inference.storage import private_drop
 from leaderboard import errors
 from leaderboard.models import Split
 from leaderboard.scoring import Item, data_hash
 
-logger = logging.getLogger(__name__)
 _MARK = b"moondream-references 1 "
 """What a sealed file begins with, before its key's id and a line's end."""
 
@@ -128,15 +127,8 @@ def seal(split: Split, items: Sequence[Item], *, hash_key: bytes) -> None:
     split.sealed_as = storages["private"].save(name, file)
     split.save(update_fields=["sealed_as"])
     if earlier:
-        transaction.on_commit(partial(_drop, earlier))
-
-
-def _drop(name: str) -> None:
-    """Take an earlier file away. One that stays stays sealed, and nothing names it."""
-    try:
-        storages["private"].delete(name)
-    except Busy:
-        logger.warning("%s could not be deleted from the private storage", name)
+        # One that stays stays sealed, and nothing names it.
+        transaction.on_commit(partial(private_drop, earlier))
 
 
 def unseal(split: Split) -> list[Item]:

@@ -9,6 +9,7 @@ from django.core.files.base import File
 from django.core.files.storage import Storage, storages
 
 from inference.errors import DomainError
+from inference.storage import private_drop
 from inference.tuning import errors
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -83,10 +84,7 @@ def folder_drop(name: str, files: "list[str] | dict[str, int]") -> None:
 
 def drop(name: str) -> None:
     """Delete a file, if it is there and the storage can be used; retention comes by again."""
-    try:
-        private().delete(name)
-    except (OSError, DomainError):
-        return
+    private_drop(name)
 
 
 def store(name: str, file: IO[bytes]) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.db import transaction
 
+from inference.storage import private_drop
 from leaderboard import errors, names, roles
 from leaderboard.models import Benchmark, Entry, LogLine, Participation, Standing, Submission, Team
-from leaderboard.services.submitting import file_drop
 
 
 def team_holds(team: Team) -> list[str]:
@@ -96,4 +96,4 @@ def _log(submissions: Iterable[Submission], actor: str, called: str) -> None:
 
 def _files_drop(names: Iterable[Any]) -> None:
     for name in names:
-        file_drop(name)
+        private_drop(name)

@@ -27,8 +27,9 @@ from inference import errors as inference_errors
 from inference import repeats, stream
 from inference import selectors as inference
 from inference.adapters import Asker
-from inference.errors import Busy, DomainError
+from inference.errors import DomainError
 from inference.messages import send_on_commit
+from inference.storage import private_drop
 from leaderboard import errors, names, roles
 from leaderboard.models import (
     BenchmarkItem,
@@ -402,18 +403,8 @@ def _withdrawn(submission: Submission) -> None:
 
 def predictions_drop(submission: Submission) -> None:
     """Delete a withdrawn submission's file; while the storage is away, `submissions_rescue` tries again."""
-    if file_drop(submission.file):
+    if private_drop(submission.file):
         Submission.objects.filter(pk=submission.pk).update(file="")
-
-
-def file_drop(name: str) -> bool:
-    """Delete a file of predictions, unless the storage is away."""
-    try:
-        storages["private"].delete(name)
-    except Busy:
-        logger.warning("The predictions in %s are to be deleted later", name)
-        return False
-    return True
 
 
 def submission_publish(*, submission: Submission, is_public: bool, actor: str) -> Submission:

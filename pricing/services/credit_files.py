@@ -9,6 +9,7 @@ from django.core.files.storage import storages
 from django.db import IntegrityError, transaction
 from django.utils.text import get_valid_filename
 
+from inference.storage import private_drop
 from pricing import errors
 from pricing.models import CreditApplication, CreditAttachment, CreditOutcome
 
@@ -133,4 +134,4 @@ def outcome_remove(*, application: CreditApplication, outcome_id: int) -> None:
 
 def attachment_gone(*, instance: Any, **_: Any) -> None:
     """The row is deleted, by whatever way: its file goes when that is certain."""
-    transaction.on_commit(lambda: storages["private"].delete(instance.file))
+    transaction.on_commit(lambda: private_drop(instance.file))

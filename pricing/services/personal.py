@@ -23,6 +23,7 @@ from inference import errors as inference_errors
 from inference import lease, personal, sealing
 from inference.errors import DomainError
 from inference.messages import send_on_commit
+from inference.storage import private_drop
 from pricing import errors, mails
 from pricing.models import AccountDeletion, DataExport
 
@@ -117,7 +118,7 @@ def _export_write(export: DataExport) -> None:
         expires_at=now + timedelta(days=settings.DATA_EXPORT_DAYS),
     )  # fmt: skip
     if not ready:  # the account went meanwhile
-        _file_drop(stored)
+        private_drop(stored)
         return
     mails.send_to(
         export.user, mails.EXPORT_READY, reverse("data_export"), days=str(settings.DATA_EXPORT_DAYS)
@@ -175,14 +176,7 @@ def _export_drop(export: DataExport) -> None:
         fields["state"] = State.EXPIRED
     DataExport.objects.filter(pk=export.pk).update(**fields)
     if name:
-        transaction.on_commit(lambda: _file_drop(name))
-
-
-def _file_drop(name: str) -> None:
-    try:
-        storages["private"].delete(name)
-    except (OSError, DomainError):
-        logger.warning("The archive %s is left in the storage; nothing opens it any more", name)
+        transaction.on_commit(lambda: private_drop(name))
 
 
 def exports_care() -> None:
